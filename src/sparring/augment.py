@@ -1,0 +1,101 @@
+"""Differentiable augmentation of what the discriminator sees (Zhao et al. 2020, DiffAugment).
+
+The same draw is applied to the real and the fake sample of a pair and to their copies in R1/R2, so an `Augmentation`
+is drawn once a step and then called on each of them. Samples are (B, C, *axes) in [-1, 1]; whatever has no meaning for
+a shape (colour with one channel) leaves it as it is.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sparring.config import AugmentConfig
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """One draw for a batch: shifts (B, axes) in elements, cutout corners (B, axes), colour factors (B, 3)."""
+
+    shifts: Tensor | None
+    cutout_start: Tensor | None
+    cutout_size: tuple[int, ...]
+    color: Tensor | None
+
+    @classmethod
+    def draw(
+        cls, config: AugmentConfig, batch: int, axes: tuple[int, ...], generator: torch.Generator
+    ) -> "Augmentation | None":
+        """None where the configuration asks for no augmentation."""
+        if config.probability == 0:
+            return None
+        device = generator.device
+        sizes = torch.tensor(axes, device=device)
+
+        def chosen(shape: int) -> Tensor:
+            return torch.rand(batch, 1, generator=generator, device=device).lt(config.probability).expand(-1, shape)
+
+        def uniform(shape: int) -> Tensor:
+            return torch.rand(batch, shape, generator=generator, device=device)
+
+        shifts = start = color = None
+        if config.translation:
+            shifts = ((2 * uniform(len(axes)) - 1) * (config.translation * sizes)).round().long() * chosen(len(axes))
+        cutout_size = tuple(round(config.cutout * size) for size in axes)
+        if config.cutout:
+            start = (uniform(len(axes)) * (sizes - torch.tensor(cutout_size, device=device) + 1)).long()
+            start = torch.where(chosen(len(axes)), start, sizes)  # a square beyond the border cuts nothing
+        if config.color:
+            color = (2 * uniform(3) - 1) * config.color * chosen(3)
+        return cls(shifts, start, cutout_size, color)
+
+    def first(self, count: int) -> "Augmentation":
+        """The draw of the batch's first `count` samples."""
+        parts = [None if part is None else part[:count] for part in (self.shifts, self.cutout_start, self.color)]
+        return Augmentation(parts[0], parts[1], self.cutout_size, parts[2])
+
+    def __call__(self, samples: Tensor) -> Tensor:
+        if self.color is not None:
+            samples = _change_color(samples, self.color)
+        if self.shifts is not None:
+            samples = _translate(samples, self.shifts)
+        if self.cutout_start is not None:
+            samples = samples * _outside(samples.shape[2:], self.cutout_start, self.cutout_size)
+        return samples
+
+
+def _change_color(x: Tensor, color: Tensor) -> Tensor:
+    """Brightness in [-1, 1], then saturation and contrast by factors in [0, 2]."""
+    brightness, saturation, contrast = color.view(len(x), 3, *(1,) * (x.ndim - 1)).unbind(1)
+    x = x + brightness
+    if x.shape[1] >= 3:
+        rgb = x[:, :3]
+        grey = rgb.mean(1, keepdim=True)
+        x = torch.cat([grey + (rgb - grey) * (1 + saturation), x[:, 3:]], 1)
+    mean = x.flatten(1).mean(1).view(-1, *(1,) * (x.ndim - 1))
+    return mean + (x - mean) * (1 + contrast)
+
+
+def _translate(x: Tensor, shifts: Tensor) -> Tensor:
+    """Moves each sample by its shift along every axis; what comes in repeats the border."""
+    for axis, size in enumerate(x.shape[2:]):
+        place = torch.arange(size, device=x.device) - shifts[:, axis, None]  # (B, size)
+        shape = [len(x), 1] + [size if other == axis else 1 for other in range(x.ndim - 2)]
+        x = x.take_along_dim(place.clamp(0, size - 1).view(shape), 2 + axis)
+    return x
+
+
+def _outside(axes: torch.Size, start: Tensor, size: tuple[int, ...]) -> Tensor:
+    """1 outside each sample's box, 0 inside, (B, 1, *axes)."""
+    inside = torch.ones(len(start), 1, *(1,) * len(axes), dtype=torch.bool, device=start.device)
+    for axis, length in enumerate(axes):
+        place = torch.arange(length, device=start.device) - start[:, axis, None]
+        covered = (place >= 0) & (place < size[axis])
+        inside = inside & covered.view([len(start), 1] + [length if o == axis else 1 for o in range(len(axes))])
+    return ~inside
+
+
+def flip(samples: Tensor, generator: torch.Generator) -> Tensor:
+    """Mirrors half of the samples along the last axis."""
+    mirrored = torch.rand(len(samples), generator=generator, device=generator.device).lt(0.5).to(samples.device)
+    return torch.where(mirrored.view(-1, *(1,) * (samples.ndim - 1)), samples.flip(-1), samples)

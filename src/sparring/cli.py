@@ -1,0 +1,322 @@
+"""The command line. Results go to stdout, progress and errors to stderr; bad input ends with one line and code 2."""
+
+import argparse
+import errno
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+SHORT = {
+    "num_samples": ("train.num_samples", "length of the run, in real samples seen"),
+    "batch_size": ("train.batch_size", "samples a step"),
+    "checkpoint_every": ("train.checkpoint_every", "samples between checkpoints"),
+    "sample_every": ("train.sample_every", "samples between pictures"),
+    "evaluate_every": ("train.evaluate_every", "samples between measurements; 0: never"),
+    "seed": ("train.seed", "everything random follows from it"),
+    "device": ("train.device", "auto, cpu, cuda, cuda:N or mps"),
+    "resolution": ("data.resolution", "crop to a square and resize to this many pixels a side"),
+    "labels": ("data.labels", "a CSV of file,label"),
+    "loss": ("loss.name", "relativistic, non-saturating, minimax, hinge, least-squares or wasserstein"),
+}
+
+
+class UsageError(ValueError):
+    """The command line itself is wrong."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see `{self.prog} --help`")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="sparring", description="Adversarial generation with transformers.")
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+
+    def command(name: str, run: Any, text: str, **kwargs: Any) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False, **kwargs)
+        sub.set_defaults(run=run)
+        return sub
+
+    train = command(
+        "train", run_train, "Train a GAN, or go on where the run in --out stopped.",
+        epilog="Any other setting: --SECTION.NAME VALUE, e.g. --model.depth 6. `sparring train --help-all` lists them.",
+    )  # fmt: skip
+    train.add_argument("data", nargs="?", help="digits, rings, grid, a folder, .zip, .npz, IDX .gz, or hf:NAME")
+    train.add_argument("--out", help="the run's folder (default: runs/DATA)")
+    train.add_argument("--preset", help="start from this preset (default: the one for DATA)")
+    train.add_argument("--size", help="XS, S, B, L or XL, for any images (default: S)")
+    for name, (_, text) in SHORT.items():
+        train.add_argument("--" + name.replace("_", "-"), metavar="N" if "samples" in text else None, help=text)
+    train.add_argument("--unconditional", action="store_true", help="ignore the data's classes")
+    train.add_argument("--help-all", action="store_true", help="list every setting")
+    train.add_argument("--json", action="store_true", help="print the result as JSON")
+
+    sample = command("sample", run_sample, "Draw samples from a trained GAN.")
+    _add_run(sample)
+    sample.add_argument("--num", type=_positive, default=64, help="how many (default: 64)")
+    sample.add_argument("--out", default="samples.png", help=".png (a grid), .npz, or a folder for single files")
+    sample.add_argument("--class", dest="class_label", metavar="CLASS", help="only this class, by name or number")
+    sample.add_argument("--truncation", type=float, default=1.0, help="below 1: more typical, less diverse")
+
+    walk = command("interpolate", run_interpolate, "Film a walk through the generator's z.")
+    _add_run(walk)
+    walk.add_argument("--out", default="walk.webp", help=".gif, .webp, or .mp4 (extra: video)")
+    walk.add_argument("--num", type=_positive, default=16, help="samples side by side (default: 16)")
+    walk.add_argument("--frames", type=_positive, default=120, help="length (default: 120, at 30 a second)")
+    walk.add_argument("--class", dest="class_label", metavar="CLASS", help="only this class, by name or number")
+
+    info = command("info", run_info, "Say what is in a run's folder.")
+    info.add_argument("folder", metavar="RUN")
+    info.add_argument("--json", action="store_true", help="print JSON")
+
+    data = command("data", run_data, "Say what was understood of a data set, and draw a grid of it.")
+    data.add_argument("data")
+    data.add_argument("--resolution", type=_positive, help="crop to a square and resize")
+    data.add_argument("--labels", help="a CSV of file,label")
+    data.add_argument("--out", default="data.png", help="the picture (default: data.png)")
+    data.add_argument("--json", action="store_true", help="print JSON")
+
+    presets = command("presets", run_presets, "List the presets.")
+    presets.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    try:
+        parser = build_parser()
+        arguments, extra = parser.parse_known_args(argv)
+        if extra and arguments.command != "train":
+            raise UsageError(f"unrecognized arguments: {' '.join(extra)}; see `sparring {arguments.command} --help`")
+        arguments.extra = extra
+        return int(arguments.run(arguments) or 0)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            return _fail("the disk is full: free some space and run the same command again; what was saved is whole", 2)
+        return _fail(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), 2)
+    except ValueError as error:  # UsageError, ConfigError, DataError, CheckpointError: one line that says what to do
+        return _fail(str(error), 2)
+    except RuntimeError as error:
+        return _fail(_explain(error), 2)
+
+
+def run_train(arguments: argparse.Namespace) -> int:
+    if arguments.help_all:
+        return _print_settings()
+    if arguments.data is None:
+        raise UsageError("name the data, e.g. `sparring train digits`; see `sparring train --help`")
+    changes = {"data.path": arguments.data}
+    changes |= {full: getattr(arguments, name) for name, (full, _) in SHORT.items() if getattr(arguments, name)}
+    changes |= _settings(arguments.extra)
+    if arguments.unconditional:
+        changes["data.conditional"] = "false"
+
+    from sparring.progress import TrainingProgress
+    from sparring.training.run import Interrupted, train
+
+    config, dataset = _configure(arguments, changes)
+    out = Path(arguments.out or Path("runs") / (Path(arguments.data.replace(":", "/")).stem or "run"))
+    with TrainingProgress() as progress:
+        try:
+            verdict = train(config, out, dataset=dataset, report=progress.report, say=progress.say)
+        except Interrupted as interruption:
+            progress.say(f"interrupted and saved; the same command goes on from here ({out})")
+            return 128 + interruption.signal
+    if arguments.json:
+        print(json.dumps({"out": str(out), "status": verdict.status, "verdict": verdict.text}))
+    else:
+        print(f"{verdict.text}\n{out}/samples.png  {out}/training.png  {out}/model.safetensors")
+    return 0
+
+
+def _configure(arguments: argparse.Namespace, changes: dict[str, Any]) -> Any:
+    """The configuration and the data, opened once: the preset follows from the data unless one is named."""
+    from sparring import presets
+    from sparring.config import Config, ConfigError
+    from sparring.data import open_dataset
+
+    name = arguments.preset or (arguments.data if arguments.data in presets.PRESETS else None)
+    if name is not None and name not in presets.PRESETS:
+        raise ConfigError(f"there is no preset {name}; choose from {', '.join(presets.PRESETS)}")
+    if name not in (None, "images") and arguments.size:
+        raise ConfigError(f"--size goes with any images; the preset {name} sets --model.width and --model.depth itself")
+    data = Config().replace({key: value for key, value in changes.items() if key.startswith("data.")}).data
+    dataset = open_dataset(data.path, resolution=data.resolution, labels=data.labels, conditional=data.conditional)
+    if name in (None, "images"):
+        channels, height, width = dataset.sample_shape
+        config = presets.images(height, width, channels, arguments.size or "S")
+    else:
+        config = presets.PRESETS[name].make()
+    return config.replace(changes), dataset
+
+
+def _settings(words: Sequence[str]) -> dict[str, str]:
+    """`--section.name value` and `--section.name=value` pairs."""
+    settings, rest = {}, list(words)
+    while rest:
+        word = rest.pop(0)
+        name, equals, value = word.removeprefix("--").partition("=")
+        if not word.startswith("--"):
+            raise UsageError(f"{word} is one word too many: DATA is a single name or path")
+        if "." not in name:
+            from sparring.config import suggest
+
+            raise UsageError(f"there is no option --{name}{suggest(name, [n.replace('_', '-') for n in SHORT])}")
+        if not equals:
+            if not rest or rest[0].startswith("--"):
+                raise UsageError(f"--{name} needs a value, e.g. --{name} 1")
+            value = rest.pop(0)
+        settings[name] = value
+    return settings
+
+
+def run_sample(arguments: argparse.Namespace) -> int:
+    import sparring
+    from sparring import pictures
+
+    gan = sparring.load(arguments.folder, arguments.device)
+    samples = gan.sample(
+        arguments.num,
+        seed=arguments.seed,
+        class_labels=arguments.class_label,
+        truncation_psi=arguments.truncation,
+    )
+    pictures.save_samples(samples, Path(arguments.out))
+    print(arguments.out)
+    return 0
+
+
+def run_interpolate(arguments: argparse.Namespace) -> int:
+    import torch
+
+    import sparring
+    from sparring import films, pictures
+
+    path = Path(arguments.out)
+    films.check_format(path)
+    gan = sparring.load(arguments.folder, arguments.device)
+    walk = gan.interpolate(
+        arguments.frames, seed=arguments.seed, num=arguments.num, class_labels=arguments.class_label
+    )
+    films.save([pictures.grid(torch.as_tensor(frame)) for frame in walk], path)
+    print(path)
+    return 0
+
+
+def run_info(arguments: argparse.Namespace) -> int:
+    import sparring
+    from sparring.training.checkpoint import Checkpoints
+
+    folder = Path(arguments.folder)
+    gan = sparring.load(folder, "cpu")
+    states = Checkpoints(folder / "checkpoints", 1).paths()
+    verdict = folder / "verdict.txt"
+    facts = {
+        "run": str(folder),
+        "data": gan.config.data.path,
+        "sample_shape": list(gan.spec.sample_shape),
+        "classes": list(gan.class_names),
+        "generator_parameters": sum(p.numel() for p in gan.generator.parameters()),
+        "discriminator_parameters": sum(p.numel() for p in gan.discriminator.parameters()),
+        "samples_seen": int(states[-1].stem) if states else None,
+        "num_samples": gan.config.train.num_samples,
+        "loss": gan.config.loss.name,
+        "verdict": verdict.read_text(encoding="utf-8").strip() if verdict.exists() else None,
+    }
+    _print_facts(facts, arguments.json)
+    return 0
+
+
+def run_data(arguments: argparse.Namespace) -> int:
+    import torch
+
+    from sparring import pictures
+    from sparring.data import open_dataset
+
+    dataset = open_dataset(arguments.data, resolution=arguments.resolution, labels=arguments.labels)
+    shown = torch.linspace(0, len(dataset) - 1, min(100, len(dataset))).long()
+    pictures.save_image(pictures.grid(dataset.batch(shown)[0]), Path(arguments.out))
+    _print_facts(dataset.describe() | {"picture": arguments.out}, arguments.json)
+    return 0
+
+
+def run_presets(arguments: argparse.Namespace) -> int:
+    from sparring.presets import PRESETS, SIZES
+
+    rows = [
+        {"preset": name, "size": size, "data": p.data, "time": p.time, "quality": p.quality}
+        for name, p in PRESETS.items()
+        for c in [p.make()]
+        for size in [f"width {c.model.width}, depth {c.model.depth}, {c.train.num_samples:,} samples"]
+    ]
+    if arguments.json:
+        print(json.dumps(rows))
+        return 0
+    for row in rows:
+        print(f"{row['preset']:8}{row['data']}\n        {row['size']}\n        {row['time']}; {row['quality']}")
+    sizes = ", ".join(f"{name} (width {w}, depth {d})" for name, (w, d, _) in SIZES.items())
+    print(f"--size for images: {sizes}")
+    return 0
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="RUN", help="a run's folder, or a hub id like someone/digits")
+    parser.add_argument("--seed", type=int, default=0, help="(default: 0)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"takes a whole number above 0, not {text}")
+    return int(text)
+
+
+def _print_settings() -> int:
+    from sparring.config import describe
+
+    for name, kind, default, text in describe():
+        print(f"--{name} ({kind}; {'none' if default is None else default})\n    {text}")
+    return 0
+
+
+def _print_facts(facts: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(facts))
+        return
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{k}: {v}" for k, v in value.items())
+        elif isinstance(value, list):
+            value = ", ".join(map(str, value))
+        print(f"{name.replace('_', ' ')}: {value if value not in (None, '') else '-'}")
+
+
+def _explain(error: RuntimeError) -> str:
+    text = str(error)
+    if "out of memory" in text or "not enough memory" in text or "can't allocate memory" in text:
+        return (
+            "out of memory: lower --train.micro_batch_size (it must divide --batch-size), then --model.width or "
+            "--size, then --resolution"
+        )
+    if type(error) is RuntimeError:
+        raise error
+    return text
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"sparring: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _version() -> str:
+    import sparring
+
+    return f"sparring {sparring.__version__}"

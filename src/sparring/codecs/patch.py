@@ -1,0 +1,99 @@
+"""Pixels cut into patches: the codec without weights."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sparring.models.positions import Grid
+
+
+class PatchCodec(nn.Module):
+    """Samples (B, C, *axes), one to three axes, to tokens (B, N, token_dim) on a grid (T, H, W), and back.
+
+    A patch covers `patch_size` elements of every axis but those of length 1, plus `overlap` more on each side. Where
+    patches overlap, `decode` blends them with weights that fall linearly and sum to one, so `decode(encode(x)) == x`.
+    """
+
+    def __init__(self, sample_shape: tuple[int, ...], patch_size: int, overlap: int = 0) -> None:
+        super().__init__()
+        channels, *axes = sample_shape
+        if not 1 <= len(axes) <= 3:
+            raise ValueError(f"a sample has one to three axes beside its channels, not the shape {sample_shape}")
+        patches = [1 if size == 1 else patch_size for size in axes]
+        if any(size % patch for size, patch in zip(axes, patches, strict=True)):
+            raise ValueError(
+                f"a patch size of {patch_size} does not divide {'×'.join(map(str, axes))}: "
+                f"choose --codec.patch_size from {_divisors(axes)}"
+            )
+        if overlap > patch_size // 2:
+            raise ValueError(f"--codec.overlap {overlap} is more than half the patch size {patch_size}")
+        self.sample_shape = sample_shape
+        self.axes = _as_volume(axes)
+        self.patch = _as_volume(patches)
+        self.overlap = tuple(0 if size == 1 else overlap for size in self.axes)
+        t, h, w = (size // patch for size, patch in zip(self.axes, self.patch, strict=True))
+        self.grid: Grid = (t, h, w)
+        self.extent = tuple(patch + 2 * more for patch, more in zip(self.patch, self.overlap, strict=True))
+        self.token_dim = channels * math.prod(self.extent)
+        window = math.prod(_ramps(self.extent, self.overlap), start=torch.ones(()))  # (eT, eH, eW)
+        weights = self._join(window.expand(1, *self.grid, 1, *self.extent))
+        self.register_buffer("window", window, persistent=False)
+        self.register_buffer("total_weight", weights, persistent=False)
+
+    window: Tensor
+    total_weight: Tensor
+
+    def encode(self, samples: Tensor) -> Tensor:
+        """(B, C, *axes) -> (B, N, token_dim)."""
+        x = samples.reshape(len(samples), -1, *self.axes)
+        if any(self.overlap):
+            padding = [width for overlap in reversed(self.overlap) for width in (overlap, overlap)]
+            x = F.pad(x, padding, mode="replicate")
+        for axis, (extent, patch) in enumerate(zip(self.extent, self.patch, strict=True)):
+            x = x.unfold(2 + axis, extent, patch)  # (B, C, gT, gH, gW, eT, eH, eW) in the end
+        return x.permute(0, 2, 3, 4, 1, 5, 6, 7).reshape(len(samples), -1, self.token_dim)
+
+    def decode(self, tokens: Tensor) -> Tensor:
+        """(B, N, token_dim) -> (B, C, *axes)."""
+        x = tokens.reshape(len(tokens), *self.grid, -1, *self.extent)
+        x = self._join(x * self.window) / self.total_weight if any(self.overlap) else self._join(x)
+        return x.reshape(len(tokens), *self.sample_shape)
+
+    def _join(self, x: Tensor) -> Tensor:
+        """Adds patches (B, gT, gH, gW, C, eT, eH, eW) up where they lie: (B, C, T, H, W)."""
+        for axis in (2, 1, 0):  # W, H, T; the axis' grid and extent become one axis behind C
+            x = x.movedim((1 + axis, axis - 3), (-2, -1))
+            x = _overlap_add(x, self.patch[axis], self.overlap[axis])
+        return x.permute(0, 1, 4, 3, 2)
+
+
+def _as_volume(sizes: list[int]) -> tuple[int, int, int]:
+    """Series (T,), images (H, W) and videos (T, H, W) as (T, H, W)."""
+    t, h, w = {1: [*sizes, 1, 1], 2: [1, *sizes], 3: sizes}[len(sizes)]
+    return t, h, w
+
+
+def _overlap_add(x: Tensor, patch: int, overlap: int) -> Tensor:
+    """(..., G, patch + 2 overlap) -> (..., G * patch): patches lie `patch` apart, the ends are cut off."""
+    head = x[..., :patch].flatten(-2)
+    if overlap == 0:
+        return head
+    tail = F.pad(x[..., patch:], (0, patch - 2 * overlap)).flatten(-2)
+    return (F.pad(head, (0, patch)) + F.pad(tail, (patch, 0)))[..., overlap : overlap + head.shape[-1]]
+
+
+def _ramps(extents: tuple[int, ...], overlaps: tuple[int, ...]) -> list[Tensor]:
+    """Per axis a trapezoid of `extent` weights with flanks 2 overlap wide, shaped to multiply out to (eT, eH, eW)."""
+    ramps = []
+    for axis, (extent, overlap) in enumerate(zip(extents, overlaps, strict=True)):
+        place = torch.arange(extent) + 0.5
+        ramp = (torch.minimum(place, extent - place) / (2 * overlap)).clamp(max=1) if overlap else torch.ones(extent)
+        ramps.append(ramp.view([-1 if other == axis else 1 for other in range(3)]))
+    return ramps
+
+
+def _divisors(axes: list[int]) -> str:
+    greatest = math.gcd(*(size for size in axes if size > 1))
+    return ", ".join(str(n) for n in range(1, greatest + 1) if greatest % n == 0)

@@ -1,0 +1,310 @@
+"""Every setting of a run: frozen dataclasses, checked on construction, to and from JSON.
+
+A setting is named by its section and field, in Python as on the command line: `config.model.depth`, `--model.depth 6`.
+"""
+
+import dataclasses
+import difflib
+import json
+import types
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Self, TypeVar
+
+T = TypeVar("T")
+
+
+class ConfigError(ValueError):
+    """A setting is wrong; the message says what to type instead."""
+
+
+def setting(default: T, help: str) -> T:  # noqa: A002
+    """A field with its documentation, which `sparring train --help-all` prints."""
+    return dataclasses.field(default=default, metadata={"help": help})  # type: ignore[return-value]
+
+
+class Section:
+    """What all sections share: strict reading, and checks that name the setting."""
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], prefix: str = "") -> Self:
+        """Builds the section from plain values; unknown names and wrong types raise `ConfigError`."""
+        hints = typing.get_type_hints(cls)
+        names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+        if not isinstance(values, dict):
+            raise ConfigError(f"--{prefix.rstrip('.')} is a section: set one of its fields, e.g. --{prefix}{names[0]}")
+        for name in values:
+            if name not in names:
+                raise ConfigError(f"there is no setting --{prefix}{name}{suggest(prefix + name)}")
+        return cls(**{name: _read(hints[name], value, prefix + name) for name, value in values.items()})
+
+    def _require(self, condition: bool, name: str, must: str) -> None:
+        if not condition:
+            raise ConfigError(f"--{SECTION_NAMES[type(self)]}.{name} {must}, not {getattr(self, name)}")
+
+    def _require_range(self, low: float, high: float, *names: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            self._require(value is None or low <= value <= high, name, f"must lie between {low:g} and {high:g}")
+
+
+@dataclass(frozen=True)
+class DataConfig(Section):
+    path: str = setting("digits", "a built-in name (digits, rings, grid), a folder, .zip, .npz, IDX .gz, or hf:NAME")
+    resolution: int | None = setting(None, "crop to a square and resize to this many pixels a side")
+    labels: str | None = setting(None, "a CSV file of file,label, where the labels are not the sub-folders' names")
+    conditional: bool = setting(True, "learn the classes where the data has some; false ignores them")
+
+    def __post_init__(self) -> None:
+        self._require_range(1, 4096, "resolution")
+        if self.labels and not self.conditional:
+            raise ConfigError("--data.labels has no effect with --data.conditional false: drop one of the two")
+
+
+@dataclass(frozen=True)
+class CodecConfig(Section):
+    patch_size: int = setting(4, "side of a patch: a token stands for this many pixels along each axis")
+    overlap: int = setting(0, "pixels by which a patch reaches into its neighbours, blended on decoding")
+
+    def __post_init__(self) -> None:
+        self._require_range(1, 256, "patch_size")
+        self._require_range(0, self.patch_size // 2, "overlap")
+
+
+@dataclass(frozen=True)
+class ModelConfig(Section):
+    width: int = setting(128, "width D of both transformers")
+    depth: int = setting(4, "blocks of the generator")
+    discriminator_depth: int | None = setting(None, "blocks of the discriminator; unset: as the generator")
+    num_heads: int = setting(4, "attention heads")
+    mlp_ratio: float = setting(8 / 3, "hidden width of the MLP over D")
+    z_dim: int = setting(64, "size of the global z that becomes w")
+    noise_dim: int = setting(16, "numbers of noise each token of the generator starts from; 0: positions only")
+    stem: int = setting(0, "stride-2 convolutions between the codec's tokens and the transformers; 0: none")
+    stem_channels: int = setting(8, "channels of the generator's convolutions; the discriminator has twice as many")
+    bounded: bool = setting(True, "tanh on the generator's output, as pixels end at -1 and 1")
+    positions: Literal["learned", "sinusoidal", "none"] = setting("learned", "positions added to the tokens")
+    rotary: bool = setting(True, "rotary positions in attention (RoPE on every axis)")
+    qk_norm: bool = setting(True, "RMS-normalised queries and keys")
+    adaln_gain: float = setting(1.0, "gain of the generator's modulation at the start")
+    gate_bias: float = setting(0.1, "openness of the generator's residual branches at the start")
+    layer_scale: float = setting(1.0, "LayerScale of the discriminator's residual branches at the start")
+
+    def __post_init__(self) -> None:
+        self._require_range(8, 16_384, "width")
+        self._require_range(1, 512, "depth", "discriminator_depth")
+        self._require_range(1, 4096, "z_dim")
+        self._require_range(0, 4096, "noise_dim")
+        self._require_range(0.25, 16, "mlp_ratio")
+        self._require_range(0, 5, "stem")
+        self._require_range(1, 1024, "stem_channels")
+        if self.stem == 0 and self.stem_channels != ModelConfig.stem_channels:
+            raise ConfigError("--model.stem_channels has no effect with --model.stem 0: drop one of the two")
+        self._require(
+            self.num_heads > 0 and self.width % (2 * self.num_heads) == 0,
+            "num_heads",
+            f"must divide --model.width {self.width} into even parts",
+        )
+        if self.positions == "none" and not self.rotary:
+            raise ConfigError("--model.positions none needs --model.rotary true: tokens must know where they are")
+
+
+@dataclass(frozen=True)
+class LossConfig(Section):
+    name: Literal["relativistic", "non-saturating", "minimax", "hinge", "least-squares", "wasserstein"] = setting(
+        "relativistic", "the adversarial pair"
+    )
+    r1: float = setting(1.0, "gamma of R1: gamma/2 ||grad D||^2 on real samples")
+    r2: float = setting(1.0, "gamma of R2: the same on fakes")
+    penalty: Literal["finite-difference", "exact"] = setting("finite-difference", "how R1 and R2 are computed")
+    penalty_fraction: float = setting(0.25, "share of the batch that R1 and R2 look at")
+    epsilon: float = setting(0.01, "step of the finite difference, in units of the samples' [-1, 1]")
+    centring: float = setting(0.01, "weight of (D(x) + D(G(z)))^2, which keeps the logits near zero")
+
+    def __post_init__(self) -> None:
+        self._require_range(0, 1e6, "r1", "r2", "centring")
+        self._require_range(1e-6, 1, "epsilon", "penalty_fraction")
+        if self.penalty == "exact" and self.epsilon != LossConfig.epsilon:
+            raise ConfigError("--loss.epsilon has no effect with --loss.penalty exact: drop it")
+
+
+@dataclass(frozen=True)
+class AugmentConfig(Section):
+    probability: float = setting(0.0, "share of samples that the discriminator sees augmented")
+    translation: float = setting(0.125, "largest shift, as a share of each side")
+    cutout: float = setting(0.0, "side of the square cut out, as a share of each side")
+    color: float = setting(0.0, "strength of changes of brightness, saturation and contrast")
+    flip: bool = setting(False, "mirror images left to right (on the data itself, not only in the discriminator)")
+
+    def __post_init__(self) -> None:
+        self._require_range(0, 1, "probability", "translation", "cutout", "color")
+
+
+@dataclass(frozen=True)
+class OptimConfig(Section):
+    lr: float = setting(1e-3, "learning rate of the generator (Adam)")
+    discriminator_lr: float | None = setting(None, "learning rate of the discriminator; unset: as the generator's")
+    beta2: float = setting(0.99, "decay of Adam's second moment; the first is not used (beta1 = 0)")
+    warmup: int = setting(2_000, "samples over which the learning rates rise")
+    decay: Literal["cosine", "constant"] = setting("cosine", "how the learning rates fall over the run")
+    final_lr: float = setting(0.02, "share of the learning rate left at the end of the decay")
+    clip: float | None = setting(None, "largest norm of a network's gradient; unset: not clipped")
+    ema_half_life: int = setting(20_000, "samples after which the averaged generator has half forgotten")
+    ema_rampup: float = setting(0.1, "the half-life is at most this share of the samples seen so far")
+
+    def __post_init__(self) -> None:
+        self._require_range(1e-9, 1, "lr", "discriminator_lr")
+        self._require_range(0, 0.9999, "beta2")
+        self._require_range(0, 1e12, "warmup", "ema_half_life")
+        self._require_range(0, 1, "final_lr")
+        self._require_range(0, 1e3, "ema_rampup")
+        self._require(self.clip is None or self.clip > 0, "clip", "must be positive")
+        if self.decay == "constant" and self.final_lr != OptimConfig.final_lr:
+            raise ConfigError("--optim.final_lr has no effect with --optim.decay constant: drop it")
+
+
+@dataclass(frozen=True)
+class TrainConfig(Section):
+    num_samples: int = setting(200_000, "length of the run, in real samples seen")
+    batch_size: int = setting(64, "samples a step")
+    micro_batch_size: int | None = setting(None, "samples in memory at once; unset: the whole batch")
+    seed: int = setting(0, "everything random follows from it")
+    device: str = setting("auto", "auto, cpu, cuda, cuda:N or mps")
+    precision: Literal["auto", "float32", "bfloat16"] = setting("auto", "of the matrix products")
+    compile: bool = setting(False, "torch.compile both networks")
+    checkpoint_every: int = setting(20_000, "samples between checkpoints")
+    keep_checkpoints: int = setting(2, "checkpoints kept")
+    sample_every: int = setting(20_000, "samples between pictures")
+    evaluate_every: int = setting(40_000, "samples between measurements, where the data has a metric; 0: never")
+
+    def __post_init__(self) -> None:
+        self._require_range(1, 1e12, "num_samples", "checkpoint_every", "sample_every")
+        self._require_range(0, 1e12, "evaluate_every")
+        self._require_range(2, 65_536, "batch_size")
+        self._require_range(1, 1_000, "keep_checkpoints")
+        self._require_range(0, 2**31 - 1, "seed")
+        micro = self.micro_batch_size
+        self._require(
+            micro is None or (micro > 0 and self.batch_size % micro == 0),
+            "micro_batch_size",
+            f"must divide --train.batch_size {self.batch_size}",
+        )
+
+
+@dataclass(frozen=True)
+class Config(Section):
+    """A whole run. `config.replace({"model.depth": 6})` changes single settings."""
+
+    data: DataConfig = DataConfig()
+    codec: CodecConfig = CodecConfig()
+    model: ModelConfig = ModelConfig()
+    loss: LossConfig = LossConfig()
+    augment: AugmentConfig = AugmentConfig()
+    optim: OptimConfig = OptimConfig()
+    train: TrainConfig = TrainConfig()
+
+    def __post_init__(self) -> None:
+        if self.loss.penalty == "exact" and self.train.compile:
+            raise ConfigError("--train.compile cannot differentiate twice: use --loss.penalty finite-difference")
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    def flat(self) -> dict[str, Any]:
+        """Every setting by its full name, e.g. {"model.depth": 4, ...}."""
+        return {f"{section}.{name}": value for section, s in self.to_dict().items() for name, value in s.items()}
+
+    def replace(self, changes: dict[str, Any]) -> "Config":
+        """A copy with the settings of these full names changed; text is read as the command line reads it."""
+        values = self.to_dict()
+        for name, value in changes.items():
+            section, _, field = name.partition(".")
+            if section not in values or field not in values[section]:
+                raise ConfigError(f"there is no setting --{name}{suggest(name)}")
+            values[section][field] = value
+        return Config.from_dict(values)
+
+
+SECTION_NAMES: dict[type, str] = {
+    hint: name for name, hint in typing.get_type_hints(Config).items() if isinstance(hint, type)
+}
+
+# On resuming, these may differ from the run's own: they change how long and where it runs, not what is learnt.
+MAY_CHANGE = frozenset(
+    f"train.{name}"
+    for name in (
+        "num_samples", "checkpoint_every", "keep_checkpoints", "sample_every", "evaluate_every", "device",
+    )
+)  # fmt: skip
+
+
+def differences(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:
+    """The settings that differ and may not change within a run, as {name: (old, new)}."""
+    before, after = old.flat(), new.flat()
+    return {n: (before[n], after[n]) for n in before if before[n] != after[n] and n not in MAY_CHANGE}
+
+
+def describe() -> list[tuple[str, str, Any, str]]:
+    """(full name, type, default, help) of every setting."""
+    rows = []
+    for section_class, section in SECTION_NAMES.items():
+        hints = typing.get_type_hints(section_class)
+        for field in dataclasses.fields(section_class):  # type: ignore[arg-type]
+            kind = _spell(hints[field.name])
+            rows.append((f"{section}.{field.name}", kind, field.default, field.metadata["help"]))
+    return rows
+
+
+def _read(hint: Any, value: Any, name: str) -> Any:
+    """`value`, perhaps typed as text on a command line, as the type `hint` says."""
+    if isinstance(hint, type) and issubclass(hint, Section):
+        return hint.from_dict(value, f"{name}.")
+    options = typing.get_args(hint)
+    if typing.get_origin(hint) is Literal:
+        if value not in options:
+            nearest = difflib.get_close_matches(str(value), options, 1)
+            hint_text = f" (did you mean {nearest[0]}?)" if nearest else ""
+            raise ConfigError(f"--{name} must be one of {', '.join(options)}, not {value}{hint_text}")
+        return value
+    if types.NoneType in options:
+        if value is None or value == "none":
+            return None
+        (hint,) = (option for option in options if option is not types.NoneType)
+    if hint is str and isinstance(value, str):
+        return value
+    parsed = _parse(value) if isinstance(value, str) else value
+    if hint is bool and isinstance(parsed, bool):
+        return parsed
+    if hint in (int, float) and isinstance(parsed, int | float) and not isinstance(parsed, bool):
+        if hint is float:
+            return float(parsed)
+        if parsed == parsed // 1:
+            return int(parsed)
+    raise ConfigError(f"--{name} takes {_spell(hint)}, not {value!r}")
+
+
+def _parse(text: str) -> Any:
+    try:
+        value = json.loads(text.replace("_", "").lower())
+    except ValueError:
+        return text
+    return value if abs(value) < 1e300 else text  # rejects Infinity; NaN compares false
+
+
+def _spell(hint: Any) -> str:
+    if typing.get_origin(hint) is Literal:
+        return " | ".join(typing.get_args(hint))
+    if types.NoneType in typing.get_args(hint):
+        return " | ".join("none" if o is types.NoneType else _spell(o) for o in typing.get_args(hint))
+    return {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[hint]
+
+
+def suggest(name: str, names: Sequence[str] = ()) -> str:
+    """What the unknown setting or option `name` may have meant."""
+    full_names = [row[0] for row in describe()]
+    by_field = {full.partition(".")[2]: full for full in full_names}
+    nearest = difflib.get_close_matches(name, [*names, *full_names], 1)
+    if not nearest:
+        nearest = [by_field[field] for field in difflib.get_close_matches(name.rpartition(".")[2], by_field, 1)]
+    return f"; did you mean --{nearest[0]}?" if nearest else "; `sparring train --help-all` lists them all"

@@ -1,0 +1,266 @@
+"""Images in one array: NumPy's .npz and .npy, and the IDX files that MNIST came in."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+import re
+import struct
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn.functional import interpolate
+
+from sparring.data.dataset import (
+    IGNORED_LABELS,
+    MEMORY_LIMIT,
+    DataError,
+    TensorDataset,
+    digest,
+    labels_by_row,
+    natural_key,
+    number_classes,
+)
+
+_IMAGE_KEYS = ("images", "x", "data", "arr_0", "x_train", "train_images")
+_LABEL_KEYS = ("labels", "y", "label", "y_train", "train_labels")
+_IDX_IMAGES = re.compile(r"images([-.])idx3-ubyte(\.gz)?$")
+_IDX_MAGIC = {3: b"\0\0\x08\x03", 1: b"\0\0\x08\x01"}  # by the number of dimensions; 8 is for bytes
+_ROWS_AT_ONCE = 256
+_TOLERANCE = 1e-4  # how far float rounding may reach past the ends of a range
+
+# What numpy.load lets out on broken bytes.
+_LOAD_ERRORS = (
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+Array = npt.NDArray[np.generic]
+
+
+def open_numpy(
+    path: str, *, resolution: int | None = None, labels: str | None = None, conditional: bool = True
+) -> TensorDataset:
+    """The images of an .npz or .npy file: (N, H, W), (N, H, W, C) or (N, C, H, W).
+
+    In an .npz, labels lie beside the images (`labels`, `y` or `label`); the CSV file `labels`, one
+    label a row, goes before them.
+    """
+    arrays = _load(path)
+    notes = []
+    image_key = _image_key(path, arrays)
+    label_key = next((key for key in _LABEL_KEYS if key in arrays and key != image_key), None)
+    unused = sorted(set(arrays) - {image_key, label_key})
+    if unused:
+        notes.append(f"images are the array {image_key!r}; left out: {', '.join(unused)}")
+    images = arrays[image_key]
+    classes: Sequence[str] | None = None
+    if not conditional:
+        notes += [IGNORED_LABELS] if labels or label_key else []
+    elif labels is not None:
+        classes = labels_by_row(labels, images.shape[0] if images.ndim else 0)
+    elif label_key is not None:
+        classes = _label_names(path, arrays[label_key])
+    return build(path, images, classes, resolution=resolution, notes=notes)
+
+
+def idx_pair_in(folder: str) -> str | None:
+    """The IDX images file in `folder`, the training one if there are more; None without one."""
+    try:
+        found = sorted(name for name in os.listdir(folder) if _IDX_IMAGES.search(name))
+    except OSError:
+        return None
+    training = [name for name in found if "train" in name]
+    return os.path.join(folder, (training or found)[0]) if found else None
+
+
+def is_idx(path: str) -> bool:
+    """Whether the file's name is that of IDX images or ends in .gz."""
+    return path.endswith(".gz") or _IDX_IMAGES.search(path) is not None
+
+
+def open_idx(
+    path: str, *, resolution: int | None = None, labels: str | None = None, conditional: bool = True
+) -> TensorDataset:
+    """IDX images; the labels file is `labels` or, by MNIST's naming, the one beside the images."""
+    images = _read_idx(path, dimensions=3)
+    if labels is None:
+        beside = _IDX_IMAGES.sub(r"labels\1idx1-ubyte\2", path)
+        labels = beside if beside != path and os.path.isfile(beside) else None
+    notes = []
+    classes: Sequence[str] | None = None
+    if labels is None:
+        notes.append("no labels: no labels-idx1-ubyte file lies beside the images")
+    elif not conditional:
+        notes.append(IGNORED_LABELS)
+    elif labels.lower().endswith(".csv"):
+        classes = labels_by_row(labels, len(images))
+    else:
+        classes = [str(number) for number in _read_idx(labels, dimensions=1)]
+    return build(path, images, classes, resolution=resolution, notes=notes)
+
+
+def build(
+    name: str,
+    images: Array,
+    labels: Sequence[str] | None,
+    *,
+    resolution: int | None = None,
+    notes: Sequence[str] = (),
+) -> TensorDataset:
+    """A data set in memory from an image array (see `open_numpy`); raises DataError where it is none."""
+    samples, value_range = _scale(name, _channels_first(name, images))
+    if labels is not None and len(labels) != len(samples):
+        raise DataError(f"{name} has {len(samples)} images but {len(labels)} labels: the counts must match")
+    side = samples.shape[2:]
+    if resolution is not None:
+        samples = _square(name, samples, resolution)
+    classes, class_names = number_classes(labels, len(samples))
+    channels, height, width = samples.shape[1:]
+    return TensorDataset(
+        name=name,
+        sample_shape=(channels, height, width),
+        classes=classes,
+        class_names=class_names,
+        fingerprint=digest(samples, classes, class_names),
+        value_range=value_range,
+        image_modes={{1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]: len(samples)},
+        resized=f"centre crop, resized to {height}x{width}" if samples.shape[2:] != side else "",
+        notes=list(notes),
+        samples=samples,
+    )
+
+
+def _load(path: str) -> dict[str, Array]:
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return {"images": loaded}
+        with loaded:
+            members = [(key, loaded[key]) for key in loaded.files]
+        return {key: member for key, member in members if isinstance(member, np.ndarray)}
+    except _LOAD_ERRORS as error:
+        reason = "arrays of Python objects are not read" if "pickle" in str(error) else str(error) or "broken"
+        raise DataError(f"cannot read {path} as NumPy arrays: {reason}") from error
+
+
+def _image_key(path: str, arrays: Mapping[str, Array]) -> str:
+    for key in _IMAGE_KEYS:
+        if key in arrays:
+            return key
+    others = [key for key in arrays if key not in _LABEL_KEYS]
+    if len(others) != 1:
+        have = ", ".join(sorted(arrays, key=natural_key)) or "no arrays"
+        raise DataError(f"{path} holds {have}: name the image array 'images' (and the labels 'labels')")
+    return others[0]
+
+
+def _label_names(path: str, labels: Array) -> list[str]:
+    flat = labels.reshape(len(labels)) if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    if flat.ndim != 1:
+        raise DataError(f"the labels in {path} have the shape {labels.shape}; give one class number a sample")
+    if flat.dtype.kind == "f" and np.isfinite(flat).all() and (flat == np.rint(flat)).all():
+        flat = flat.astype(np.int64)
+    if flat.dtype.kind == "S":
+        flat = np.char.decode(flat.astype(np.bytes_), "utf-8", "backslashreplace")
+    if flat.dtype.kind not in "biuU":
+        raise DataError(f"the labels in {path} are {flat.dtype} values; give class numbers or names")
+    return [str(label) for label in flat]
+
+
+def _channels_first(name: str, images: Array) -> Array:
+    if images.ndim == 3:
+        images = images[:, None]
+    elif images.ndim == 4:
+        _, first, middle, last = images.shape
+        if last in range(1, 5) and not (first in range(1, 5) and middle == last):
+            images = images.transpose(0, 3, 1, 2)
+    if images.ndim != 4 or images.shape[1] not in range(1, 5) or 0 in images.shape:
+        raise DataError(
+            f"{name} has an array of the shape {images.shape}; images are (N, H, W), (N, H, W, C) or "
+            "(N, C, H, W) with 1 to 4 channels"
+        )
+    return images
+
+
+def _scale(name: str, images: Array) -> tuple[torch.Tensor, str]:
+    """uint8 in 0..255 or float32 in [-1, 1], and how the values were understood."""
+    kind, dtype = images.dtype.kind, images.dtype.name
+    if kind == "b":
+        return torch.from_numpy(images.astype(np.uint8, order="C") * 255), "bool, 0 and 1"
+    if kind not in "uif":
+        raise DataError(f"{name} holds {dtype} values; images are integers or floats")
+    low, high = float(images.min()), float(images.max())
+    if kind in "ui":
+        if low >= 0 and high <= 255:
+            return torch.from_numpy(images.astype(np.uint8, order="C")), f"{dtype} 0..255"
+        if dtype != "uint16":
+            raise DataError(f"{name} holds {dtype} values from {low:.0f} to {high:.0f}; use 0 to 255 (or uint16)")
+        rounded = (images.astype(np.uint32, order="C") + 128) // 257
+        return torch.from_numpy(rounded.astype(np.uint8)), "uint16 0..65535"
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise DataError(f"{name} holds NaN or infinite values: clean them before training")
+    for start, end in ((0, 1), (-1, 1), (0, 255)):
+        if low >= start - _TOLERANCE and high <= end + _TOLERANCE:
+            unit = (images.astype(np.float32, order="C") - start) / (end - start)
+            return torch.from_numpy(unit).mul_(2).sub_(1).clamp_(-1, 1), f"{dtype} [{start}, {end}]"
+    raise DataError(f"{name} holds values from {low:.4g} to {high:.4g}; scale them to [0, 1], [-1, 1] or [0, 255]")
+
+
+def _square(name: str, samples: torch.Tensor, resolution: int) -> torch.Tensor:
+    """Crop centrally and resize; the type stays."""
+    count, channels, height, width = samples.shape
+    if (height, width) == (resolution, resolution):
+        return samples
+    needed = count * channels * resolution**2 * samples.element_size()
+    if needed > MEMORY_LIMIT:
+        raise DataError(f"{name} at {resolution}x{resolution} would take {needed / 2**30:.1f} GiB: lower --resolution")
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    resized = torch.empty(count, channels, resolution, resolution, dtype=samples.dtype)
+    for start in range(0, count, _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        crop = samples[rows, :, top : top + side, left : left + side].float()
+        smooth = interpolate(crop, (resolution, resolution), mode="bilinear", antialias=True)
+        resized[rows] = smooth if samples.is_floating_point() else smooth.round().clamp(0, 255)
+    return resized
+
+
+def _read_idx(path: str, *, dimensions: int) -> npt.NDArray[np.uint8]:
+    what = "images" if dimensions == 3 else "labels"
+    try:
+        with open(path, "rb") as raw:
+            packed = raw.read(2) == b"\x1f\x8b"
+        with gzip.open(path, "rb") if packed else open(path, "rb") as handle:
+            magic = handle.read(4)
+            if magic != _IDX_MAGIC[dimensions]:
+                raise DataError(f"{path} is not an IDX file of {what} (its first bytes are {magic.hex() or 'missing'})")
+            header = handle.read(4 * dimensions)
+            if len(header) < 4 * dimensions:
+                raise DataError(f"{path} is cut off in its header; fetch it again")
+            shape = struct.unpack(f">{dimensions}I", header)
+            expected = math.prod(shape)
+            body = handle.read(min(expected, MEMORY_LIMIT) + 1)
+    except (OSError, EOFError, zlib.error, MemoryError) as error:
+        raise DataError(f"cannot read {path}: {error}; it may be cut off, fetch it again") from error
+    if len(body) != expected:
+        size = "more" if len(body) > expected else f"only {len(body)}"
+        raise DataError(f"{path} promises {expected} bytes of {what} but holds {size}; fetch it again")
+    return np.frombuffer(body, dtype=np.uint8).reshape(shape)

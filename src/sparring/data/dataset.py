@@ -1,0 +1,221 @@
+"""What a data set is to the rest of Sparring, and how labels become class numbers."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import ClassVar
+
+import torch
+
+MEMORY_LIMIT = 2 * 1024**3
+"""Bytes of decoded pixels kept in memory; larger image sets are decoded on demand."""
+
+IGNORED_LABELS = "the set has labels, which are ignored as asked"
+
+_FILE_COLUMNS = {"file", "filename", "file_name", "image", "path", "name", "id"}
+_LABEL_COLUMNS = {"label", "labels", "class", "target", "category"}
+_SHOWN = 5
+
+
+class DataError(ValueError):
+    """The data cannot be used as asked. The message is one line: what is wrong and what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
+
+
+def printable(text: str) -> str:
+    """`text` on one line and encodable as UTF-8, whatever a file name held."""
+    return " ".join(text.encode("utf-8", "backslashreplace").decode("utf-8").split())
+
+
+@dataclass(kw_only=True, eq=False)
+class Dataset(ABC):
+    """A fixed collection of samples, each (C, H, W), with a class number for each."""
+
+    name: str
+    sample_shape: tuple[int, ...]
+    classes: torch.Tensor  # (N,) int64, zeros where there are no labels
+    class_names: list[str]
+    fingerprint: str
+    value_range: str
+    image_modes: dict[str, int] = field(default_factory=dict)
+    resized: str = ""
+    notes: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    held_out: Dataset | None = None
+
+    storage: ClassVar[str]
+
+    @abstractmethod
+    def batch(self, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Samples (B, C, H, W) float32 in [-1, 1] and their classes (B,) int64, for indices (B,)."""
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes; 0 where the set has no labels."""
+        return len(self.class_names)
+
+    def labels(self) -> torch.Tensor:
+        """The class of every sample: (N,) int64, zeros where the set has no labels."""
+        return self.classes
+
+    def describe(self) -> dict[str, object]:
+        """What was found, in plain JSON types, for a person to check before training."""
+        counts = torch.bincount(self.classes, minlength=self.num_classes).tolist()
+        return {
+            "name": printable(self.name),
+            "count": len(self),
+            "sample_shape": list(self.sample_shape),
+            "value_range": self.value_range,
+            "modes": dict(self.image_modes),
+            "classes": dict(zip(map(printable, self.class_names), counts, strict=False)),
+            "storage": self.storage,
+            "resized": self.resized,
+            "skipped": {"count": len(self.skipped), "first": self.skipped[:_SHOWN]},
+            "held_out": 0 if self.held_out is None else len(self.held_out),
+            "notes": list(self.notes),
+            "fingerprint": self.fingerprint,
+        }
+
+
+@dataclass(kw_only=True, eq=False)
+class TensorDataset(Dataset):
+    """Samples held in memory: uint8 in 0..255, or float32 that already lies in [-1, 1]."""
+
+    samples: torch.Tensor  # (N, C, H, W)
+
+    storage: ClassVar[str] = "in memory"
+
+    def batch(self, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        chosen = indices.to("cpu", torch.int64)
+        samples = self.samples[chosen]
+        if samples.dtype == torch.uint8:
+            samples = samples.float() / 127.5 - 1
+        return samples, self.classes[chosen]
+
+
+def digest(*parts: object) -> str:
+    """A short hex digest of `parts`; tensors count with their shape, type and bytes."""
+    state = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        if isinstance(part, torch.Tensor):
+            state.update(f"{part.dtype}{tuple(part.shape)}".encode())
+            state.update(part.contiguous().numpy().data)
+        else:
+            state.update(repr(part).encode("utf-8", "backslashreplace"))
+        state.update(b"\0")
+    return state.hexdigest()
+
+
+def natural_key(text: str) -> tuple[list[tuple[int, str]], str]:
+    """Sort key under which `img2` comes before `img10`."""
+    pieces = re.split("([0-9]+)", text)
+    numbered = []
+    for position, piece in enumerate(pieces):
+        digits = piece.lstrip("0")
+        numbered.append((len(digits), digits) if position % 2 else (0, piece.casefold()))
+    return numbered, text
+
+
+def number_classes(labels: Sequence[str] | None, count: int) -> tuple[torch.Tensor, list[str]]:
+    """Class numbers (N,) and naturally sorted class names; zeros and no names when `labels` is None."""
+    if labels is None:
+        return torch.zeros(count, dtype=torch.int64), []
+    names = sorted(set(labels), key=natural_key)
+    number = {name: index for index, name in enumerate(names)}
+    return torch.tensor([number[label] for label in labels], dtype=torch.int64), names
+
+
+def read_rows(path: str) -> list[list[str]]:
+    """The non-empty rows of a CSV file, cells stripped."""
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as handle:
+            rows = [[cell.strip() for cell in row] for row in csv.reader(handle)]
+    except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
+        raise DataError(f"cannot read the labels file {path}: {error}") from error
+    rows = [row for row in rows if any(row)]
+    if not rows:
+        raise DataError(f"the labels file {path} is empty: it needs one row a sample")
+    return rows
+
+
+def labels_by_row(path: str, count: int) -> list[str]:
+    """`count` labels from a CSV that holds one label a row, with or without a header row."""
+    rows = read_rows(path)
+    if any(len(row) != 1 for row in rows):
+        raise DataError(f"{path} must hold one label a row and nothing else, in the order of the samples")
+    cells = [row[0] for row in rows]
+    if len(cells) == count + 1:
+        cells = cells[1:]
+    if len(cells) != count:
+        raise DataError(f"{path} holds {len(cells)} labels for {count} samples: the counts must match")
+    return cells
+
+
+def labels_by_file(path: str, files: Sequence[str]) -> list[str]:
+    """The label of each of `files` from a CSV with the columns file,label (header optional).
+
+    A row names a file by its path inside the set or by its bare name. Every file must have a
+    row and every row a file.
+    """
+    exact = set(files)
+    by_name: dict[str, list[str]] = {}
+    for file in files:
+        by_name.setdefault(PurePosixPath(file).name, []).append(file)
+
+    def matches(cell: str) -> list[str]:
+        wanted = cell.replace("\\", "/").removeprefix("./")
+        return [wanted] if wanted in exact else by_name.get(wanted, [])
+
+    rows = read_rows(path)
+    file_column, label_column = 0, 1
+    if not matches(rows[0][0]):
+        header = _header_columns(rows[0])
+        if header is not None:
+            file_column, label_column = header
+            rows = rows[1:]
+    found: dict[str, str] = {}
+    strangers: list[str] = []
+    for row in rows:
+        if len(row) <= max(file_column, label_column) or not row[label_column]:
+            raise DataError(f"{path}: the row {','.join(row)!r} has no label; the columns are file,label")
+        cell, label = row[file_column], row[label_column]
+        files_meant = matches(cell)
+        if len(files_meant) > 1:
+            raise DataError(
+                f"{path}: {cell} may mean {files_meant[0]} or {files_meant[1]}; write the whole path in the row"
+            )
+        if not files_meant:
+            strangers.append(cell)
+        elif found.setdefault(files_meant[0], label) != label:
+            raise DataError(f"{path} gives {cell} two labels, {found[files_meant[0]]} and {label}")
+    _refuse(path, strangers, "name no image of the set", "rows")
+    _refuse(path, [file for file in files if file not in found], "have no row in it", "images")
+    return [found[file] for file in files]
+
+
+def _header_columns(row: list[str]) -> tuple[int, int] | None:
+    """The file and label columns if `row` is a header, else None."""
+    cells = [cell.lower() for cell in row]
+    file_column = next((index for index, cell in enumerate(cells) if cell in _FILE_COLUMNS), None)
+    if file_column is None:
+        return None if "." in row[0] else (0, 1)
+    others = [index for index in range(len(cells)) if index != file_column]
+    named = [index for index in others if cells[index] in _LABEL_COLUMNS]
+    return file_column, (named or others or [file_column + 1])[0]
+
+
+def _refuse(path: str, mismatches: list[str], what: str, noun: str) -> None:
+    if mismatches:
+        first = ", ".join(mismatches[:_SHOWN])
+        raise DataError(f"{path} does not match the images: {len(mismatches)} {noun} {what} (first: {first})")

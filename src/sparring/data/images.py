@@ -1,0 +1,520 @@
+"""Image files in a folder, a zip or a tar archive, held in memory or decoded on demand."""
+
+from __future__ import annotations
+
+import lzma
+import os
+import struct
+import tarfile
+import warnings
+import zipfile
+import zlib
+from abc import ABC, abstractmethod
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from io import BufferedReader, BytesIO
+from pathlib import PurePosixPath
+from threading import Lock
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, UnidentifiedImageError
+
+from sparring.data.dataset import (
+    IGNORED_LABELS,
+    MEMORY_LIMIT,
+    DataError,
+    Dataset,
+    TensorDataset,
+    digest,
+    labels_by_file,
+    natural_key,
+    number_classes,
+    printable,
+)
+
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+MAX_FILE_BYTES = 512 * 1024**2
+
+# Naming the formats keeps Pillow from trying its rarer ones, some of which start other programs.
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF")
+_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_CHUNK = 32
+_HEAD_BYTES = 64 * 1024
+_THREADS = min(8, os.cpu_count() or 1)
+
+# What Pillow, zipfile and tarfile let out on broken bytes: more than their own error types.
+_PARSE_ERRORS = (
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    lzma.LZMAError,
+    struct.error,
+    zlib.error,
+)
+ARCHIVE_ERRORS = (*_PARSE_ERRORS, tarfile.TarError, zipfile.BadZipFile)
+IMAGE_ERRORS = (*_PARSE_ERRORS, Image.DecompressionBombError)
+
+Pixels = npt.NDArray[np.uint8]
+
+
+class Source(ABC):
+    """The image files of a folder or archive: their names and how to read each."""
+
+    def __init__(self) -> None:
+        self.rereadable = True  # whether reading in any order is cheap
+        self.names: list[str] = []  # relative to the set, separated by "/"
+        self.sizes: list[int] = []  # bytes
+        self.unreadable: list[str] = []
+        self.other_files = 0
+
+    @abstractmethod
+    def read(self, index: int, limit: int = -1) -> bytes:
+        """One file's bytes, at most `limit` if that is not negative; raises one of ARCHIVE_ERRORS.
+
+        Safe to call from many threads.
+        """
+
+    def _accept(self, raw_name: str, size: int) -> bool:
+        """Enter a file if it is an image that a person put there."""
+        parts = [part for part in raw_name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+        if not parts or any(part.startswith(".") or part == "__MACOSX" for part in parts):
+            return False
+        if not parts[-1].lower().endswith(EXTENSIONS):
+            self.other_files += parts[-1].lower() not in ("thumbs.db", "desktop.ini")
+            return False
+        self.names.append("/".join(parts))
+        self.sizes.append(size)
+        return True
+
+    def _check_size(self, index: int) -> None:
+        if self.sizes[index] > MAX_FILE_BYTES:
+            raise OSError(f"the file is larger than {MAX_FILE_BYTES // 1024**2} MiB")
+
+
+class FolderSource(Source):
+    """Image files under a folder, in natural order; links to folders are followed once."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._paths = []
+        for name, file, size in sorted(self._walk(path), key=lambda entry: natural_key(entry[0])):
+            if self._accept(name, size):
+                self._paths.append(file)
+
+    def read(self, index: int, limit: int = -1) -> bytes:
+        self._check_size(index)
+        with open(self._paths[index], "rb") as handle:
+            return handle.read(limit)
+
+    def _walk(self, root: str) -> Iterable[tuple[str, str, int]]:
+        # Real folders come before links, so that a link to one never takes over its name.
+        waiting = deque([(root, "")])
+        seen = set()
+        while waiting:
+            folder, prefix = waiting.popleft()
+            try:
+                status = os.stat(folder)
+                entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+            except OSError as error:
+                if not prefix:
+                    raise DataError(f"cannot read the folder {root}: {error.strerror}") from error
+                self.unreadable.append(printable(f"{prefix}: {error.strerror}"))
+                continue
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            for entry in entries:
+                name = prefix + entry.name
+                if entry.name.startswith(".") or entry.name == "__MACOSX":
+                    continue
+                if os.path.isdir(entry.path):
+                    add = waiting.append if entry.is_symlink() else waiting.appendleft
+                    add((entry.path, name + "/"))
+                elif os.path.isfile(entry.path):
+                    yield name, entry.path, os.stat(entry.path).st_size
+                elif name.lower().endswith(EXTENSIONS):
+                    self.unreadable.append(printable(f"{name}: not a file, or a link to nothing"))
+
+
+class ZipSource(Source):
+    """Image members of a zip archive, in natural order; nothing is ever extracted to disk."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._lock = Lock()
+        try:
+            self._archive = zipfile.ZipFile(path)
+            entries = sorted(self._archive.infolist(), key=lambda info: natural_key(info.filename))
+        except ARCHIVE_ERRORS as error:
+            raise DataError(f"{path} is not a readable zip archive ({_reason(error)})") from error
+        self._infos = [info for info in entries if not info.is_dir() and self._accept(info.filename, info.file_size)]
+
+    def read(self, index: int, limit: int = -1) -> bytes:
+        self._check_size(index)
+        with self._lock, self._archive.open(self._infos[index]) as member:
+            return member.read(limit)
+
+
+class TarSource(Source):
+    """Image members of a tar archive, plain or compressed, in the archive's order."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._lock = Lock()
+        try:
+            self._archive = tarfile.open(path)  # noqa: SIM115 - stays open as long as the data set
+            entries = self._archive.getmembers()
+        except ARCHIVE_ERRORS as error:
+            raise DataError(f"{path} is not a readable tar archive ({_reason(error)})") from error
+        # Stepping back in a compressed archive decompresses it from its start again.
+        self.rereadable = isinstance(self._archive.fileobj, BufferedReader)
+        self._infos = [info for info in entries if info.isreg() and self._accept(info.name, info.size)]
+
+    def read(self, index: int, limit: int = -1) -> bytes:
+        self._check_size(index)
+        with self._lock:
+            member = self._archive.extractfile(self._infos[index])
+            return b"" if member is None else member.read(limit)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One file as looked at."""
+
+    mode: str
+    size: tuple[int, int]  # width and height as stored in the file
+    shape: tuple[int, int, int]  # (C, H, W) as it will enter the set
+    pixels: Pixels | None  # (H, W, C), None if only the header was read
+
+
+def look(data: bytes, resolution: int | None, decode: bool = True) -> Picture:
+    """Open one image file; raises one of IMAGE_ERRORS where the bytes are broken.
+
+    With `decode=False` only the header is read and `pixels` is None.
+    """
+    if not data:
+        raise ValueError("the file is empty")
+    with Image.open(BytesIO(data), formats=_FORMATS) as image:
+        mode, size, target = image.mode, image.size, _target_mode(image)
+        if image.width * image.height > (Image.MAX_IMAGE_PIXELS or float("inf")):
+            raise Image.DecompressionBombError(f"{image.width}x{image.height} is beyond Pillow's size limit")
+        if decode:
+            image.load()
+        upright = _UPRIGHT.get(_orientation(image))
+        if not decode:
+            # Pillow reports the size of a TIFF upright already, that of other formats as stored.
+            sideways = image.format != "TIFF" and _orientation(image) in (5, 6, 7, 8)
+            width, height = (image.height, image.width) if sideways else image.size
+            if resolution is not None:
+                width = height = resolution
+            return Picture(mode, size, (len(target), height, width), None)
+        plain = _to_eight_bits(image).convert(target)
+    if upright is not None:
+        plain = plain.transpose(upright)
+    if resolution is not None:
+        plain = _square(plain, resolution)
+    pixels = np.asarray(plain).reshape(plain.height, plain.width, len(target))
+    return Picture(mode, size, pixels.shape[2:] + pixels.shape[:2], pixels)
+
+
+def _target_mode(image: Image.Image) -> str:
+    if image.mode == "F":
+        raise ValueError("pictures of 32-bit floats are not supported; put them into an .npy file")
+    if image.mode.startswith("I"):
+        return "L"
+    colour = image.mode not in ("1", "L", "LA", "La")
+    alpha = "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa")
+    return ("RGB" if colour else "L") + ("A" if alpha else "")
+
+
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    if not image.mode.startswith("I"):
+        return image
+    deep = np.asarray(image).astype(np.int64).clip(0, 65535)
+    return Image.fromarray(((deep + 128) // 257).astype(np.uint8))
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION_TAG, 1))
+    except IMAGE_ERRORS:
+        return 1  # a damaged EXIF block says nothing about the pixels
+
+
+def _square(image: Image.Image, resolution: int) -> Image.Image:
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    # Not resize's own `box`: its filter reaches beyond the box and would blend in what was cropped off.
+    square = image.crop((left, top, left + side, top + side))
+    return square.resize((resolution, resolution), Image.Resampling.LANCZOS)
+
+
+def _widen(pixels: Pixels, channels: int) -> Pixels:
+    """(H, W, c) to (channels, H, W): grey repeated as colour, missing alpha opaque."""
+    height, width, own = pixels.shape
+    colours = channels - (channels in (2, 4))
+    wide = np.full((channels, height, width), 255, dtype=np.uint8)
+    wide[:colours] = pixels[..., : own - (own in (2, 4))].transpose(2, 0, 1)
+    if own in (2, 4):
+        wide[-1] = pixels[..., -1]
+    return wide
+
+
+def _channels_to_hold(channel_counts: Iterable[int]) -> int:
+    """The smallest of 1..4 channels that holds grey (1, 2) or colour (3, 4) with alpha (2, 4) as needed."""
+    counts = set(channel_counts)
+    return (3 if counts & {3, 4} else 1) + bool(counts & {2, 4})
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "not a readable image"  # Pillow's own words name a memory address
+    return printable(str(error)) or type(error).__name__
+
+
+def _look_or_say_why(data: bytes | str, resolution: int | None) -> Picture | str:
+    if isinstance(data, str):
+        return data
+    try:
+        return look(data, resolution)
+    except IMAGE_ERRORS as error:
+        return _reason(error)
+
+
+def _read_or_say_why(source: Source, index: int) -> bytes | str:
+    try:
+        return source.read(index)
+    except ARCHIVE_ERRORS as error:
+        return _reason(error)
+
+
+def _look_at_header(source: Source, index: int, resolution: int | None) -> Picture | str:
+    try:
+        return look(source.read(index, _HEAD_BYTES), resolution, decode=False)
+    except (*ARCHIVE_ERRORS, *IMAGE_ERRORS):
+        pass  # some formats keep what matters at the end of the file
+    try:
+        return look(source.read(index), resolution, decode=False)
+    except (*ARCHIVE_ERRORS, *IMAGE_ERRORS) as error:
+        return _reason(error)
+
+
+def _scan(source: Source, resolution: int | None, memory_limit: int) -> tuple[dict[int, Picture], list[str]]:
+    """Every readable picture by its index in the source, and why the others are not.
+
+    Pixels are kept as long as the whole set seems to fit into `memory_limit` bytes and one size.
+    """
+    pictures: dict[int, Picture] = {}
+    broken: list[str] = []
+    shapes: set[tuple[int, int, int]] = set()
+    keep = True
+    with warnings.catch_warnings(), ThreadPoolExecutor(_THREADS) as pool:
+        # Bombs are reported as skipped; Pillow's other warnings are about EXIF blocks nobody needs.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.simplefilter("ignore", UserWarning)
+        for start in range(0, len(source.names), _CHUNK):
+            chunk = range(start, min(start + _CHUNK, len(source.names)))
+            if keep:
+                # Read here, in order: a compressed archive cannot step back cheaply.
+                files = [_read_or_say_why(source, index) for index in chunk]
+                outcomes = pool.map(partial(_look_or_say_why, resolution=resolution), files)
+            else:
+                outcomes = pool.map(partial(_look_at_header, source, resolution=resolution), chunk)
+            for index, outcome in zip(chunk, outcomes, strict=True):
+                if isinstance(outcome, str):
+                    broken.append(printable(f"{source.names[index]}: {outcome}"))
+                else:
+                    pictures[index] = outcome
+                    shapes.add(outcome.shape)
+            if keep and shapes:
+                channels = _channels_to_hold(shape[0] for shape in shapes)
+                pixels = max(height * width for _, height, width in shapes)
+                one_size = len({shape[1:] for shape in shapes}) == 1
+                keep = one_size and len(source.names) * channels * pixels <= memory_limit
+                if not keep:
+                    pictures = {index: replace(picture, pixels=None) for index, picture in pictures.items()}
+    return pictures, broken
+
+
+def load_images(
+    name: str,
+    source: Source,
+    labels: Sequence[str] | None,
+    *,
+    resolution: int | None = None,
+    notes: Sequence[str] = (),
+    memory_limit: int = MEMORY_LIMIT,
+) -> Dataset:
+    """The images of `source` as a data set; `labels` holds one label for each of its files.
+
+    Raises DataError where no image is readable or where sizes differ and no `resolution` is given.
+    """
+    pictures, broken = _scan(source, resolution, memory_limit)
+    skipped = [*source.unreadable, *broken]
+    if not pictures:
+        seen = f"{len(skipped)} broken, first {skipped[0]}" if skipped else "it holds no image files"
+        raise DataError(f"no readable image in {name} ({seen}); known are {' '.join(EXTENSIONS)}")
+    sizes = Counter(f"{picture.shape[2]}x{picture.shape[1]}" for picture in pictures.values())
+    if len(sizes) > 1:
+        common = ", ".join(f"{size}: {count}" for size, count in sizes.most_common(4))
+        more = ", ..." if len(sizes) > 4 else ""
+        raise DataError(
+            f"the images in {name} have {len(sizes)} sizes ({common}{more}); "
+            "pass e.g. --resolution 64 to crop and resize them all"
+        )
+    places = sorted(pictures)
+    channels = _channels_to_hold(picture.shape[0] for picture in pictures.values())
+    shape = (channels, *pictures[places[0]].shape[1:])
+    kept = None if labels is None else [labels[place] for place in places]
+    classes, class_names = number_classes(kept, len(places))
+    resized = resolution is not None and any(p.size != (resolution, resolution) for p in pictures.values())
+    facts: dict[str, Any] = {
+        "name": name,
+        "sample_shape": shape,
+        "classes": classes,
+        "class_names": class_names,
+        "fingerprint": digest(shape, source.names, source.sizes, classes, class_names),
+        "value_range": "8-bit pixels 0..255",
+        "image_modes": dict(Counter(picture.mode for picture in pictures.values())),
+        "resized": f"centre crop, resized to {resolution}x{resolution}" if resized else "",
+        "notes": [*notes, *_left_out(source)],
+        "skipped": skipped,
+    }
+    if all(picture.pixels is not None for picture in pictures.values()):
+        return TensorDataset(**facts, samples=_stack(pictures, shape))
+    if not source.rereadable:
+        raise DataError(
+            f"{name} is compressed and too large to hold in memory; unpack it, or make it a .zip or plain .tar"
+        )
+    return StreamedImages(**facts, source=source, places=places, resolution=resolution)
+
+
+def _left_out(source: Source) -> list[str]:
+    return [f"{source.other_files} files that are not images were left out"] if source.other_files else []
+
+
+def _stack(pictures: dict[int, Picture], shape: tuple[int, int, int]) -> torch.Tensor:
+    """All pixels as one uint8 tensor (N, C, H, W); empties `pictures` so as not to hold them twice."""
+    samples = np.empty((len(pictures), *shape), dtype=np.uint8)
+    for row, index in enumerate(sorted(pictures)):
+        pixels = pictures.pop(index).pixels
+        if pixels is not None:
+            samples[row] = _widen(pixels, shape[0])
+    return torch.from_numpy(samples)
+
+
+@dataclass(kw_only=True, eq=False)
+class StreamedImages(Dataset):
+    """Images decoded each time they are asked for; one that turns bad is replaced by the next."""
+
+    source: Source
+    places: list[int]  # where each sample is in the source
+    resolution: int | None
+
+    storage: ClassVar[str] = "streamed"
+
+    def __post_init__(self) -> None:
+        self._pool = ThreadPoolExecutor(_THREADS)
+        self._lost: dict[int, str] = {}
+        self._lock = Lock()
+
+    def batch(self, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        chosen = torch.arange(len(self))[indices.to("cpu", torch.int64)]
+        loaded = list(self._pool.map(self._load, chosen.tolist()))
+        samples = torch.from_numpy(np.stack([pixels for _, pixels in loaded]))
+        used = torch.tensor([position for position, _ in loaded])
+        return samples.float() / 127.5 - 1, self.classes[used]
+
+    def _load(self, wanted: int) -> tuple[int, Pixels]:
+        for step in range(len(self)):
+            position = (wanted + step) % len(self)
+            if position in self._lost:
+                continue
+            pixels = self._decode(self.places[position])
+            if not isinstance(pixels, str):
+                return position, pixels
+            with self._lock:
+                if position not in self._lost:
+                    self._lost[position] = pixels
+                    self.skipped.append(printable(f"{self.source.names[self.places[position]]}: {pixels}"))
+        raise DataError(f"no image of {self.name} can be read any more; is its disk still there?")
+
+    def _decode(self, place: int) -> Pixels | str:
+        """(C, H, W) pixels, or why there are none."""
+        picture = _look_or_say_why(_read_or_say_why(self.source, place), self.resolution)
+        if isinstance(picture, str):
+            return picture
+        channels = self.sample_shape[0]
+        if picture.shape[1:] != self.sample_shape[1:] or _channels_to_hold((channels, picture.shape[0])) != channels:
+            return f"its shape is now {picture.shape}, that of the set is {self.sample_shape}"
+        return "the pixels are missing" if picture.pixels is None else _widen(picture.pixels, channels)
+
+
+def open_images(
+    path: str,
+    *,
+    resolution: int | None = None,
+    labels: str | None = None,
+    conditional: bool = True,
+    memory_limit: int = MEMORY_LIMIT,
+) -> Dataset:
+    """The images of a folder, a .zip or a .tar (also compressed).
+
+    Classes come from the CSV file `labels` (columns file,label) or else from first-level sub-folders.
+    """
+    source: Source
+    if os.path.isdir(path):
+        source = FolderSource(path)
+    else:
+        source = ZipSource(path) if path.lower().endswith(".zip") else TarSource(path)
+    found, notes = _labels_from_folders(source.names)
+    if not conditional:
+        notes = [IGNORED_LABELS] if found or labels else []
+        found = None
+    elif labels is not None:
+        found, notes = labels_by_file(labels, source.names), []
+    return load_images(path, source, found, resolution=resolution, notes=notes, memory_limit=memory_limit)
+
+
+def _labels_from_folders(names: Sequence[str]) -> tuple[list[str] | None, list[str]]:
+    """One label a name where every file lies directly in a first-level folder, and notes on what was seen.
+
+    Folders that all the files share are looked through.
+    """
+    if not names:
+        return None, []
+    folders = [PurePosixPath(name).parent.parts for name in names]
+    shared = 0
+    while all(len(parts) > shared and parts[shared] == folders[0][shared] for parts in folders):
+        shared += 1
+    below = [parts[shared:] for parts in folders]
+    if all(len(parts) == 1 for parts in below):
+        return [parts[0] for parts in below], []
+    if any(below):
+        return None, [
+            "no labels: some images do not lie directly in a class folder "
+            "(lay them out as CLASS/image.png, or give a labels file)"
+        ]
+    return None, [f"no labels: all images lie in the one folder {'/'.join(folders[0])}"] if shared else []

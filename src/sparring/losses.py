@@ -1,0 +1,129 @@
+"""Adversarial losses: pure functions of the discriminator's logits.
+
+Every loss is a pair. `discriminator(logits_real, logits_fake)` and `generator(logits_real, logits_fake)` take two
+tensors of one shape, usually (B,), and return the loss of each pair, unreduced. A logit is the discriminator's raw
+output: D(x) = sigmoid(logit) is the probability that x is real.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+LossFunction = Callable[[Tensor, Tensor], Tensor]
+
+
+class AdversarialLoss(NamedTuple):
+    """The two sides of one game."""
+
+    discriminator: LossFunction
+    generator: LossFunction
+
+
+# Goodfellow et al. 2014, eq. 1. With D = sigmoid(logit): -log D = softplus(-logit), -log(1 - D) = softplus(logit).
+def classic_discriminator(logits_real: Tensor, logits_fake: Tensor) -> Tensor:
+    """L_D = -E[log D(x)] - E[log(1 - D(G(z)))]."""
+    return F.softplus(-logits_real) + F.softplus(logits_fake)
+
+
+def non_saturating_generator(logits_real: Tensor, logits_fake: Tensor) -> Tensor:
+    """L_G = -E[log D(G(z))] (Goodfellow et al. 2014, section 3)."""
+    return F.softplus(-logits_fake)
+
+
+def minimax_generator(logits_real: Tensor, logits_fake: Tensor) -> Tensor:
+    """L_G = E[log(1 - D(G(z)))]: the original game; its gradient vanishes while D wins."""
+    return -F.softplus(logits_fake)
+
+
+# Lim & Ye 2017; Miyato et al. 2018, eq. 16-17
+def hinge_discriminator(logits_real: Tensor, logits_fake: Tensor) -> Tensor:
+    """L_D = E[max(0, 1 - D(x))] + E[max(0, 1 + D(G(z)))] on raw logits."""
+    return F.relu(1 - logits_real) + F.relu(1 + logits_fake)
+
+
+# Mao et al. 2017, eq. 9 with a = 0, b = c = 1
+def least_squares_discriminator(logits_real: Tensor, logits_fake: Tensor) -> Tensor:
+    """L_D = 1/2 E[(D(x) - 1)^2] + 1/2 E[D(G(z))^2] on raw logits."""
+    return 0.5 * ((logits_real - 1).square() + logits_fake.square())
+
+
+def least_squares_generator(logits_real: Tensor, logits_fake: Tensor) -> Tensor:
+    """L_G = 1/2 E[(D(G(z)) - 1)^2]."""
+    return 0.5 * (logits_fake - 1).square()
+
+
+# Arjovsky et al. 2017, eq. 2. The Lipschitz bound is the penalties' business.
+def wasserstein_discriminator(logits_real: Tensor, logits_fake: Tensor) -> Tensor:
+    """L_D = E[D(G(z))] - E[D(x)]."""
+    return logits_fake - logits_real
+
+
+def wasserstein_generator(logits_real: Tensor, logits_fake: Tensor) -> Tensor:
+    """L_G = -E[D(G(z))]."""
+    return -logits_fake
+
+
+# Jolicoeur-Martineau 2018; Huang et al. 2024 (R3GAN), eq. 2, in its non-saturating form
+def relativistic_discriminator(logits_real: Tensor, logits_fake: Tensor) -> Tensor:
+    """L_D = E[softplus(-(D(x) - D(G(z))))]: the real one of a pair should look more real than the fake."""
+    return F.softplus(logits_fake - logits_real)
+
+
+def relativistic_generator(logits_real: Tensor, logits_fake: Tensor) -> Tensor:
+    """L_G = E[softplus(-(D(G(z)) - D(x)))]."""
+    return F.softplus(logits_real - logits_fake)
+
+
+LOSSES: dict[str, AdversarialLoss] = {
+    "relativistic": AdversarialLoss(relativistic_discriminator, relativistic_generator),
+    "non-saturating": AdversarialLoss(classic_discriminator, non_saturating_generator),
+    "minimax": AdversarialLoss(classic_discriminator, minimax_generator),
+    "hinge": AdversarialLoss(hinge_discriminator, wasserstein_generator),
+    "least-squares": AdversarialLoss(least_squares_discriminator, least_squares_generator),
+    "wasserstein": AdversarialLoss(wasserstein_discriminator, wasserstein_generator),
+}
+
+
+# Lin et al. 2025 (AFM): keeps the logits near zero, where relativistic pairing alone leaves their mean free
+def logit_centring(logits_real: Tensor, logits_fake: Tensor) -> Tensor:
+    """(D(x) + D(G(z)))^2 of each pair, shape (B,)."""
+    return (logits_real + logits_fake).square()
+
+
+# Lin et al. 2025 (AFM): among all maps from noise to data, prefer the one that moves the noise least
+def optimal_transport(samples: Tensor, noise: Tensor) -> Tensor:
+    """Mean squared distance between each sample and the noise it came from, both of one shape (B, ...); (B,)."""
+    return (samples - noise).square().flatten(1).mean(1)
+
+
+# Lin et al. 2025 (AFM): makes the adversarial gradient's size independent of D, so that the transport term's weight
+# means the same for every model
+class GradientNormalization(nn.Module):
+    """Identity whose gradient is rescaled to that of a mean over elements: a root mean square of 1 / numel."""
+
+    decay = 0.9
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("square_norm", torch.zeros(()))
+
+    def forward(self, samples: Tensor) -> Tensor:
+        return _NormalizeGradient.apply(samples, self.square_norm, self.decay)  # type: ignore[no-any-return]
+
+
+class _NormalizeGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, samples: Tensor, square_norm: Tensor, decay: float) -> Tensor:
+        ctx.square_norm, ctx.decay = square_norm, decay
+        return samples.view_as(samples)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = gradients
+        square_norm = gradient.float().square().sum() * gradient.numel()
+        average = torch.where(ctx.square_norm > 0, ctx.square_norm.lerp(square_norm, 1 - ctx.decay), square_norm)
+        ctx.square_norm.copy_(average)
+        return gradient / (average.sqrt() + 1e-12).to(gradient.dtype), None, None

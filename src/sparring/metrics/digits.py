@@ -1,0 +1,37 @@
+"""How good generated digits are: distance to held-out digits, recognition, spread over the classes."""
+
+import torch
+
+from sparring.data.dataset import Dataset
+from sparring.metrics import Sampler
+from sparring.metrics.digit_classifier import load_digit_classifier, recognise
+from sparring.metrics.frechet import frechet_distance
+
+class DigitMetric:
+    """Compares as many samples as there are held-out digits (1,000) with those."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        assert dataset.held_out is not None
+        self.model = load_digit_classifier()
+        self.count = len(dataset.held_out)
+        self.reference, _ = recognise(self.model, dataset.held_out.batch(torch.arange(self.count))[0])
+        spread = torch.linspace(0, len(dataset) - 1, self.count).long()
+        training, _ = recognise(self.model, dataset.batch(spread)[0])
+        self.floor = frechet_distance(training, self.reference)
+
+    def __call__(self, sample: Sampler) -> dict[str, float]:
+        """`frechet` in the features of `sparring-digits`, beside `frechet_floor`, the distance of as many real training
+        digits; `recognised`, the share recognised as what they were made for; the least and the most frequent digit's
+        share of the samples."""
+        digits, classes = sample(self.count)
+        features, predicted = recognise(self.model, digits)
+        shares = torch.bincount(predicted, minlength=10) / len(predicted)
+        scores = {
+            "frechet": frechet_distance(features, self.reference),
+            "frechet_floor": self.floor,
+            "least_share": shares.min().item(),
+            "most_share": shares.max().item(),
+        }
+        if classes is not None:
+            scores["recognised"] = (predicted == classes.cpu()).float().mean().item()
+        return scores

@@ -1,0 +1,78 @@
+"""The discriminator: tokens to one logit.
+
+Shapes: B batch, N tokens of the transformer, D width.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from sparring.models.blocks import DiscriminatorBlock
+from sparring.models.positions import Grid, Positions
+from sparring.models.stem import Stem, coarse_grid
+
+
+class Discriminator(nn.Module):
+    """A vision transformer with a learned class token, whose final state f is judged; so is every other token.
+
+    The tokens' own judgement is linear with weights for each place, as the last layer of a DCGAN's discriminator: it
+    tells the generator from the first step on what to do where, when attention has yet to learn where to look. The label enters twice: each class has its own class token, which can look for what matters to it, and the
+    projection of f onto the class (Miyato & Koyama 2018, eq. 5): logit = linear(f) + <embedding[y], f>.
+    """
+
+    def __init__(
+        self,
+        grid: Grid,
+        token_dim: int,
+        *,
+        width: int,
+        depth: int,
+        num_heads: int,
+        num_classes: int = 0,
+        mlp_ratio: float = 8 / 3,
+        qk_norm: bool = True,
+        positions: str = "learned",
+        rotary: bool = True,
+        layer_scale: float = 1.0,
+        stem: int = 0,
+        stem_channels: int = 16,
+    ) -> None:
+        super().__init__()
+        self.embed: nn.Module
+        if stem:
+            self.embed = Stem(grid, token_dim, width, levels=stem, channels=stem_channels)
+        else:
+            self.embed = nn.Linear(token_dim, width)
+        coarse = coarse_grid(grid, stem)
+        self.positions = Positions(coarse, width, width // num_heads, added=positions, rotary=rotary)
+        self.class_tokens = nn.Embedding(max(1, num_classes), width)
+        self.blocks = nn.ModuleList(
+            DiscriminatorBlock(width, num_heads, mlp_ratio=mlp_ratio, qk_norm=qk_norm, layer_scale=layer_scale)
+            for _ in range(depth)
+        )
+        self.norm = nn.RMSNorm(width, eps=1e-6)
+        self.head = nn.Linear(width, 1)
+        self.judge_tokens = nn.Linear(math.prod(coarse) * width, 1)
+        self.class_embedding = nn.Embedding(num_classes, width) if num_classes else None
+        nn.init.normal_(self.class_tokens.weight, std=0.5)
+
+    def forward(self, tokens: Tensor, class_labels: Tensor | None = None) -> Tensor:
+        """tokens (B, all of the grid, token_dim), class_labels (B,) -> logits (B,), float32."""
+        x = self.positions(self.embed(tokens))  # (B, N, D)
+        if class_labels is None:
+            class_labels = torch.zeros(len(x), dtype=torch.long, device=x.device)
+        x = torch.cat([self.class_tokens(class_labels)[:, None].to(x.dtype), x], 1)  # (B, 1 + N, D)
+        for block in self.blocks:
+            x = block(x, self.positions.rotary)
+        with torch.autocast(x.device.type, enabled=False):
+            return self._judge(self.norm(x.float()), class_labels)
+
+    def _judge(self, x: Tensor, class_labels: Tensor) -> Tensor:
+        """The final tokens (B, 1 + N, D) -> logits (B,)."""
+        features = x[:, 0]
+        logits = (self.head(features) + self.judge_tokens(x[:, 1:].flatten(1))).squeeze(-1)
+        if self.class_embedding is not None:
+            projection = (features * self.class_embedding(class_labels)).sum(-1)
+            logits = logits + projection * features.shape[-1] ** -0.5
+        return logits  # type: ignore[no-any-return]

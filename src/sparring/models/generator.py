@@ -1,0 +1,113 @@
+"""The generator: noise to tokens in one pass.
+
+Shapes: B batch, N tokens of the transformer, D width.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from sparring.models.blocks import GeneratorBlock
+from sparring.models.initialization import initialize
+from sparring.models.positions import Grid, Positions
+from sparring.models.stem import Head, coarse_grid
+
+
+# Karras et al. 2019 (StyleGAN): a network from (z, class) to w. Inputs are scaled to unit mean square as in
+# Karras et al. 2020.
+class Mapping(nn.Module):
+    """z (B, z_dim) and class labels (B,) to w (B, width)."""
+
+    def __init__(self, z_dim: int, num_classes: int, width: int) -> None:
+        super().__init__()
+        self.class_embedding = nn.Embedding(num_classes, CLASS_DIM) if num_classes else None
+        self.layers = nn.Sequential(
+            nn.Linear(z_dim + (CLASS_DIM if num_classes else 0), width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
+        )
+        initialize(self.layers)
+
+    def forward(self, z: Tensor, class_labels: Tensor | None) -> Tensor:
+        parts = [nn.functional.rms_norm(z, z.shape[-1:])]
+        if self.class_embedding is not None:
+            embedded = self.class_embedding(class_labels)
+            parts.append(nn.functional.rms_norm(embedded, embedded.shape[-1:]))
+        return self.layers(torch.cat(parts, -1))  # type: ignore[no-any-return]
+
+
+CLASS_DIM = 64
+
+
+class Generator(nn.Module):
+    """A transformer whose input tokens are noise and whose blocks are steered by w.
+
+    `z` is one vector a sample, (B, z_size), standard normal: its first `z_dim` numbers are the global z that the
+    mapping network turns into w, the rest is the noise of each token (Lin et al. 2025, AFM), `noise_dim` numbers each.
+    With a `stem` the transformer works on a grid 2^stem coarser than that of the tokens it returns.
+    """
+
+    def __init__(
+        self,
+        grid: Grid,
+        token_dim: int,
+        *,
+        width: int,
+        depth: int,
+        num_heads: int,
+        num_classes: int = 0,
+        z_dim: int = 64,
+        noise_dim: int = 16,
+        mlp_ratio: float = 8 / 3,
+        qk_norm: bool = True,
+        positions: str = "learned",
+        rotary: bool = True,
+        adaln_gain: float = 1.0,
+        gate_bias: float = 0.1,
+        stem: int = 0,
+        stem_channels: int = 8,
+        bounded: bool = False,
+    ) -> None:
+        super().__init__()
+        coarse = coarse_grid(grid, stem)
+        self.z_dim, self.noise_dim, self.num_tokens = z_dim, noise_dim, math.prod(coarse)
+        self.num_classes = num_classes
+        self.mapping = Mapping(z_dim, num_classes, width)
+        self.embed = nn.Linear(noise_dim, width) if noise_dim else None
+        self.positions = Positions(coarse, width, width // num_heads, added=positions, rotary=rotary)
+        self.blocks = nn.ModuleList(
+            GeneratorBlock(
+                width, num_heads, mlp_ratio=mlp_ratio, qk_norm=qk_norm, gain=adaln_gain, gate_bias=gate_bias
+            )
+            for _ in range(depth)
+        )
+        self.norm = nn.RMSNorm(width, eps=1e-6, elementwise_affine=False)
+        self.scale = nn.Linear(width, width)
+        self.to_token: nn.Module
+        if stem:
+            self.to_token = Head(grid, width, token_dim, levels=stem, channels=stem_channels)
+        else:
+            self.to_token = nn.Linear(width, token_dim)
+        self.bounded = bounded
+
+    @property
+    def z_size(self) -> int:
+        return self.z_dim + self.num_tokens * self.noise_dim
+
+    def forward(self, z: Tensor, class_labels: Tensor | None = None) -> Tensor:
+        """z (B, z_size), class_labels (B,) -> tokens (B, all of the grid, token_dim)."""
+        global_z, noise = self.split(z)
+        return self.synthesize(self.mapping(global_z, class_labels), noise)
+
+    def split(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """The global z (B, z_dim) and the noise (B, N, noise_dim) that make up z."""
+        return z[:, : self.z_dim], z[:, self.z_dim :].unflatten(1, (self.num_tokens, self.noise_dim))
+
+    def synthesize(self, w: Tensor, noise: Tensor) -> Tensor:
+        """w (B, D), noise (B, N, noise_dim) -> tokens (B, all of the grid, token_dim)."""
+        x = self.embed(noise) if self.embed is not None else w.new_zeros(len(w), self.num_tokens, w.shape[-1])
+        x = self.positions(x)  # (B, N, D)
+        for block in self.blocks:
+            x = block(x, w, self.positions.rotary)
+        x = self.norm(x) * (1 + self.scale(w)[:, None])
+        tokens: Tensor = self.to_token(x)
+        return tokens.tanh() if self.bounded else tokens

@@ -1,0 +1,81 @@
+"""Between the codec's fine tokens and the transformers' coarse ones.
+
+Attention's cost grows with the tokens, so the transformers work on a grid 2^levels coarser than the codec's. A linear
+map would do, but neighbouring pixels have much to do with each other, and a small transformer learns that late; a few
+convolutions know it from the start (Xiao et al. 2021, "Early convolutions help transformers see better").
+
+Shapes: B batch, N fine tokens of C numbers on `grid`, M coarse tokens of width D.
+"""
+
+import math
+from itertools import pairwise
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sparring.models.positions import Grid
+
+_CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+SLOPE = 0.2
+
+
+def coarse_grid(grid: Grid, levels: int) -> Grid:
+    """The grid after `levels` halvings of every axis longer than 1."""
+    factor = 2**levels
+    if any(size > 1 and size % factor for size in grid):
+        raise ValueError(
+            f"--model.stem {levels} halves the token grid {'×'.join(map(str, grid))} {levels} times, which does not "
+            "come out even: choose a smaller --model.stem or another resolution"
+        )
+    t, h, w = (max(1, size // factor) for size in grid)
+    return t, h, w
+
+
+class _OnGrid(nn.Module):
+    """Tokens as a volume, without the axes of length 1, and back."""
+
+    def __init__(self, grid: Grid) -> None:
+        super().__init__()
+        self.axes = [size for size in grid if size > 1] or [1]
+        self.convolution = _CONVOLUTIONS[len(self.axes)]
+
+    def to_volume(self, tokens: Tensor) -> Tensor:
+        return tokens.transpose(1, 2).unflatten(2, self.axes)
+
+
+class Stem(_OnGrid):
+    """Fine tokens (B, N, C) to coarse ones (B, M, D): overlapping convolutions of stride 2."""
+
+    def __init__(self, grid: Grid, token_dim: int, width: int, *, levels: int, channels: int) -> None:
+        super().__init__(grid)
+        sizes = [token_dim, *(channels * 2**level for level in range(levels))]
+        self.convolutions = nn.ModuleList(self.convolution(a, b, 4, 2, padding=1) for a, b in pairwise(sizes))
+        self.project = nn.Linear(sizes[-1], width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = self.to_volume(tokens)
+        for convolution in self.convolutions:
+            x = F.leaky_relu(convolution(x), SLOPE)
+        return self.project(x.flatten(2).transpose(1, 2))  # type: ignore[no-any-return]
+
+
+class Head(_OnGrid):
+    """Coarse tokens (B, M, D) to fine ones (B, N, C): each is spread over its place, then convolutions smooth it."""
+
+    def __init__(self, grid: Grid, width: int, token_dim: int, *, levels: int, channels: int) -> None:
+        super().__init__(grid)
+        self.factor = [2**levels if size > 1 else 1 for size in self.axes]
+        self.coarse = [size // factor for size, factor in zip(self.axes, self.factor, strict=True)]
+        self.channels = channels
+        self.spread = nn.Linear(width, math.prod(self.factor) * channels)
+        self.smooth = self.convolution(channels, channels, 3, padding=1)
+        self.to_token = self.convolution(channels, token_dim, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        n = len(self.axes)
+        x = self.spread(x).unflatten(2, (*self.factor, self.channels)).unflatten(1, self.coarse)
+        # (B, h, w, fh, fw, c) -> (B, c, h, fh, w, fw) -> (B, c, H, W)
+        order = [0, 2 * n + 1] + [axis for i in range(1, n + 1) for axis in (i, n + i)]
+        x = x.permute(order).reshape(len(x), self.channels, *self.axes)
+        x = F.leaky_relu(self.smooth(F.leaky_relu(x, SLOPE)), SLOPE)
+        return self.to_token(x).flatten(2).transpose(1, 2)  # type: ignore[no-any-return]

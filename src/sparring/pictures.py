@@ -1,0 +1,106 @@
+"""Samples as pictures, and the run as a plot."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from sparring.config import ConfigError
+from sparring.training.checkpoint import write_atomic
+
+SMALLEST_SIDE = 56
+"""Pictures smaller than this are enlarged by a whole factor, pixel by pixel."""
+
+
+def to_image(sample: Tensor) -> Image.Image:
+    """One sample (C, H, W) in [-1, 1], 1 to 4 channels."""
+    pixels = sample.detach().float().cpu().clamp(-1, 1).add(1).mul(127.5).round().byte().permute(1, 2, 0).numpy()
+    return Image.fromarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels))
+
+
+def grid(samples: Tensor, columns: int | None = None) -> Image.Image:
+    """Samples (N, C, H, W) as one picture, row by row; 2-D points (N, 2, 1, 1) as a scatter plot."""
+    if samples.shape[1:] == (2, 1, 1):
+        return scatter({"generated": samples})
+    count, channels, height, width = samples.shape
+    columns = columns or math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    canvas = samples.new_full((rows * columns, channels, height, width), -1.0)
+    canvas[:count] = samples
+    canvas = canvas.view(rows, columns, channels, height, width).permute(2, 0, 3, 1, 4)
+    image = to_image(canvas.reshape(channels, rows * height, columns * width))
+    scale = max(1, round(SMALLEST_SIDE / max(height, width)))
+    return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
+
+
+def scatter(points: Mapping[str, Tensor]) -> Image.Image:
+    """Named sets of 2-D points (N, 2, 1, 1)."""
+    figure, axes = _figure(1, (5, 5))
+    for name, values in points.items():
+        axes[0].scatter(*values.detach().cpu().flatten(1).T.numpy(), s=2, label=name)
+    axes[0].set(xlim=(-1.2, 1.2), ylim=(-1.2, 1.2), aspect="equal")
+    axes[0].legend(loc="upper right")
+    figure.canvas.draw()
+    return Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")
+
+
+def plot_training(rows: Sequence[Mapping[str, float]], path: Path) -> None:
+    """Losses, the discriminator's gap, penalties and, where there is one, the metric, over samples seen."""
+    panels = [("losses", {"loss/d": "discriminator", "loss/g": "generator"}), ("gap D(x) - D(G(z))", {"logits/gap": ""})]
+    panels.append(("1/2 slope² of D", {"loss/r1": "R1 (real)", "loss/r2": "R2 (fake)"}))
+    if any("frechet" in row for row in rows):
+        panels.append(("Fréchet distance", {"frechet": "generated", "frechet_floor": "real"}))
+    figure, axes = _figure(len(panels), (4 * len(panels), 3.2))
+    for axis, (title, lines) in zip(axes, panels, strict=True):
+        for key, label in lines.items():
+            points = [(row["samples_seen"], row[key]) for row in rows if key in row]
+            axis.plot(*zip(*points, strict=True), label=label, marker="o" if len(points) < 30 else None, markersize=3)
+        axis.set(title=title, xlabel="samples seen")
+        if any(lines.values()):
+            axis.legend()
+        if title in ("1/2 slope² of D", "Fréchet distance"):
+            axis.set_yscale("log")
+    write_atomic(path, lambda temporary: figure.savefig(temporary, format="png", dpi=110))
+
+
+def save_image(image: Image.Image, path: Path) -> None:
+    """In the format that the path's suffix names, written whole or not at all."""
+    image_format = Image.registered_extensions()[path.suffix.lower()]
+    write_atomic(path, lambda temporary: image.save(temporary, format=image_format))
+
+
+def save_samples(samples: Tensor, path: Path) -> None:
+    """A picture of all (.png, .webp, ...), the arrays (.npz, key "samples"), or a folder of single pictures."""
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, lambda temporary: _write_npz(samples, temporary))
+    elif suffix in Image.registered_extensions():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_image(grid(samples), path)
+    elif suffix:
+        raise ConfigError(f"--out {path} must end in .png, .npz, or be a folder")
+    else:
+        path.mkdir(parents=True, exist_ok=True)
+        for index, sample in enumerate(samples):
+            save_image(to_image(sample), path / f"{index:05d}.png")
+
+
+def _write_npz(samples: Tensor, path: Path) -> None:
+    with open(path, "wb") as file:
+        np.savez_compressed(file, samples=samples.numpy())
+
+
+def _figure(panels: int, size: tuple[float, float]):  # type: ignore[no-untyped-def]
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, panels, squeeze=False)[0]
+    for axis in axes:
+        axis.grid(alpha=0.3)
+    return figure, axes

@@ -1,0 +1,101 @@
+"""Presets: functions that return a complete configuration, measured where it says so."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sparring.config import (
+    AugmentConfig,
+    CodecConfig,
+    Config,
+    ConfigError,
+    DataConfig,
+    LossConfig,
+    ModelConfig,
+    OptimConfig,
+    TrainConfig,
+)
+
+# width, depth, heads
+SIZES: dict[str, tuple[int, int, int]] = {
+    "XS": (64, 2, 2),
+    "S": (128, 4, 4),
+    "B": (256, 6, 4),
+    "L": (384, 12, 6),
+    "XL": (768, 12, 12),
+}
+TARGET_TOKENS = 64
+"""Tokens of the transformers for an image: the resolution over the stem's factor over the patch, squared."""
+
+
+def digits() -> Config:
+    """Handwritten digits, 28×28, ten classes, in minutes on a laptop."""
+    return Config(
+        data=DataConfig("digits"),
+        codec=CodecConfig(patch_size=1),
+        model=ModelConfig(width=64, depth=2, num_heads=2, stem=2),
+        loss=LossConfig(r1=0.3, r2=0.3),
+        optim=OptimConfig(lr=1e-3),
+        train=TrainConfig(num_samples=200_000, batch_size=32),
+    )
+
+
+def points(name: str = "grid") -> Config:
+    """Gaussians in the plane: for teaching and tests."""
+    return Config(
+        data=DataConfig(name),
+        codec=CodecConfig(patch_size=1),
+        model=ModelConfig(width=64, depth=2, num_heads=2, bounded=False, positions="none"),
+        loss=LossConfig(r1=0.1, r2=0.1),
+        train=TrainConfig(num_samples=400_000, batch_size=256, sample_every=50_000, evaluate_every=50_000),
+    )
+
+
+def images(height: int, width: int, channels: int = 3, size: str = "S") -> Config:
+    """Any images: the patch and the stem follow from the resolution, so that there are about 64 tokens."""
+    if size not in SIZES:
+        raise ConfigError(f"there is no size {size}; choose from {', '.join(SIZES)}")
+    model_width, depth, heads = SIZES[size]
+    patch, stem = tokens_for(height, width)
+    colorful = channels >= 3
+    return Config(
+        codec=CodecConfig(patch_size=patch),
+        model=ModelConfig(width=model_width, depth=depth, num_heads=heads, stem=stem, stem_channels=16 if stem else 8),
+        loss=LossConfig(r1=0.3, r2=0.3),
+        augment=AugmentConfig(probability=0.5, cutout=0.25, color=0.2 if colorful else 0.0, flip=colorful),
+        optim=OptimConfig(lr=1e-3 * min(1.0, 64 / model_width) ** 0.5),
+        train=TrainConfig(num_samples=500_000, batch_size=64),
+    )
+
+
+def tokens_for(height: int, width: int) -> tuple[int, int]:
+    """The patch size and the number of stem levels that leave about `TARGET_TOKENS` tokens and divide both sides."""
+    greatest = math.gcd(height, width)
+    options = [
+        (abs(math.log(height * width / (patch * 2**stem) ** 2 / TARGET_TOKENS)), -stem, patch, stem)
+        for stem in range(4)
+        for patch in (1, 2, 3, 4, 5, 7, 8)
+        if greatest % (patch * 2**stem) == 0
+    ]
+    _, _, patch, stem = min(options)
+    return patch, stem
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A row of `sparring presets`."""
+
+    make: Callable[[], Config]
+    data: str
+    time: str
+    quality: str
+
+
+PRESETS: dict[str, Preset] = {
+    "digits": Preset(digits, "built-in digits, 28×28, 10 classes", "?", "?"),
+    "rings": Preset(lambda: points("rings"), "8 Gaussians on a ring", "?", "?"),
+    "grid": Preset(lambda: points("grid"), "25 Gaussians on a grid", "?", "?"),
+    "images": Preset(
+        lambda: images(32, 32), "any images; patches follow from the resolution", "hours on a CPU", "see docs/log.md"
+    ),
+}

@@ -1,0 +1,178 @@
+"""A trained GAN in a folder: writing it, loading it, sampling from it.
+
+The folder holds `config.json` and `model.safetensors`, whose metadata carries the same JSON, so that either is enough
+to know what the weights are. Loading runs no code from the folder and allocates no more than the file holds.
+"""
+
+import json
+import math
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from sparring.config import Config, ConfigError
+from sparring.device import choose_device
+from sparring.models.networks import DataSpec, Networks
+from sparring.sampling import class_indices, draw_z, interpolate, mean_w
+from sparring.training.checkpoint import CheckpointError, load_tensors, write_atomic
+
+FORMAT = 1
+MAX_HEADER = 16 * 2**20
+
+
+class GAN:
+    """A trained generator and its discriminator."""
+
+    def __init__(self, config: Config, spec: DataSpec, networks: Networks) -> None:
+        self.config, self.spec = config, spec
+        self.codec = networks.codec
+        self.generator, self.discriminator = networks.generator, networks.discriminator
+        self.device = next(networks.parameters()).device
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Empty for a GAN without classes."""
+        return self.spec.class_names
+
+    @torch.inference_mode()
+    def sample(
+        self,
+        num: int,
+        *,
+        seed: int = 0,
+        class_labels: int | str | Sequence[int | str] | Tensor | None = None,
+        truncation_psi: float = 1.0,
+        batch_size: int = 256,
+    ) -> Tensor:
+        """`num` samples (num, *sample_shape) in [-1, 1].
+
+        `class_labels` is a class, by number or name, or one for each sample; None takes all classes in turn.
+        `truncation_psi` below 1 trades diversity for typicality: it pulls w toward its mean and shrinks the noise
+        (Karras et al. 2019). Sample i depends on the seed and i alone, not on `num` or `batch_size`.
+        """
+        labels = class_indices(class_labels, num, self.class_names).to(self.device)
+        chunks = []
+        for start in range(0, num, batch_size):
+            count = min(batch_size, num - start)
+            z = draw_z(count, self.generator.z_size, seed=seed, start=start).to(self.device)
+            chunks.append(self.decode(z, labels[start : start + count], truncation_psi))
+        return torch.cat(chunks) if chunks else torch.empty(0, *self.spec.sample_shape)
+
+    @torch.inference_mode()
+    def decode(self, z: Tensor, class_labels: Tensor, truncation_psi: float = 1.0) -> Tensor:
+        """z (B, z_size), class_labels (B,) -> samples (B, *sample_shape), clamped to [-1, 1], on the CPU."""
+        global_z, noise = self.generator.split(z)
+        w = self.generator.mapping(global_z, class_labels)
+        if truncation_psi != 1:
+            w = mean_w(self.generator, class_labels).lerp(w, truncation_psi)
+            noise = noise * truncation_psi
+        samples: Tensor = self.codec.decode(self.generator.synthesize(w, noise))
+        return samples.float().clamp(-1, 1).cpu()
+
+    def interpolate(self, steps: int, *, seed: int = 0, num: int = 9, class_labels: Any = None) -> Tensor:
+        """A closed walk through z for each of `num` samples: (steps, num, *sample_shape)."""
+        labels = class_indices(class_labels, num, self.class_names).to(self.device)
+        frames = interpolate(steps, num, self.generator.z_size, seed=seed)
+        return torch.stack([self.decode(z.to(self.device), labels) for z in frames])
+
+
+def load(path: str | Path, device: str = "auto") -> GAN:
+    """A GAN from a run folder or, with the extra `hub`, a Hugging Face id such as "someone/digits".
+
+    Raises `CheckpointError` or `ConfigError` with one line that says what is wrong.
+    """
+    folder = Path(path)
+    if not folder.exists():
+        folder = _download(str(path))
+    config, spec = read_config(folder)
+    file = folder / "model.safetensors"
+    shapes = _header(file)
+    with torch.device("meta"):
+        networks = _build(config, spec, file)
+    expected = {name: tuple(value.shape) for name, value in networks.state_dict().items()}
+    if expected != shapes:
+        odd = next(iter(expected.keys() ^ shapes.keys()), None) or next(n for n in shapes if shapes[n] != expected[n])
+        raise CheckpointError(f"{file} does not fit {folder / 'config.json'} (at {odd}): they are of different runs")
+    tensors, _ = load_tensors(file)
+    networks = _build(config, spec, file)
+    networks.load_state_dict(tensors)
+    return GAN(config, spec, networks.to(choose_device(device)).eval().requires_grad_(False))
+
+
+def write_model(path: Path, networks_state: dict[str, Tensor], config: Config, spec: DataSpec) -> None:
+    """Writes `model.safetensors`: "generator.*" (averaged) and "discriminator.*"."""
+    metadata = {"sparring": json.dumps(run_json(config, spec))}
+    tensors = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in networks_state.items()}
+    write_atomic(path, lambda temporary: save_file(tensors, temporary, metadata=metadata))
+
+
+def run_json(config: Config, spec: DataSpec) -> dict[str, Any]:
+    """What `config.json` holds."""
+    return {"format": FORMAT, "config": config.to_dict(), "data": spec.to_dict()}
+
+
+def read_config(folder: Path) -> tuple[Config, DataSpec]:
+    """The settings and data of a run folder."""
+    path = folder / "config.json"
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if values["format"] != FORMAT:
+            raise CheckpointError(f"{path} has format {values['format']}; this version reads {FORMAT}: update sparring")
+        return Config.from_dict(values["config"]), DataSpec.from_dict(values["data"])
+    except (FileNotFoundError, NotADirectoryError):
+        raise CheckpointError(
+            f"{folder} is not a run folder: it has no config.json; `sparring train DATA --out {folder}` makes one"
+        ) from None
+    except (KeyError, TypeError, OSError, ValueError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{path} is damaged ({type(error).__name__}: {error})") from error
+
+
+def _build(config: Config, spec: DataSpec, file: Path) -> Networks:
+    try:
+        return Networks(config, spec)
+    except (ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{file.parent / 'config.json'} describes no network: {error}") from error
+
+
+def _header(file: Path) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor, from the header alone."""
+    try:
+        with open(file, "rb") as handle:
+            (length,) = struct.unpack("<Q", handle.read(8))
+            if length > MAX_HEADER:
+                raise ValueError(f"a header of {length} bytes")
+            header = json.loads(handle.read(length))
+        size = file.stat().st_size - 8 - length
+        shapes = {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
+        if sum(math.prod(shape) for shape in shapes.values()) > size:
+            raise ValueError("it ends too early")
+        return cast(dict[str, tuple[int, ...]], shapes)
+    except FileNotFoundError:
+        raise CheckpointError(f"{file} is missing: the run has saved no model yet") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+        raise CheckpointError(f"{file} is damaged ({error}): restore it, or resume the run to write it anew") from error
+
+
+def _download(name: str) -> Path:
+    if name.count("/") != 1 or name.startswith((".", "/")):
+        raise CheckpointError(f"{name} does not exist: give a run folder, or a hub id like someone/digits")
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        raise CheckpointError(
+            f'{name} is no folder here; to look for it on the Hugging Face hub: pip install "sparring[hub]"'
+        ) from None
+    try:
+        return Path(snapshot_download(name, allow_patterns=["config.json", "model.safetensors"]))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{name} is no folder here and not to be had from the hub: {error}") from error
+
+
+__all__ = ["GAN", "CheckpointError", "ConfigError", "load", "read_config", "write_model"]

@@ -1,0 +1,80 @@
+"""Complete training states: one safetensors file each, written whole or not at all."""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+
+class CheckpointError(ValueError):
+    """A file is not a usable checkpoint; the message says what to do."""
+
+
+def write_atomic(path: Path, write: Any) -> None:
+    """Calls `write(temporary_path)`, then puts the file in place: whoever reads sees the old file or the new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+    """Tensors and a JSON-able dict in one safetensors file."""
+    cpu = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
+    metadata = {"sparring": json.dumps(meta)}
+    write_atomic(path, lambda temporary: save_file(cpu, temporary, metadata=metadata))
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What `save_tensors` wrote. Raises `CheckpointError` for anything else."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            meta = json.loads((file.metadata() or {})["sparring"])
+            return {name: file.get_tensor(name) for name in file.keys()}, meta  # noqa: SIM118
+    except FileNotFoundError:
+        raise
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged or not one of ours ({error}): restore it or delete it") from error
+
+
+class Checkpoints:
+    """The folder of a run's checkpoints, named by samples seen; the newest `keep` stay."""
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self.folder, self.keep = folder, keep
+
+    def save(self, samples_seen: int, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Path:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"{samples_seen:012d}.safetensors"
+        save_tensors(path, tensors, meta)
+        for old in self.paths()[: -self.keep]:
+            old.unlink(missing_ok=True)
+        return path
+
+    def paths(self) -> list[Path]:
+        """Oldest first."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(path for path in self.folder.iterdir() if re.fullmatch(r"\d{12}\.safetensors", path.name))
+
+    def load_latest(self) -> tuple[dict[str, Tensor], dict[str, Any], list[str]] | None:
+        """The newest readable state and what was wrong with newer ones; None where there is no checkpoint."""
+        problems: list[str] = []
+        for path in reversed(self.paths()):
+            try:
+                return *load_tensors(path), problems
+            except CheckpointError as error:
+                problems.append(str(error))
+        if problems:
+            raise CheckpointError(problems[0])
+        return None

@@ -1,0 +1,85 @@
+"""Is the run healthy? The signs, and what to try, in plain words."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+Row = Mapping[str, float]
+
+COLLAPSED = 0.5
+"""Samples that are this much less diverse than the data count as collapsed."""
+OVERPOWERED = 5.0
+"""A mean D(x) - D(G(z)) above this leaves the generator little to learn from."""
+DEAD_GAP, DEAD_SLOPE = 0.02, 1e-3
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`status` is healthy, collapsed, discriminator-too-strong, discriminator-idle, unstable or too-short."""
+
+    status: str
+    text: str
+
+
+def diversity(samples: Tensor, reference: Tensor) -> float:
+    """Mean distance between two samples over the same for real ones: about 1 is right, 0 is one sample repeated."""
+    spread = [x.flatten(1).float().sub(x.flatten(1).float().mean(0)).square().sum(1).mean() for x in (samples, reference)]
+    return float((spread[0] / spread[1].clamp_min(1e-12)).sqrt())
+
+
+def judge(rows: Sequence[Row], rollbacks: int) -> Verdict:
+    """The verdict on a run from its `metrics.jsonl` rows."""
+    recent = rows[-max(1, len(rows) // 5) :]
+    gap, slope = _mean(recent, "logits/gap"), _mean(recent, "loss/r1")
+    diverse = _last(rows, "diversity")
+    frechet, floor = _last(rows, "frechet"), _last(rows, "frechet_floor")
+    measured = f" The Fréchet distance is {frechet:.1f} (real data: {floor:.1f})." if not math.isnan(frechet) else ""
+    if len(rows) < 10:
+        return Verdict("too-short", "Too short a run to judge: train for more samples.")
+    if rollbacks:
+        return Verdict(
+            "unstable",
+            f"Unstable: the run became non-finite {rollbacks} time(s), went back and took smaller steps.{measured} "
+            "Try half the --optim.lr, or a larger --loss.r1 and --loss.r2.",
+        )
+    if diverse < COLLAPSED:
+        return Verdict(
+            "collapsed",
+            f"Collapsed: the samples are {diverse:.2f} times as diverse as the data.{measured} Try a larger --loss.r1 "
+            "and --loss.r2, a larger --model.noise_dim, a larger --train.batch_size, or train for longer.",
+        )
+    if gap > OVERPOWERED:
+        return Verdict(
+            "discriminator-too-strong",
+            f"The discriminator is too strong: it tells real from fake by {gap:.1f} logits.{measured} Try "
+            "--augment.probability 0.5, a larger --loss.r1 and --loss.r2, or more data.",
+        )
+    if gap < DEAD_GAP and slope < DEAD_SLOPE:
+        return Verdict(
+            "discriminator-idle",
+            f"The discriminator gave up: it no longer tells real from fake (gap {gap:.3f}) and its slope is "
+            f"{slope:.1e}.{measured} If the samples are not yet good, try a smaller --loss.r1 and --loss.r2, or "
+            "half the --optim.lr.",
+        )
+    spread = "" if math.isnan(diverse) else f", the samples are {diverse:.2f} times as diverse as the data"
+    return Verdict(
+        "healthy",
+        f"Healthy: the discriminator's gap is {gap:.2f} logits{spread}.{measured} For better samples train for longer "
+        "(a larger --num-samples) or use a larger model.",
+    )
+
+
+def _values(rows: Sequence[Row], name: str) -> list[float]:
+    return [row[name] for row in rows if name in row]
+
+
+def _mean(rows: Sequence[Row], name: str) -> float:
+    values = _values(rows, name)
+    return sum(values) / len(values) if values else math.nan
+
+
+def _last(rows: Sequence[Row], name: str) -> float:
+    values = _values(rows, name)
+    return values[-1] if values else math.nan

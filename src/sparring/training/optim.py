@@ -1,0 +1,28 @@
+"""Optimisers and schedules, in samples seen."""
+
+import math
+
+import torch
+from torch import nn
+
+from sparring.config import OptimConfig
+
+
+def make_optimizer(model: nn.Module, lr: float, config: OptimConfig) -> torch.optim.Adam:
+    """Adam without momentum: beta1 = 0, as momentum makes the two players overshoot each other."""
+    return torch.optim.Adam(model.parameters(), lr, betas=(0.0, config.beta2), eps=1e-8, fused=True)
+
+
+def lr_factor(config: OptimConfig, samples_seen: int, num_samples: int) -> float:
+    """What the learning rates are multiplied with: a linear warm-up, then half a cosine down to `final_lr`."""
+    warmup = min(1.0, (samples_seen + 1) / config.warmup) if config.warmup else 1.0
+    if config.decay == "constant":
+        return warmup
+    progress = min(1.0, samples_seen / num_samples)
+    cosine = 0.5 * (1 + math.cos(math.pi * progress))
+    return warmup * (config.final_lr + (1 - config.final_lr) * cosine)
+
+
+def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = lr

@@ -1,0 +1,200 @@
+"""The training step and its loop: generate, judge, compute both losses, update both, repeat."""
+
+import contextlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sparring.augment import Augmentation, flip
+from sparring.config import Config
+from sparring.data.dataset import Dataset
+from sparring.data.order import ShuffledOrder, derive_seed
+from sparring.losses import LOSSES, logit_centring
+from sparring.models.attention import attention_backend
+from sparring.models.networks import Networks
+from sparring.penalties import exact_penalty, finite_difference_penalty
+from sparring.training import state
+from sparring.training.ema import ExponentialMovingAverage
+from sparring.training.optim import lr_factor, make_optimizer, set_lr
+
+ROLLBACK_LR = 0.5  # the learning rates' factor after each roll-back
+
+
+@dataclass
+class Batch:
+    """What one micro-batch sees: real samples (B, *sample_shape), class labels (B,), z (B, z_size), and the draws."""
+
+    samples: Tensor
+    class_labels: Tensor
+    z: Tensor
+    augmentation: Augmentation | None
+    directions: Tensor  # (2, K, *sample_shape): where R1 and R2 look, for the first K samples
+    logits_real: Tensor = field(init=False)
+
+
+class Trainer:
+    """Two networks, two optimisers, the averaged generator, and the step that moves them.
+
+    All randomness of a step follows from the seed and the samples seen so far, so a trainer restored from its state
+    goes on exactly as it would have.
+    """
+
+    def __init__(
+        self, config: Config, networks: Networks, dataset: Dataset, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        self.config, self.dataset, self.device, self.dtype = config, dataset, device, dtype
+        networks = networks.to(device)
+        self.codec, self.generator, self.discriminator = networks.codec, networks.generator, networks.discriminator
+        optim = config.optim
+        self.ema = ExponentialMovingAverage(self.generator, half_life=optim.ema_half_life, rampup=optim.ema_rampup)
+        self.lr_g, self.lr_d = optim.lr, optim.discriminator_lr or optim.lr
+        self.optimizer_g = make_optimizer(self.generator, self.lr_g, optim)
+        self.optimizer_d = make_optimizer(self.discriminator, self.lr_d, optim)
+        self.loss = LOSSES[config.loss.name]
+        self.order = ShuffledOrder(len(dataset), config.train.seed)
+        self.samples_seen, self.rollbacks = 0, 0
+        if config.train.compile:
+            self.generator.compile()
+            self.discriminator.compile()
+
+    def fit(self, after_step: Callable[[dict[str, Tensor]], bool]) -> None:
+        """Steps until `config.train.num_samples` are seen, or `after_step(logs)` returns False."""
+        while self.samples_seen < self.config.train.num_samples:
+            if not after_step(self.step()):
+                return
+
+    def step(self) -> dict[str, Tensor]:
+        """The textbook's five steps once; returns what to log, still on the device."""
+        loss, batches, logs = self.config.loss, self._batches(), _Mean()
+        share = 1 / len(batches)
+        for batch in batches:
+            # 1. generate
+            fakes = self.generate(batch.z, batch.class_labels)
+            # 2. judge
+            logits_fake = self.judge(fakes.detach(), batch.class_labels, batch.augmentation)
+            logits_real, r1, r2 = self._judge_real_and_penalize(batch, fakes.detach(), logits_fake)
+            batch.logits_real = logits_real.detach()
+            # 3. compute both losses: the discriminator's ...
+            loss_d = self.loss.discriminator(logits_real, logits_fake).mean()
+            penalties = loss.r1 * r1.mean() + loss.r2 * r2.mean()
+            penalties = penalties + loss.centring * logit_centring(logits_real, logits_fake).mean()
+            (share * (loss_d + penalties)).backward()
+            gap = logits_real - logits_fake
+            logs.add(share, {"loss/d": loss_d, "loss/r1": r1, "loss/r2": r2, "logits/gap": gap, "signs/real": gap > 0})
+        # 4. update both: the discriminator ...
+        logs.add(1, {"gradient/d": self._update(self.discriminator, self.optimizer_d, self.lr_d)})
+        for batch in batches:
+            if len(batches) > 1:  # the first pass' graphs were not kept: micro-batches are there to save memory
+                fakes = self.generate(batch.z, batch.class_labels)
+            # 3. ... and the generator's, as the updated discriminator judges
+            logits_fake = self.judge(fakes, batch.class_labels, batch.augmentation)
+            loss_g = self.loss.generator(batch.logits_real, logits_fake).mean()
+            (share * loss_g).backward(inputs=list(self.generator.parameters()))
+            logs.add(share, {"loss/g": loss_g})
+        # 4. ... and the generator
+        logs.add(1, {"gradient/g": self._update(self.generator, self.optimizer_g, self.lr_g)})
+        # 5. repeat
+        self.samples_seen += self.config.train.batch_size
+        self.ema.update(self.generator, self.samples_seen, self.config.train.batch_size)
+        return logs.values
+
+    def generate(self, z: Tensor, class_labels: Tensor) -> Tensor:
+        """z (B, z_size), class_labels (B,) -> fakes (B, *sample_shape), float32."""
+        with self._autocast():
+            tokens = self.generator(z, class_labels)
+        return self.codec.decode(tokens.float())
+
+    def judge(self, samples: Tensor, class_labels: Tensor, augmentation: Augmentation | None = None) -> Tensor:
+        """samples (B, *sample_shape), class_labels (B,) -> logits (B,), float32."""
+        if augmentation is not None:
+            samples = augmentation(samples)
+        with self._autocast():
+            return self.discriminator(self.codec.encode(samples), class_labels)  # type: ignore[no-any-return]
+
+    def _judge_real_and_penalize(
+        self, batch: Batch, fakes: Tensor, logits_fake: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The logits of the real samples (B,), and R1 and R2 of the batch's first K samples (K,)."""
+        loss, real, labels, count = self.config.loss, batch.samples, batch.class_labels, batch.directions.shape[1]
+        logits_real = self.judge(real, labels, batch.augmentation)
+        if not (loss.r1 or loss.r2):
+            zero = logits_real.new_zeros(1)
+            return logits_real, zero, zero
+        labels, subset = labels[:count], batch.augmentation.first(count) if batch.augmentation else None
+        if loss.penalty == "exact":
+            with attention_backend("math"):
+                r1 = exact_penalty(lambda x: self.judge(x, labels, subset), real[:count])
+                r2 = exact_penalty(lambda x: self.judge(x, labels, subset), fakes[:count])
+            return logits_real, r1, r2
+        near = torch.stack([real[:count], fakes[:count]]) + loss.epsilon * batch.directions
+        if subset is not None:
+            near = torch.stack([subset(samples) for samples in near])
+        near_real, near_fake = self.judge(near.flatten(0, 1), labels.repeat(2)).view(2, count)
+        r1 = finite_difference_penalty(logits_real[:count], near_real, loss.epsilon)
+        r2 = finite_difference_penalty(logits_fake[:count], near_fake, loss.epsilon)
+        return logits_real, r1, r2
+
+    def _update(self, model: nn.Module, optimizer: torch.optim.Optimizer, lr: float) -> Tensor:
+        """Moves one network at the rate that the samples seen ask for; returns its gradient's norm."""
+        train, optim = self.config.train, self.config.optim
+        norm = nn.utils.clip_grad_norm_(model.parameters(), optim.clip or math.inf)
+        set_lr(optimizer, lr * lr_factor(optim, self.samples_seen, train.num_samples) * ROLLBACK_LR**self.rollbacks)
+        optimizer.step()
+        optimizer.zero_grad()
+        return norm
+
+    def _batches(self) -> list[Batch]:
+        """The micro-batches of the step that starts at `samples_seen`."""
+        train, loss = self.config.train, self.config.loss
+        random = torch.Generator(self.device)
+        random.manual_seed(derive_seed(train.seed, "step", self.samples_seen, self.rollbacks))
+        samples, labels = self.dataset.batch(self.order[self.samples_seen : self.samples_seen + train.batch_size])
+        samples, labels = samples.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
+        if self.config.augment.flip:
+            samples = flip(samples, random)
+        size = train.micro_batch_size or train.batch_size
+        count, shape = max(1, round(size * loss.penalty_fraction)), samples.shape[1:]
+        return [
+            Batch(
+                samples[start : start + size],
+                labels[start : start + size],
+                torch.randn(size, self.generator.z_size, generator=random, device=self.device),
+                Augmentation.draw(self.config.augment, size, shape[1:], random),
+                torch.randn(2, count, *shape, generator=random, device=self.device),
+            )
+            for start in range(0, train.batch_size, size)
+        ]
+
+    def _autocast(self) -> contextlib.AbstractContextManager[None]:
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
+    # What a checkpoint holds: tensors by name, and counts.
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        counts = {"samples_seen": self.samples_seen, "rollbacks": self.rollbacks}
+        return state.flatten(self._modules(), self._optimizers()), counts
+
+    def restore(self, tensors: dict[str, Tensor], counts: dict[str, Any]) -> None:
+        state.restore(tensors, self._modules(), self._optimizers())
+        self.samples_seen, self.rollbacks = counts["samples_seen"], counts["rollbacks"]
+
+    def _modules(self) -> dict[str, nn.Module]:
+        return {"generator": self.generator, "discriminator": self.discriminator, "ema": self.ema.model}
+
+    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"generator": self.optimizer_g, "discriminator": self.optimizer_d}
+
+
+class _Mean:
+    """Weighted sums of detached means, by name."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Tensor] = {}
+
+    def add(self, weight: float, values: dict[str, Tensor]) -> None:
+        for name, value in values.items():
+            self.values[name] = self.values.get(name, 0) + weight * value.detach().float().mean()
