@@ -203,9 +203,7 @@ def run_interpolate(arguments: argparse.Namespace) -> int:
     path = Path(arguments.out)
     films.check_format(path)
     gan = sparring.load(arguments.folder, arguments.device)
-    walk = gan.interpolate(
-        arguments.frames, seed=arguments.seed, num=arguments.num, class_labels=arguments.class_label
-    )
+    walk = gan.interpolate(arguments.frames, seed=arguments.seed, num=arguments.num, class_labels=arguments.class_label)
     films.save([pictures.grid(torch.as_tensor(frame)) for frame in walk], path)
     print(path)
     return 0

@@ -19,9 +19,9 @@ class ConfigError(ValueError):
     """A setting is wrong; the message says what to type instead."""
 
 
-def setting(default: T, help: str) -> T:  # noqa: A002
+def setting(default: T, help: str) -> T:
     """A field with its documentation, which `sparring train --help-all` prints."""
-    return dataclasses.field(default=default, metadata={"help": help})  # type: ignore[return-value]
+    return dataclasses.field(default=default, metadata={"help": help})
 
 
 class Section:
@@ -250,7 +250,7 @@ def describe() -> list[tuple[str, str, Any, str]]:
     rows = []
     for section_class, section in SECTION_NAMES.items():
         hints = typing.get_type_hints(section_class)
-        for field in dataclasses.fields(section_class):  # type: ignore[arg-type]
+        for field in dataclasses.fields(section_class):
             kind = _spell(hints[field.name])
             rows.append((f"{section}.{field.name}", kind, field.default, field.metadata["help"]))
     return rows

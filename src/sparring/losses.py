@@ -111,7 +111,7 @@ class GradientNormalization(nn.Module):
         self.register_buffer("square_norm", torch.zeros(()))
 
     def forward(self, samples: Tensor) -> Tensor:
-        return _NormalizeGradient.apply(samples, self.square_norm, self.decay)  # type: ignore[no-any-return]
+        return _NormalizeGradient.apply(samples, self.square_norm, self.decay)
 
 
 class _NormalizeGradient(torch.autograd.Function):

@@ -7,6 +7,7 @@ from sparring.metrics import Sampler
 from sparring.metrics.digit_classifier import load_digit_classifier, recognise
 from sparring.metrics.frechet import frechet_distance
 
+
 class DigitMetric:
     """Compares as many samples as there are held-out digits (1,000) with those."""
 

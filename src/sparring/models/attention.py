@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sparring.models.initialization import initialize
+from sparring.models.normalization import RMSNorm
 from sparring.models.positions import rotate
 
 Backend = Literal["auto", "math", "fused"]
@@ -69,8 +70,8 @@ class MultiHeadAttention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.project = nn.Linear(width, width)
         head_width = width // num_heads
-        self.query_norm = nn.RMSNorm(head_width, eps=1e-6) if qk_norm else nn.Identity()
-        self.key_norm = nn.RMSNorm(head_width, eps=1e-6) if qk_norm else nn.Identity()
+        self.query_norm = RMSNorm(head_width) if qk_norm else nn.Identity()
+        self.key_norm = RMSNorm(head_width) if qk_norm else nn.Identity()
         initialize(self)
         for part in self.qkv.weight.data.view(3, width, width):  # three maps side by side, not one wide one
             nn.init.xavier_uniform_(part)
@@ -84,4 +85,4 @@ class MultiHeadAttention(nn.Module):
         if rotary is not None:
             query, key = rotate(query, rotary), rotate(key, rotary)
         x = _attend(query, key, value.to(query.dtype))
-        return self.project(x.transpose(1, 2).reshape(batch, num_tokens, width))  # type: ignore[no-any-return]
+        return self.project(x.transpose(1, 2).reshape(batch, num_tokens, width))

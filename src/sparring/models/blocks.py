@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from sparring.models.attention import MultiHeadAttention
 from sparring.models.initialization import initialize
+from sparring.models.normalization import RMSNorm
 
 
 # Shazeer 2020, eq. 6
@@ -21,7 +22,7 @@ class SwiGLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         gate, value = self.expand(x).chunk(2, -1)
-        return self.project(F.silu(gate) * value)  # type: ignore[no-any-return]
+        return self.project(F.silu(gate) * value)
 
 
 # Peebles & Xie 2023 (DiT, adaLN), with RMSNorm, and scale and gate but no shift (Hyun et al. 2025, GAT)
@@ -39,7 +40,7 @@ class GeneratorBlock(nn.Module):
         gate_bias: float = 0.1,
     ) -> None:
         super().__init__()
-        self.norm = nn.RMSNorm(width, eps=1e-6, elementwise_affine=False)
+        self.norm = RMSNorm(width, affine=False)
         self.attention = MultiHeadAttention(width, num_heads, qk_norm=qk_norm)
         self.mlp = SwiGLU(width, mlp_ratio)
         self.modulation = nn.Linear(width, 4 * width)
@@ -62,10 +63,10 @@ class DiscriminatorBlock(nn.Module):
         self, width: int, num_heads: int, *, mlp_ratio: float = 8 / 3, qk_norm: bool = True, layer_scale: float = 1.0
     ) -> None:
         super().__init__()
-        self.attention_norm = nn.RMSNorm(width, eps=1e-6)
+        self.attention_norm = RMSNorm(width)
         self.attention = MultiHeadAttention(width, num_heads, qk_norm=qk_norm)
         self.attention_scale = nn.Parameter(torch.full((width,), layer_scale))
-        self.mlp_norm = nn.RMSNorm(width, eps=1e-6)
+        self.mlp_norm = RMSNorm(width)
         self.mlp = SwiGLU(width, mlp_ratio)
         self.mlp_scale = nn.Parameter(torch.full((width,), layer_scale))
 

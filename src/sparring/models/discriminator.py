@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sparring.models.blocks import DiscriminatorBlock
+from sparring.models.normalization import RMSNorm
 from sparring.models.positions import Grid, Positions
 from sparring.models.stem import Stem, coarse_grid
 
@@ -17,8 +18,9 @@ class Discriminator(nn.Module):
     """A vision transformer with a learned class token, whose final state f is judged; so is every other token.
 
     The tokens' own judgement is linear with weights for each place, as the last layer of a DCGAN's discriminator: it
-    tells the generator from the first step on what to do where, when attention has yet to learn where to look. The label enters twice: each class has its own class token, which can look for what matters to it, and the
-    projection of f onto the class (Miyato & Koyama 2018, eq. 5): logit = linear(f) + <embedding[y], f>.
+    tells the generator from the first step on what to do where, when attention has yet to learn where to look. The
+    label enters twice: each class has its own class token, which can look for what matters to it, and the projection
+    of f onto the class (Miyato & Koyama 2018, eq. 5): logit = linear(f) + <embedding[y], f>.
     """
 
     def __init__(
@@ -51,7 +53,7 @@ class Discriminator(nn.Module):
             DiscriminatorBlock(width, num_heads, mlp_ratio=mlp_ratio, qk_norm=qk_norm, layer_scale=layer_scale)
             for _ in range(depth)
         )
-        self.norm = nn.RMSNorm(width, eps=1e-6)
+        self.norm = RMSNorm(width)
         self.head = nn.Linear(width, 1)
         self.judge_tokens = nn.Linear(math.prod(coarse) * width, 1)
         self.class_embedding = nn.Embedding(num_classes, width) if num_classes else None
@@ -75,4 +77,4 @@ class Discriminator(nn.Module):
         if self.class_embedding is not None:
             projection = (features * self.class_embedding(class_labels)).sum(-1)
             logits = logits + projection * features.shape[-1] ** -0.5
-        return logits  # type: ignore[no-any-return]
+        return logits

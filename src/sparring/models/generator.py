@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sparring.models.blocks import GeneratorBlock
 from sparring.models.initialization import initialize
+from sparring.models.normalization import RMSNorm
 from sparring.models.positions import Grid, Positions
 from sparring.models.stem import Head, coarse_grid
 
@@ -32,7 +33,7 @@ class Mapping(nn.Module):
         if self.class_embedding is not None:
             embedded = self.class_embedding(class_labels)
             parts.append(nn.functional.rms_norm(embedded, embedded.shape[-1:]))
-        return self.layers(torch.cat(parts, -1))  # type: ignore[no-any-return]
+        return self.layers(torch.cat(parts, -1))
 
 
 CLASS_DIM = 64
@@ -75,12 +76,10 @@ class Generator(nn.Module):
         self.embed = nn.Linear(noise_dim, width) if noise_dim else None
         self.positions = Positions(coarse, width, width // num_heads, added=positions, rotary=rotary)
         self.blocks = nn.ModuleList(
-            GeneratorBlock(
-                width, num_heads, mlp_ratio=mlp_ratio, qk_norm=qk_norm, gain=adaln_gain, gate_bias=gate_bias
-            )
+            GeneratorBlock(width, num_heads, mlp_ratio=mlp_ratio, qk_norm=qk_norm, gain=adaln_gain, gate_bias=gate_bias)
             for _ in range(depth)
         )
-        self.norm = nn.RMSNorm(width, eps=1e-6, elementwise_affine=False)
+        self.norm = RMSNorm(width, affine=False)
         self.scale = nn.Linear(width, width)
         self.to_token: nn.Module
         if stem:

@@ -56,7 +56,7 @@ class Stem(_OnGrid):
         x = self.to_volume(tokens)
         for convolution in self.convolutions:
             x = F.leaky_relu(convolution(x), SLOPE)
-        return self.project(x.flatten(2).transpose(1, 2))  # type: ignore[no-any-return]
+        return self.project(x.flatten(2).transpose(1, 2))
 
 
 class Head(_OnGrid):
@@ -78,4 +78,4 @@ class Head(_OnGrid):
         order = [0, 2 * n + 1] + [axis for i in range(1, n + 1) for axis in (i, n + i)]
         x = x.permute(order).reshape(len(x), self.channels, *self.axes)
         x = F.leaky_relu(self.smooth(F.leaky_relu(x, SLOPE)), SLOPE)
-        return self.to_token(x).flatten(2).transpose(1, 2)  # type: ignore[no-any-return]
+        return self.to_token(x).flatten(2).transpose(1, 2)

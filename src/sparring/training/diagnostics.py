@@ -25,7 +25,9 @@ class Verdict:
 
 def diversity(samples: Tensor, reference: Tensor) -> float:
     """Mean distance between two samples over the same for real ones: about 1 is right, 0 is one sample repeated."""
-    spread = [x.flatten(1).float().sub(x.flatten(1).float().mean(0)).square().sum(1).mean() for x in (samples, reference)]
+    spread = [
+        x.flatten(1).float().sub(x.flatten(1).float().mean(0)).square().sum(1).mean() for x in (samples, reference)
+    ]
     return float((spread[0] / spread[1].clamp_min(1e-12)).sqrt())
 
 

@@ -1,11 +1,11 @@
 """A training run and its folder: what is written when, resuming, roll-backs, interrupts, the verdict.
 
-    config.json          every setting, and what the networks must know of the data
-    model.safetensors    the averaged generator and the discriminator; the config is in its metadata too
-    checkpoints/         complete training states, the newest few
-    samples/             a grid of samples at intervals, always from the same z
-    metrics.jsonl        one line of measurements every so often
-    samples.png, training.png, verdict.txt     at the end
+config.json          every setting, and what the networks must know of the data
+model.safetensors    the averaged generator and the discriminator; the config is in its metadata too
+checkpoints/         complete training states, the newest few
+samples/             a grid of samples at intervals, always from the same z
+metrics.jsonl        one line of measurements every so often
+samples.png, training.png, verdict.txt     at the end
 """
 
 import contextlib
@@ -174,8 +174,8 @@ class Run:
             raise ConfigError(f"{self.folder} holds a run with other settings: {listed}. Use them, or another --out")
         if spec != self.spec:
             raise ConfigError(
-                f"{self.folder} was trained on {spec.sample_shape} samples of {spec.num_classes} classes, and "
-                f"{self.config.data.path} now has {self.spec.sample_shape} of {self.spec.num_classes}: use another --out"
+                f"--out {self.folder} was trained on {spec.sample_shape} samples of {spec.num_classes} classes, and "
+                f"{self.config.data.path} now has {self.spec.sample_shape} of {self.spec.num_classes}: use another"
             )
 
     def _start_or_resume(self) -> None:
@@ -193,7 +193,9 @@ class Run:
         for problem in problems:
             self.say(f"skipped a checkpoint: {problem}")
         if meta["data"] != self.dataset.fingerprint:
-            raise ConfigError(f"the data at {self.config.data.path} changed since {self.folder} began: use another --out")
+            raise ConfigError(
+                f"the data at {self.config.data.path} changed since {self.folder} began: use another --out"
+            )
         self.trainer.restore(tensors, meta)
         self.seconds = meta["seconds"]
         self.rows = [row for row in self._read_rows() if row["samples_seen"] <= self.trainer.samples_seen]

@@ -113,7 +113,7 @@ class Trainer:
         if augmentation is not None:
             samples = augmentation(samples)
         with self._autocast():
-            return self.discriminator(self.codec.encode(samples), class_labels)  # type: ignore[no-any-return]
+            return self.discriminator(self.codec.encode(samples), class_labels)
 
     def _judge_real_and_penalize(
         self, batch: Batch, fakes: Tensor, logits_fake: Tensor

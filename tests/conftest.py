@@ -1,0 +1,52 @@
+"""Small configurations and data for the tests. One thread: two tests' worth of threads slow each other."""
+
+import pytest
+import torch
+
+from sparring.config import Config
+from sparring.data.dataset import TensorDataset
+
+TINY = {
+    "codec.patch_size": 4,
+    "model.width": 16,
+    "model.depth": 1,
+    "model.num_heads": 2,
+    "model.z_dim": 4,
+    "model.noise_dim": 4,
+    "optim.warmup": 0,
+    "train.batch_size": 8,
+    "train.num_samples": 64,
+    "train.checkpoint_every": 16,
+    "train.sample_every": 32,
+    "train.device": "cpu",
+}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def tiny() -> Config:
+    return Config().replace(TINY)
+
+
+@pytest.fixture
+def shapes() -> TensorDataset:
+    """40 pictures of 8×8: bright in the left half (class "left") or the right ("right"), with noise."""
+    generator = torch.Generator().manual_seed(0)
+    classes = torch.arange(40) % 2
+    samples = torch.full((40, 1, 8, 8), -1.0)
+    samples[classes == 0, :, :, :4] = 1
+    samples[classes == 1, :, :, 4:] = 1
+    samples += 0.1 * torch.randn(samples.shape, generator=generator)
+    return TensorDataset(
+        name="shapes",
+        sample_shape=(1, 8, 8),
+        classes=classes,
+        class_names=["left", "right"],
+        fingerprint="shapes",
+        value_range="-1..1",
+        samples=samples,
+    )

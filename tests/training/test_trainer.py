@@ -1,0 +1,154 @@
+import copy
+
+import pytest
+import torch
+
+from sparring.losses import relativistic_discriminator, relativistic_generator
+from sparring.models.networks import DataSpec, Networks
+from sparring.training.trainer import Trainer
+
+
+def make(config, dataset, seed=0):
+    torch.manual_seed(seed)
+    networks = Networks(config, DataSpec(dataset.sample_shape, tuple(dataset.class_names)))
+    return Trainer(config, networks, dataset, torch.device("cpu"), torch.float32)
+
+
+def weights(trainer):
+    return {name: value.clone() for name, value in trainer.state()[0].items()}
+
+
+def assert_equal(first, second):
+    assert first.keys() == second.keys()
+    for name in first:
+        assert torch.equal(first[name], second[name]), name
+
+
+def test_step_is_the_relativistic_game_with_exact_penalties(tiny, shapes):
+    """One step against the same step written out with plain autograd and Adam."""
+    config = tiny.replace(
+        {"loss.penalty": "exact", "loss.penalty_fraction": 1.0, "loss.r1": 0.7, "loss.r2": 0.3, "loss.centring": 0.05}
+    )
+    trainer = make(config, shapes)
+    (batch,) = trainer._batches()
+    generator, discriminator = copy.deepcopy(trainer.generator), copy.deepcopy(trainer.discriminator)
+    optim = config.optim
+    factor = optim.final_lr + (1 - optim.final_lr)  # no warm-up, cosine at its top
+    adam = {"lr": optim.lr * factor, "betas": (0.0, optim.beta2), "eps": 1e-8}
+    optimizer_g = torch.optim.Adam(generator.parameters(), **adam)
+    optimizer_d = torch.optim.Adam(discriminator.parameters(), **adam)
+
+    def judge(samples):
+        return discriminator(trainer.codec.encode(samples), batch.class_labels)
+
+    fakes = trainer.codec.decode(generator(batch.z, batch.class_labels))
+    real, fake = batch.samples.clone().requires_grad_(), fakes.detach().requires_grad_()
+    logits_real, logits_fake = judge(real), judge(fake)
+    (slope_real,) = torch.autograd.grad(logits_real.sum(), real, create_graph=True)
+    (slope_fake,) = torch.autograd.grad(logits_fake.sum(), fake, create_graph=True)
+    loss_d = relativistic_discriminator(logits_real, logits_fake).mean()
+    loss_d = loss_d + 0.35 * slope_real.square().sum((1, 2, 3)).mean()
+    loss_d = loss_d + 0.15 * slope_fake.square().sum((1, 2, 3)).mean()
+    loss_d = loss_d + 0.05 * (logits_real + logits_fake).square().mean()
+    optimizer_d.zero_grad()
+    loss_d.backward()
+    optimizer_d.step()
+    optimizer_g.zero_grad()
+    relativistic_generator(logits_real.detach(), judge(fakes)).mean().backward()
+    optimizer_g.step()
+
+    trainer.step()
+    for expected, network in ((generator, trainer.generator), (discriminator, trainer.discriminator)):
+        for (name, value), got in zip(expected.named_parameters(), network.parameters(), strict=True):
+            torch.testing.assert_close(got, value, atol=2e-5, rtol=1e-4, msg=name)
+
+
+@pytest.mark.parametrize("extra", [{}, {"augment.probability": 0.5, "augment.cutout": 0.25, "augment.flip": True}])
+def test_restored_trainer_goes_on_bit_for_bit(tiny, shapes, extra):
+    config = tiny.replace(extra)
+    straight = make(config, shapes)
+    for _ in range(3):
+        straight.step()
+    tensors, counts = straight.state()
+    tensors = {name: value.clone() for name, value in tensors.items()}
+    resumed = make(config, shapes, seed=99)
+    resumed.restore(tensors, counts)
+    for _ in range(7):  # across an epoch's end
+        straight.step()
+        resumed.step()
+    assert resumed.samples_seen == straight.samples_seen == 80
+    assert_equal(weights(resumed), weights(straight))
+
+
+def test_micro_batches_add_up_to_the_batch(tiny, shapes):
+    """Without penalties and with one draw of z, four micro-batches of two are a batch of eight."""
+    config = tiny.replace({"loss.r1": 0, "loss.r2": 0})
+    whole, parts = make(config, shapes), make(config.replace({"train.micro_batch_size": 2}), shapes)
+    (batch,) = whole._batches()
+    pieces = parts._batches()
+    assert len(pieces) == 4
+    for index, piece in enumerate(pieces):
+        piece.z = batch.z[2 * index : 2 * index + 2]
+        assert torch.equal(piece.samples, batch.samples[2 * index : 2 * index + 2])
+    whole._batches, parts._batches = lambda: [batch], lambda: pieces
+    logs_whole, logs_parts = whole.step(), parts.step()
+    for name in logs_whole:
+        torch.testing.assert_close(logs_parts[name], logs_whole[name], atol=1e-4, rtol=1e-3, msg=name)
+    moments = [{n: v for n, v in weights(t).items() if n.endswith("exp_avg")} for t in (whole, parts)]
+    for name, gradient in moments[0].items():  # beta1 = 0: the first moment is the gradient
+        torch.testing.assert_close(moments[1][name], gradient, atol=1e-6, rtol=1e-3, msg=name)
+
+
+def test_discriminator_is_not_moved_by_the_generators_loss(tiny, shapes):
+    trainer = make(tiny, shapes)
+    trainer.step()
+    assert all(p.grad is None for p in trainer.discriminator.parameters())
+    assert all(p.grad is None for p in trainer.generator.parameters())
+
+
+@pytest.mark.parametrize("name", ["relativistic", "non-saturating", "minimax", "hinge", "least-squares", "wasserstein"])
+def test_every_loss_steps(tiny, shapes, name):
+    trainer = make(tiny.replace({"loss.name": name}), shapes)
+    before = weights(trainer)
+    logs = trainer.step()
+    assert all(torch.isfinite(value) for value in logs.values())
+    after = weights(trainer)
+    for network in ("generator", "discriminator"):
+        assert any(not torch.equal(before[n], after[n]) for n in before if n.startswith(network))
+
+
+def test_seed_decides_everything(tiny, shapes):
+    first, second, other = make(tiny, shapes), make(tiny, shapes), make(tiny.replace({"train.seed": 1}), shapes)
+    for trainer in (first, second, other):
+        trainer.step()
+    assert_equal(weights(first), weights(second))
+    assert not torch.equal(first.generator.scale.weight, other.generator.scale.weight)
+
+
+def test_bfloat16_keeps_losses_and_penalties_in_float32(tiny, shapes):
+    torch.manual_seed(0)
+    networks = Networks(tiny, DataSpec(shapes.sample_shape, tuple(shapes.class_names)))
+    trainer = Trainer(tiny, networks, shapes, torch.device("cpu"), torch.bfloat16)
+    (batch,) = trainer._batches()
+    fakes = trainer.generate(batch.z, batch.class_labels)
+    assert fakes.dtype == torch.float32
+    assert trainer.judge(fakes, batch.class_labels).dtype == torch.float32
+    assert all(torch.isfinite(value) for value in trainer.step().values())
+    assert all(p.dtype == torch.float32 for p in trainer.generator.parameters())
+
+
+@pytest.mark.parametrize("name", ["relativistic", "non-saturating"])
+def test_learns_the_classes_of_a_toy_set(tiny, shapes, name):
+    """The textbook game and today's both learn which half is bright."""
+    config = tiny.replace(
+        {"train.num_samples": 12_000, "train.batch_size": 16, "model.width": 32, "optim.lr": 1e-3, "loss.name": name}
+    )
+    trainer = make(config, shapes)
+    trainer.fit(lambda logs: True)
+    labels = torch.arange(64) % 2
+    z = torch.randn(64, trainer.generator.z_size, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        samples = trainer.codec.decode(trainer.ema.model(z, labels))
+    left, right = samples[..., :4].mean((1, 2, 3)), samples[..., 4:].mean((1, 2, 3))
+    assert ((left > right) == (labels == 0)).float().mean() > 0.95
+    assert (left - right).abs().mean() > 1.2
