@@ -82,7 +82,9 @@ class ModelConfig(Section):
     z_dim: int = setting(64, "size of the global z that becomes w")
     noise_dim: int = setting(16, "numbers of noise each token of the generator starts from; 0: positions only")
     stem: int = setting(0, "stride-2 convolutions between the codec's tokens and the transformers; 0: none")
-    stem_channels: int = setting(8, "channels of the generator's convolutions; the discriminator has twice as many")
+    stem_channels: int | None = setting(
+        None, "channels of the generator's convolutions, the discriminator has twice as many; unset: width / 8"
+    )
     bounded: bool = setting(True, "tanh on the generator's output, as pixels end at -1 and 1")
     positions: Literal["learned", "sinusoidal", "none"] = setting("learned", "positions added to the tokens")
     rotary: bool = setting(True, "rotary positions in attention (RoPE on every axis)")
@@ -99,7 +101,7 @@ class ModelConfig(Section):
         self._require_range(0.25, 16, "mlp_ratio")
         self._require_range(0, 5, "stem")
         self._require_range(1, 1024, "stem_channels")
-        if self.stem == 0 and self.stem_channels != ModelConfig.stem_channels:
+        if self.stem == 0 and self.stem_channels is not None:
             raise ConfigError("--model.stem_channels has no effect with --model.stem 0: drop one of the two")
         self._require(
             self.num_heads > 0 and self.width % (2 * self.num_heads) == 0,

@@ -60,7 +60,7 @@ def images(height: int, width: int, channels: int = 3, size: str = "S") -> Confi
     colorful = channels >= 3
     return Config(
         codec=CodecConfig(patch_size=patch),
-        model=ModelConfig(width=model_width, depth=depth, num_heads=heads, stem=stem, stem_channels=16 if stem else 8),
+        model=ModelConfig(width=model_width, depth=depth, num_heads=heads, stem=stem),
         loss=LossConfig(r1=0.3, r2=0.3),
         augment=AugmentConfig(probability=0.5, cutout=0.25, color=0.2 if colorful else 0.0, flip=colorful),
         optim=OptimConfig(lr=1e-3 * min(1.0, 64 / model_width) ** 0.5),

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from sparring.config import ConfigError
+from sparring.data.order import derive_seed
 from sparring.models.generator import Generator
 
 MEAN_SAMPLES = 1_000
@@ -16,7 +17,7 @@ def draw_z(num: int, size: int, *, seed: int, start: int = 0) -> Tensor:
     """z of the samples `start` to `start + num` of a seed, (num, size): each from a stream of its own."""
     rows = []
     for index in range(start, start + num):
-        generator = torch.Generator().manual_seed((seed << 32) + index)
+        generator = torch.Generator().manual_seed(derive_seed(seed, "z", index))
         rows.append(torch.randn(size, generator=generator))
     return torch.stack(rows)
 

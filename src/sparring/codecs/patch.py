@@ -28,7 +28,9 @@ class PatchCodec(nn.Module):
                 f"choose --codec.patch_size from {_divisors(axes)}"
             )
         if overlap > patch_size // 2:
-            raise ValueError(f"--codec.overlap {overlap} is more than half the patch size {patch_size}")
+            raise ValueError(
+                f"--codec.overlap {overlap} is more than half the patch size {patch_size}: choose at most {patch_size // 2}"
+            )
         self.sample_shape = sample_shape
         self.axes = _as_volume(axes)
         self.patch = _as_volume(patches)

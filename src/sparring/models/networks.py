@@ -55,6 +55,8 @@ class Networks(nn.Module):
             "stem": model.stem,
         }
         grid, token_dim = self.codec.grid, self.codec.token_dim
+        stem_channels = model.stem_channels or max(1, model.width // 8)
+        depth = model.discriminator_depth or model.depth
         if math.prod(grid) > MAX_TOKENS:
             raise ValueError(
                 f"{'×'.join(map(str, grid))} is more than {MAX_TOKENS} tokens: choose a larger --codec.patch_size"
@@ -67,17 +69,16 @@ class Networks(nn.Module):
             noise_dim=model.noise_dim,
             adaln_gain=model.adaln_gain,
             gate_bias=model.gate_bias,
-            stem_channels=model.stem_channels,
+            stem_channels=stem_channels,
             bounded=model.bounded,
             **shared,
         )
-        depth = model.discriminator_depth or model.depth
         self.discriminator = Discriminator(
             grid,
             token_dim,
             depth=depth,
             layer_scale=model.layer_scale,
-            stem_channels=2 * model.stem_channels,
+            stem_channels=2 * stem_channels,
             **shared,
         )
 

@@ -22,7 +22,7 @@ SLOPE = 0.2
 def coarse_grid(grid: Grid, levels: int) -> Grid:
     """The grid after `levels` halvings of every axis longer than 1."""
     factor = 2**levels
-    if any(size > 1 and size % factor for size in grid):
+    if (levels and max(grid) == 1) or any(size > 1 and size % factor for size in grid):
         raise ValueError(
             f"--model.stem {levels} halves the token grid {'×'.join(map(str, grid))} {levels} times, which does not "
             "come out even: choose a smaller --model.stem or another resolution"
@@ -50,6 +50,12 @@ class Stem(_OnGrid):
         super().__init__(grid)
         sizes = [token_dim, *(channels * 2**level for level in range(levels))]
         self.convolutions = nn.ModuleList(self.convolution(a, b, 4, 2, padding=1) for a, b in pairwise(sizes))
+        import os
+
+        if os.environ.get("STEMDC"):
+            sizes = [channels, *(channels * 2 ** (level + 1) for level in range(levels))]
+            self.convolutions = nn.ModuleList(self.convolution(a, b, 4, 2, padding=1) for a, b in pairwise(sizes))
+            self.convolutions.insert(0, self.convolution(token_dim, channels, 3, padding=1))
         self.project = nn.Linear(sizes[-1], width)
 
     def forward(self, tokens: Tensor) -> Tensor:

@@ -58,7 +58,8 @@ class Checkpoints:
         path = self.folder / f"{samples_seen:012d}.safetensors"
         save_tensors(path, tensors, meta)
         for old in self.paths()[: -self.keep]:
-            old.unlink(missing_ok=True)
+            if old != path:  # damaged ones with more samples may be there still
+                old.unlink(missing_ok=True)
         return path
 
     def paths(self) -> list[Path]:

@@ -124,24 +124,26 @@ class Run:
             done = seen >= train.num_samples
 
             def due(every: int) -> bool:
-                return done or (every > 0 and seen // every > before // every)
+                return done or seen // every > before // every
 
-            if caught or due(log_every):
+            picture, checkpoint = due(train.sample_every), due(train.checkpoint_every)
+            evaluation = self.metric is not None and train.evaluate_every > 0 and due(train.evaluate_every)
+            if caught or due(log_every) or picture or checkpoint or evaluation:
                 row = window.mean()
                 if not all(map(math.isfinite, row.values())):
                     self._roll_back()
                     window.clear()
                     return True
                 row = {"samples_seen": seen, "seconds": self.seconds + time.perf_counter() - started} | row
-                if due(train.sample_every):
+                if picture:
                     row |= self._picture()
-                if self.metric and train.evaluate_every and due(train.evaluate_every):
+                if self.metric and evaluation:
                     row |= self.metric(self._sample)
                 self._log(row)
                 window.clear()
                 rate = (seen - start) / (time.perf_counter() - started)
                 report(Progress(seen, train.num_samples, rate, row))
-                if caught or due(train.checkpoint_every):
+                if caught or checkpoint:
                     self._save(row["seconds"])
                     if caught and not done:
                         raise Interrupted(caught[0])

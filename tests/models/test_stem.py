@@ -1,0 +1,118 @@
+"""Stem and head against convolutions written with loops over places."""
+
+import itertools
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from sparring.models.stem import SLOPE, Head, Stem, coarse_grid
+
+
+def random(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def places(sizes):
+    return itertools.product(*map(range, sizes))
+
+
+def convolved(volume, layer, stride):
+    """Cross-correlation of {place: (C,)} with padding 1, as {place: (C',)} and the new sizes."""
+    sizes, kernel = volume["sizes"], layer.weight.shape[2:]
+    new_sizes = [(size + 2 - k) // stride + 1 for size, k in zip(sizes, kernel, strict=True)]
+    result = {"sizes": new_sizes}
+    for place in places(new_sizes):
+        value = layer.bias.clone()
+        for tap in places(kernel):
+            source = tuple(p * stride + t - 1 for p, t in zip(place, tap, strict=True))
+            if source in volume:
+                value = value + layer.weight[(..., *tap)] @ volume[source]
+        result[place] = value
+    return result
+
+
+def leaky(volume):
+    return {
+        key: value if key == "sizes" else torch.where(value > 0, value, SLOPE * value) for key, value in volume.items()
+    }
+
+
+def as_volume(tokens, grid):
+    """(N, C) -> {place: (C,)} without the axes of length 1."""
+    sizes = [size for size in grid if size > 1]
+    return {"sizes": sizes} | dict(zip(places(sizes), tokens, strict=True))
+
+
+def as_tokens(volume):
+    return torch.stack([volume[place] for place in places(volume["sizes"])])
+
+
+GRIDS = [((1, 4, 4), 1), ((1, 4, 8), 2), ((6, 1, 1), 1), ((1, 1, 8), 3), ((2, 1, 4), 1), ((2, 4, 2), 1)]
+every_grid = pytest.mark.parametrize(("grid", "levels"), GRIDS)
+
+
+@every_grid
+def test_coarse_grid_halves_the_longer_axes(grid, levels):
+    assert coarse_grid(grid, levels) == tuple(1 if size == 1 else size // 2**levels for size in grid)
+    assert coarse_grid(grid, 0) == grid
+
+
+@pytest.mark.parametrize(
+    ("grid", "levels"), [((1, 6, 6), 2), ((1, 4, 6), 2), ((3, 2, 2), 1), ((1, 7, 1), 1), ((1, 4, 4), 3), ((1, 1, 1), 1)]
+)
+def test_coarse_grid_says_what_to_change(grid, levels):
+    shown = "×".join(map(str, grid))
+    with pytest.raises(
+        ValueError, match=rf"--model\.stem {levels} halves the token grid {shown}.*smaller --model\.stem"
+    ):
+        coarse_grid(grid, levels)
+
+
+@every_grid
+def test_stem_is_its_convolutions(grid, levels):
+    stem = Stem(grid, 3, 5, levels=levels, channels=2).double()
+    tokens = random(2, math.prod(grid), 3)
+    with torch.no_grad():
+        result = stem(tokens)
+        assert result.shape == (2, math.prod(coarse_grid(grid, levels)), 5)
+        for sample, expected in zip(tokens, result, strict=True):
+            volume = as_volume(sample, grid)
+            for layer in stem.convolutions:
+                volume = leaky(convolved(volume, layer, 2))
+            torch.testing.assert_close(expected, stem.project(as_tokens(volume)))
+
+
+@every_grid
+def test_head_spreads_each_token_over_its_place_and_smooths(grid, levels):
+    head = Head(grid, 5, 3, levels=levels, channels=2).double()
+    coarse, factor = coarse_grid(grid, levels), 2**levels
+    tokens = random(2, math.prod(coarse), 5)
+    axes = [size for size in grid if size > 1]
+    with torch.no_grad():
+        result = head(tokens)
+        assert result.shape == (2, math.prod(grid), 3)
+        for sample, expected in zip(tokens, result, strict=True):
+            blocks = F.linear(sample, head.spread.weight, head.spread.bias)  # (M, factor^n * channels)
+            blocks = dict(zip(places([size // factor for size in axes]), blocks, strict=True))
+            volume = {"sizes": axes}
+            for place in places(axes):
+                block = blocks[tuple(p // factor for p in place)]
+                row = 0
+                for p in place:
+                    row = row * factor + p % factor
+                volume[place] = block[2 * row : 2 * row + 2]
+            smooth = leaky(convolved(leaky(volume), head.smooth, 1))
+            torch.testing.assert_close(expected, as_tokens(convolved(smooth, head.to_token, 1)))
+
+
+@every_grid
+def test_all_weights_learn(grid, levels):
+    tokens = random(2, math.prod(grid), 3).requires_grad_()
+    stem, head = Stem(grid, 3, 5, levels=levels, channels=4), Head(grid, 5, 3, levels=levels, channels=4)
+    out = head.double()(stem.double()(tokens))
+    (out * random(*out.shape, seed=1)).sum().backward()
+    assert (tokens.grad != 0).any(-1).all()
+    for name, parameter in [*stem.named_parameters(), *head.named_parameters()]:
+        assert parameter.grad.abs().sum() > 0, name

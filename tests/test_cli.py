@@ -1,0 +1,205 @@
+"""The command line as a user meets it: the words, the exit codes, and no traceback whatever goes in."""
+
+import gzip
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import sparring
+from sparring import cli
+
+SMALL = [
+    "--num-samples=64", "--batch-size=16", "--device=cpu", "--model.width=16", "--model.num_heads=2",
+    "--model.depth=1", "--evaluate-every=0", "--optim.warmup=0",
+]  # fmt: skip
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder of 24 pictures of 16×12 in two classes."""
+    folder = tmp_path / "pictures"
+    for name, color in (("red", (200, 30, 30)), ("blue", (30, 30, 200))):
+        (folder / name).mkdir(parents=True)
+        for index in range(12):
+            noise = np.random.default_rng(index).integers(0, 30, (12, 16, 3), dtype=np.uint8)
+            Image.fromarray(np.array(color, dtype=np.uint8) + noise).save(folder / name / f"{index}.png")
+    return folder
+
+
+@pytest.fixture
+def run(pictures, tmp_path):
+    out = tmp_path / "run"
+    assert cli.main(["train", str(pictures), "--out", str(out), *SMALL]) == 0
+    return out
+
+
+def fails(capsys, *words, saying=""):
+    """The command ends with code 2 and one line on stderr that matches."""
+    capsys.readouterr()
+    assert cli.main([str(word) for word in words]) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    last = output.err.strip().splitlines()[-1]
+    assert last.startswith("sparring: ")
+    assert "Traceback" not in output.err
+    assert re.search(saying, last), last
+
+
+def test_train_sample_interpolate_info(run, tmp_path, capsys):
+    out = tmp_path / "made"
+    assert (run / "samples.png").exists()
+    assert (run / "training.png").exists()
+    assert cli.main(["sample", str(run), "--num", "5", "--out", str(out / "grid.png"), "--seed", "3"]) == 0
+    assert Image.open(out / "grid.png").mode == "RGB"
+    assert cli.main(["sample", str(run), "--num", "5", "--out", str(out / "a.npz"), "--class", "red"]) == 0
+    samples = np.load(out / "a.npz")["samples"]
+    assert samples.shape == (5, 3, 12, 16)
+    expected = sparring.load(run).sample(5, class_labels="red")
+    assert np.array_equal(samples, expected.numpy())
+    assert cli.main(["sample", str(run), "--num", "3", "--out", str(out / "single")]) == 0
+    assert [Image.open(p).size for p in sorted((out / "single").iterdir())] == [(16, 12)] * 3
+    for name in ("walk.webp", "walk.gif", "walk.mp4"):
+        pytest.importorskip("av")
+        assert cli.main(["interpolate", str(run), "--out", str(out / name), "--frames", "4", "--num", "4"]) == 0
+        assert (out / name).stat().st_size > 100
+    with Image.open(out / "walk.webp") as film:
+        assert film.n_frames == 4
+    capsys.readouterr()
+    assert cli.main(["info", str(run), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["sample_shape"] == [3, 12, 16]
+    assert facts["classes"] == ["blue", "red"]
+    assert facts["samples_seen"] == 64
+
+
+def test_same_command_resumes_and_a_changed_one_is_refused(pictures, run, capsys):
+    assert cli.main(["train", str(pictures), "--out", str(run), *SMALL]) == 0
+    assert "resumed" in capsys.readouterr().err
+    fails(capsys, "train", pictures, "--out", run, *SMALL, "--seed=5", saying=r"--train\.seed is 0 there and 5 here")
+
+
+def test_stdout_is_for_results(pictures, tmp_path, capsys):
+    assert cli.main(["train", str(pictures), "--out", str(tmp_path / "r"), *SMALL, "--json"]) == 0
+    output = capsys.readouterr()
+    assert json.loads(output.out)["out"] == str(tmp_path / "r")
+    assert "samples" in output.err
+
+
+def test_data_says_what_was_understood(pictures, tmp_path, capsys):
+    (pictures / "red/broken.png").write_bytes(b"not a picture")
+    assert cli.main(["data", str(pictures), "--out", str(tmp_path / "data.png"), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["count"] == 24
+    assert facts["classes"] == {"blue": 12, "red": 12}
+    assert facts["skipped"]["count"] == 1
+    assert Image.open(tmp_path / "data.png").size[0] > 0
+
+
+def test_presets_and_settings_are_listed(capsys):
+    assert cli.main(["presets"]) == 0
+    assert "digits" in capsys.readouterr().out
+    assert cli.main(["train", "--help-all"]) == 0
+    assert "--model.depth" in capsys.readouterr().out
+
+
+def test_help_and_version_do_not_import_torch():
+    code = (
+        "import sys, sparring.cli as c\n"
+        "for words in (['--help'], ['train', '--help'], ['--version'], ['presets'], ['train', '--help-all']):\n"
+        "    try: c.main(words)\n"
+        "    except SystemExit: pass\n"
+        "print('torch' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip().endswith("False")
+
+
+def test_bad_words(capsys):
+    fails(capsys, "train", saying="name the data")
+    fails(capsys, "trian", saying="invalid choice")
+    fails(capsys, "train", "digits", "--bach-size", "3", saying="did you mean --batch-size")
+    fails(capsys, "train", "digits", "--model.dept", "3", saying=r"did you mean --model\.depth")
+    fails(capsys, "train", "digits", "--model.depth", saying="needs a value")
+    fails(capsys, "train", "digits", "more", saying="one word too many")
+    fails(capsys, "train", "digits", "--batch-size", "many", saying="takes a whole number")
+    fails(capsys, "train", "digits", "--preset", "digit", saying="there is no preset digit")
+    fails(capsys, "train", "digits", "--size", "B", saying="--size goes with")
+    fails(capsys, "sample", "nowhere", "--num", "0", saying="whole number above 0")
+    fails(capsys, "sample", "nowhere", "--nun", "3", saying="unrecognized")
+
+
+def test_bad_data(tmp_path, capsys, pictures):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    out = tmp_path / "out"
+    fails(capsys, "train", tmp_path / "missing", "--out", out, saying="missing")
+    fails(capsys, "train", empty, "--out", out, saying="empty")
+    bogus = tmp_path / "bogus.zip"
+    bogus.write_bytes(b"PK no")
+    fails(capsys, "data", bogus, saying=r"bogus\.zip")
+    cut = tmp_path / "cut-images-idx3-ubyte.gz"
+    cut.write_bytes(gzip.compress(b"\0\0\x08\x03" + b"\0\0\0\x05" * 3)[:-4])
+    fails(capsys, "data", cut, saying="cut-images")
+    Image.new("RGB", (9, 9)).save(pictures / "red/odd.png")
+    fails(capsys, "train", pictures, "--out", out, saying="--resolution")
+    fails(capsys, "train", pictures, "--out", out, "--resolution", "none", *SMALL, saying="--resolution")
+    assert not out.exists()
+
+
+def test_patch_size_that_does_not_divide(pictures, tmp_path, capsys):
+    words = ["train", pictures, "--out", tmp_path / "out", *SMALL, "--codec.patch_size=5", "--model.stem=0"]
+    fails(capsys, *words, saying=r"patch size of 5 does not divide 12×16: choose --codec\.patch_size from 1, 2, 4")
+    assert not (tmp_path / "out").exists()
+
+
+def test_labels_that_do_not_match(pictures, tmp_path, capsys):
+    labels = tmp_path / "labels.csv"
+    labels.write_text("file,label\nnobody.png,red\n")
+    fails(capsys, "train", pictures, "--labels", labels, "--out", tmp_path / "out", saying=r"labels\.csv")
+
+
+def test_bad_devices_and_folders(pictures, run, tmp_path, capsys):
+    fails(capsys, "sample", run, "--device", "cuda:7" if torch.cuda.is_available() else "cuda", saying="is not here")
+    fails(capsys, "sample", run, "--device", "toaster", saying="is not here")
+    fails(capsys, "sample", tmp_path / "missing", saying="missing")
+    fails(capsys, "sample", pictures, saying="not a run folder")
+    fails(capsys, "sample", run, "--class", "green", saying="there is no class green; the classes are blue, red")
+    fails(capsys, "sample", run, "--out", tmp_path / "a.txt", saying=r"\.png, \.npz")
+    fails(capsys, "interpolate", run, "--out", tmp_path / "a.avi", saying=r"\.webp")
+    fails(capsys, "train", pictures, "--out", pictures, *SMALL, saying="holds no run")
+    fails(capsys, "train", pictures, "--out", pictures / "red/0.png", *SMALL, saying="is a file")
+
+
+def test_damaged_run_folders(run, capsys):
+    model, config = run / "model.safetensors", run / "config.json"
+    whole, text = model.read_bytes(), config.read_text()
+    for damaged in (whole[: len(whole) // 2], b"", b"\xff" * 200, whole[:8]):
+        model.write_bytes(damaged)
+        fails(capsys, "sample", run, saying=r"model\.safetensors is damaged")
+    model.write_bytes(whole)
+    for broken in (
+        "{",
+        "[]",
+        "{}",
+        text.replace('"format": 1', '"format": 9'),
+        text.replace('"width": 16', '"width": 32'),
+    ):
+        config.write_text(broken)
+        fails(capsys, "sample", run)
+        fails(capsys, "info", run)
+    config.write_text(text.replace('"depth": 1', '"depth": 400'))
+    fails(capsys, "sample", run, saying="does not fit")
+    config.write_text(text)
+    assert cli.main(["info", str(run)]) == 0
+
+
+def test_checkpoints_cut_short(pictures, run, capsys):
+    for path in (run / "checkpoints").iterdir():
+        path.write_bytes(path.read_bytes()[:500])
+    fails(capsys, "train", pictures, "--out", run, *SMALL, saying="is damaged")

@@ -1,0 +1,114 @@
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparring import presets
+from sparring.config import Config, ConfigError, describe, differences
+
+
+def test_json_round_trip():
+    config = Config().replace({"model.depth": 6, "optim.clip": 1.5, "data.labels": "labels.csv"})
+    assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize("name", presets.PRESETS)
+def test_presets_are_valid_and_survive_json(name):
+    config = presets.PRESETS[name].make()
+    assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_text_is_read_by_the_field_s_type():
+    config = Config().replace(
+        {"model.depth": "6", "train.num_samples": "1e6", "model.rotary": "false", "optim.clip": "none", "loss.r1": "2"}
+    )
+    assert (config.model.depth, config.train.num_samples, config.loss.r1) == (6, 1_000_000, 2.0)
+    assert config.model.rotary is False
+    assert config.optim.clip is None
+    assert Config().replace({"train.num_samples": "200_000"}).train.num_samples == 200_000
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("model.dept", 6, r"no setting --model\.dept; did you mean --model\.depth\?"),
+        ("depth", 6, r"did you mean --model\.depth\?"),
+        ("loss.gamma", 1, "no setting --loss.gamma"),
+        ("model.depth", 0, "--model.depth must lie between 1 and 512, not 0"),
+        ("model.depth", "six", "--model.depth takes a whole number, not 'six'"),
+        ("model.depth", 2.5, "--model.depth takes a whole number"),
+        ("model.depth", True, "--model.depth takes a whole number"),
+        ("model.rotary", "maybe", "--model.rotary takes true or false"),
+        ("loss.name", "relativist", "did you mean relativistic"),
+        ("model.num_heads", 3, r"--model\.num_heads must divide --model\.width 128"),
+        ("train.micro_batch_size", 7, r"must divide --train\.batch_size 64"),
+        ("loss.r1", "nan", "--loss.r1 takes a number"),
+        ("loss.r1", "Infinity", "--loss.r1 takes a number"),
+        ("optim.lr", -1, "--optim.lr must lie"),
+        ("model", 3, "no setting --model"),
+    ],
+)
+def test_errors_say_what_to_type(name, value, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        Config().replace({name: value})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss.penalty": "exact", "loss.epsilon": 0.1},
+        {"optim.decay": "constant", "optim.final_lr": 0.5},
+        {"data.labels": "l.csv", "data.conditional": False},
+        {"model.stem": 0, "model.stem_channels": 32},
+        {"model.positions": "none", "model.rotary": False},
+        {"loss.penalty": "exact", "train.compile": True},
+    ],
+)
+def test_settings_without_effect_are_refused(changes):
+    with pytest.raises(ConfigError):
+        Config().replace(changes)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    ),
+    st.sampled_from([row[0] for row in describe()]),
+)
+def test_any_value_is_taken_or_refused_in_one_line(value, name):
+    section, field = name.split(".")
+    for values in ({section: {field: value}}, {section: value}, value):
+        try:
+            config = Config.from_dict(values)
+        except ConfigError as error:
+            message = str(error)
+        else:
+            message = json.dumps(config.to_dict(), allow_nan=False)
+        assert "\n" not in message
+
+
+def test_length_and_intervals_may_change_and_nothing_else():
+    config = Config()
+    longer = config.replace({"train.num_samples": 1, "train.checkpoint_every": 5, "train.device": "cpu"})
+    assert differences(config, longer) == {}
+    assert differences(config, config.replace({"train.seed": 1, "optim.lr": 0.1})) == {
+        "train.seed": (0, 1),
+        "optim.lr": (1e-3, 0.1),
+    }
+
+
+def test_every_setting_is_documented():
+    for name, kind, _, text in describe():
+        assert len(text) > 5, name
+        assert kind
+    names = {f"{s.name}.{f.name}" for s in dataclasses.fields(Config) for f in dataclasses.fields(s.default)}
+    assert names == {row[0] for row in describe()}
+
+
+def test_settings_are_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Config().model.depth = 3

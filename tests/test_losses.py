@@ -1,0 +1,253 @@
+"""The losses against their definitions on probabilities, D = sigmoid(logit), in float64."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from sparring.losses import LOSSES, GradientNormalization, logit_centring, optimal_transport
+
+log = np.log
+
+
+def probability(logit):
+    return 1 / (1 + np.exp(-logit))
+
+
+# (L_D, L_G) of a pair. The first three are stated on probabilities, the others on the raw output.
+DEFINITIONS = {
+    "relativistic": (lambda r, f: -log(probability(r - f)), lambda r, f: -log(probability(f - r))),
+    "non-saturating": (
+        lambda r, f: -log(probability(r)) - log(1 - probability(f)),
+        lambda r, f: -log(probability(f)),
+    ),
+    "minimax": (
+        lambda r, f: -log(probability(r)) - log(1 - probability(f)),
+        lambda r, f: log(1 - probability(f)),
+    ),
+    "hinge": (lambda r, f: np.maximum(0, 1 - r) + np.maximum(0, 1 + f), lambda r, f: -f),
+    "least-squares": (lambda r, f: ((r - 1) ** 2 + f**2) / 2, lambda r, f: (f - 1) ** 2 / 2),
+    "wasserstein": (lambda r, f: f - r, lambda r, f: -f),
+}
+every_loss = pytest.mark.parametrize("name", sorted(LOSSES))
+
+
+def pairs(limit=6.0, count=13):
+    """All pairs of `count` logits, two float64 tensors that require gradients."""
+    line = torch.linspace(-limit, limit, count, dtype=torch.float64)
+    real, fake = torch.cartesian_prod(line, line).unbind(1)
+    return real.clone().requires_grad_(), fake.clone().requires_grad_()
+
+
+def gradients(loss, real, fake):
+    found = torch.autograd.grad(loss(real, fake).sum(), (real, fake), allow_unused=True)
+    return [torch.zeros_like(real) if gradient is None else gradient for gradient in found]
+
+
+def test_every_loss_has_a_definition_here():
+    assert set(LOSSES) == set(DEFINITIONS)
+
+
+@every_loss
+def test_equals_its_definition_on_probabilities(name):
+    real, fake = pairs()
+    for loss, definition in zip(LOSSES[name], DEFINITIONS[name], strict=True):
+        expected = definition(real.detach().numpy(), fake.detach().numpy())
+        np.testing.assert_allclose(loss(real, fake).detach().numpy(), expected, rtol=1e-11, atol=1e-12)
+
+
+@every_loss
+def test_is_unreduced(name):
+    for loss in LOSSES[name]:
+        assert loss(torch.zeros(5), torch.ones(5)).shape == (5,)
+
+
+@every_loss
+def test_is_finite_with_finite_gradients_at_extreme_logits(name):
+    real = torch.tensor([1e4, 1e4, -1e4, -1e4], requires_grad=True)
+    fake = torch.tensor([1e4, -1e4, 1e4, -1e4], requires_grad=True)
+    for loss in LOSSES[name]:
+        assert loss(real, fake).isfinite().all()
+        for gradient in gradients(loss, real, fake):
+            assert gradient.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("name", "discriminator", "generator"),
+    [
+        ("relativistic", [math.log(2), 0, 2e4, math.log(2)], [math.log(2), 2e4, 0, math.log(2)]),
+        ("non-saturating", [1e4, 0, 2e4, 1e4], [0, 1e4, 0, 1e4]),
+        ("minimax", [1e4, 0, 2e4, 1e4], [-1e4, 0, -1e4, 0]),
+    ],
+)
+def test_extreme_logits_have_the_limits_values(name, discriminator, generator):
+    real, fake = torch.tensor([1e4, 1e4, -1e4, -1e4]), torch.tensor([1e4, -1e4, 1e4, -1e4])
+    torch.testing.assert_close(LOSSES[name].discriminator(real, fake), torch.tensor(discriminator))
+    torch.testing.assert_close(LOSSES[name].generator(real, fake), torch.tensor(generator))
+
+
+@every_loss
+def test_an_undecided_discriminator_is_pushed_apart_and_the_generator_up(name):
+    real = torch.full((3,), 0.3, requires_grad=True)
+    fake = torch.full((3,), 0.3, requires_grad=True)
+    to_real, to_fake = gradients(LOSSES[name].discriminator, real, fake)
+    assert (to_real < 0).all()
+    assert (to_fake > 0).all()
+    assert (gradients(LOSSES[name].generator, real, fake)[1] < 0).all()
+
+
+@pytest.mark.parametrize("name", sorted(set(LOSSES) - {"least-squares"}))
+def test_no_gradient_ever_points_the_wrong_way(name):
+    to_real, to_fake = gradients(LOSSES[name].discriminator, *pairs())
+    assert (to_real <= 0).all()
+    assert (to_fake >= 0).all()
+    assert (gradients(LOSSES[name].generator, *pairs())[1] <= 0).all()
+
+
+@pytest.mark.parametrize("name", sorted(set(LOSSES) - {"relativistic"}))
+def test_only_the_relativistic_generator_looks_at_real_samples(name):
+    assert (gradients(LOSSES[name].generator, *pairs())[0] == 0).all()
+    assert (gradients(LOSSES["relativistic"].generator, *pairs())[0] > 0).all()
+
+
+def test_saturation_where_the_discriminator_wins():
+    real, fake = torch.tensor([30.0], requires_grad=True), torch.tensor([-30.0], requires_grad=True)
+    slopes = {name: float(gradients(loss.generator, real, fake)[1]) for name, loss in LOSSES.items()}
+    assert slopes["non-saturating"] == pytest.approx(-1)
+    assert slopes["relativistic"] == pytest.approx(-1)
+    assert abs(slopes["minimax"]) < 1e-12
+
+
+def test_values_at_equality():
+    shift = torch.tensor([-50.0, 0.0, 3.0])
+    for side in LOSSES["relativistic"]:
+        torch.testing.assert_close(side(shift, shift), torch.full((3,), math.log(2)))
+    zero = torch.zeros(1, dtype=torch.float64)
+    values = {name: [float(side(zero, zero)) for side in loss] for name, loss in LOSSES.items()}
+    assert values["non-saturating"] == pytest.approx([2 * math.log(2), math.log(2)])
+    assert values["minimax"] == pytest.approx([2 * math.log(2), -math.log(2)])
+    assert values["hinge"] == [2, 0]
+
+
+def test_the_relativistic_game_is_symmetric_and_shift_invariant():
+    real, fake = pairs()
+    game = LOSSES["relativistic"]
+    torch.testing.assert_close(game.discriminator(real, fake), game.generator(fake, real))
+    for side in game:
+        torch.testing.assert_close(side(real + 7.5, fake + 7.5), side(real, fake))
+        to_real, to_fake = gradients(side, real, fake)
+        torch.testing.assert_close(to_real, -to_fake)
+
+
+@pytest.mark.parametrize("name", ["minimax", "wasserstein"])
+def test_zero_sum_games_pull_the_fakes_with_opposite_forces(name):
+    to_fake = [gradients(side, *pairs())[1] for side in LOSSES[name]]
+    torch.testing.assert_close(to_fake[0], -to_fake[1])
+
+
+# Goodfellow et al. 2014, proposition 1: D* = p / (p + q). Mao et al. 2017, eq. 5, for least squares.
+@pytest.mark.parametrize("name", ["non-saturating", "minimax", "least-squares", "hinge"])
+def test_the_optimal_discriminator_of_two_densities_is_the_minimum(name):
+    p = torch.tensor([0.1, 0.3, 0.6], dtype=torch.float64)
+    q = torch.tensor([0.5, 0.25, 0.25], dtype=torch.float64)
+    best = {"least-squares": p / (p + q), "hinge": (p - q).sign()}.get(name, (p / q).log())
+
+    def expected_loss(logits):
+        none = torch.zeros_like(logits)
+        loss = LOSSES[name].discriminator
+        # the loss is a term in real plus a term in fake: weigh the terms by p and q
+        constant = loss(none, none)
+        real_term, fake_term = loss(logits, none), loss(none, logits)
+        return (p * (real_term - constant) + q * (fake_term - constant)).sum()
+
+    least = expected_loss(best)
+    for place in range(3):
+        for step in (-0.05, 0.05, -1.0, 1.0):
+            moved = best.clone()
+            moved[place] += step
+            assert expected_loss(moved) > least
+
+
+def test_logit_centring():
+    real, fake = torch.tensor([1.0, -2.0, 3.0]), torch.tensor([0.5, 2.0, -4.0])
+    torch.testing.assert_close(logit_centring(real, fake), torch.tensor([2.25, 0.0, 1.0]))
+
+
+def test_optimal_transport_is_each_samples_mean_square():
+    generator = torch.Generator().manual_seed(0)
+    samples, noise = torch.randn(2, 3, 2, 4, 5, generator=generator, dtype=torch.float64)
+    samples.requires_grad_()
+    cost = optimal_transport(samples, noise)
+    expected = [sum(float(s - n) ** 2 for s, n in zip(a, b, strict=True)) / 40
+                for a, b in zip(samples.detach().flatten(1), noise.flatten(1), strict=True)]  # fmt: skip
+    assert cost.tolist() == pytest.approx(expected)
+    (gradient,) = torch.autograd.grad(cost.sum(), samples)
+    torch.testing.assert_close(gradient, 2 * (samples.detach() - noise) / 40)
+    assert (optimal_transport(noise, noise) == 0).all()
+
+
+def through(normalization, gradient):
+    """The gradient that leaves the layer backward where `gradient` enters."""
+    x = torch.randn_like(gradient, requires_grad=True)
+    y = normalization(x)
+    assert torch.equal(x, y)
+    y.backward(gradient)
+    return x.grad
+
+
+def random_gradients(count, shape=(4, 3, 5)):
+    return torch.randn(count, *shape, generator=torch.Generator().manual_seed(1))
+
+
+def test_gradient_normalization_first_gives_a_root_mean_square_of_one_over_numel():
+    (gradient,) = random_gradients(1)
+    for scale in (1e-6, 1.0, 1e6):
+        result = through(GradientNormalization(), scale * gradient)
+        assert float(result.square().mean().sqrt()) == pytest.approx(1 / 60, rel=1e-4)
+        torch.testing.assert_close(result / result.norm(), gradient / gradient.norm())
+    mean_gradient = through(GradientNormalization(), torch.full((4, 3, 5), 8.0))  # that of a mean over elements
+    torch.testing.assert_close(mean_gradient, torch.full((4, 3, 5), 1 / 60))
+
+
+def test_gradient_normalization_remembers_past_squares():
+    layer, average = GradientNormalization(), None
+    for step, gradient in enumerate(random_gradients(5)):
+        gradient = gradient * 10.0**step
+        square = float(gradient.double().square().mean())
+        average = square if average is None else 0.9 * average + 0.1 * square
+        torch.testing.assert_close(through(layer, gradient), gradient / (60 * math.sqrt(average)))
+
+
+def test_gradient_normalization_does_not_know_the_gradients_unit():
+    small, large = GradientNormalization(), GradientNormalization()
+    for gradient in random_gradients(4):
+        torch.testing.assert_close(through(large, 1e5 * gradient), through(small, gradient))
+
+
+def test_gradient_normalization_stays_finite_at_zero():
+    (gradient,) = random_gradients(1)
+    layer, zero = GradientNormalization(), torch.zeros(4, 3, 5)
+    assert (through(layer, zero) == 0).all()
+    first = through(layer, gradient)  # as if it were the first
+    assert float(first.square().mean().sqrt()) == pytest.approx(1 / 60, rel=1e-4)
+    for _ in range(50):
+        assert (through(layer, zero) == 0).all()
+    assert through(layer, gradient).isfinite().all()
+
+
+def test_gradient_normalization_forgets_a_gradient_that_was_not_finite():
+    gradient, later = random_gradients(2)
+    layer = GradientNormalization()
+    through(layer, gradient * math.nan)
+    torch.testing.assert_close(through(layer, later), through(GradientNormalization(), later))
+
+
+def test_gradient_normalization_keeps_its_memory_in_the_state_dict():
+    first, second = random_gradients(2)
+    layer, restored = GradientNormalization(), GradientNormalization()
+    through(layer, first)
+    restored.load_state_dict(layer.state_dict())
+    result = through(restored, 100 * second)
+    assert torch.equal(result, through(layer, 100 * second))
+    assert not torch.allclose(result, through(GradientNormalization(), 100 * second))

@@ -1,0 +1,116 @@
+import json
+import struct
+
+import pytest
+import torch
+from safetensors import safe_open
+
+import sparring
+from sparring.config import ConfigError
+from sparring.training.checkpoint import CheckpointError
+from sparring.training.run import train
+
+
+@pytest.fixture
+def run(tiny, shapes, tmp_path):
+    train(tiny, tmp_path / "run", dataset=shapes)
+    return tmp_path / "run"
+
+
+def test_sample_shapes_range_and_classes(run):
+    gan = sparring.load(run, "cpu")
+    assert gan.class_names == ("left", "right")
+    samples = gan.sample(5, seed=1, class_labels="left")
+    assert samples.shape == (5, 1, 8, 8)
+    assert samples.dtype == torch.float32
+    assert samples.abs().max() <= 1
+    assert torch.equal(samples, gan.sample(5, seed=1, class_labels=[0] * 5))
+    assert not torch.equal(samples, gan.sample(5, seed=1, class_labels=1))
+    assert not torch.equal(samples, gan.sample(5, seed=2, class_labels=0))
+    with pytest.raises(ConfigError, match="no class 2"):
+        gan.sample(1, class_labels=2)
+
+
+def test_a_sample_depends_on_seed_and_place_alone(run):
+    gan = sparring.load(run, "cpu")
+    many = gan.sample(10, seed=4)
+    torch.testing.assert_close(gan.sample(10, seed=4, batch_size=3), many)
+    torch.testing.assert_close(gan.sample(4, seed=4), many[:4])
+
+
+def test_truncation_brings_samples_together(run):
+    gan = sparring.load(run, "cpu")
+    spread = [gan.sample(32, class_labels=0, truncation_psi=psi).std(0).mean() for psi in (1.0, 0.5, 0.0)]
+    assert spread[0] > spread[1] > spread[2]
+    assert spread[2] < 1e-6
+
+
+def test_interpolation_is_a_closed_walk(run):
+    gan = sparring.load(run, "cpu")
+    walk = gan.interpolate(24, num=2, class_labels=0)
+    assert walk.shape == (24, 2, 1, 8, 8)
+    steps = (walk - walk.roll(1, 0)).flatten(2).norm(dim=2)
+    assert steps[0].max() < 2 * steps.max()
+    assert (walk - walk[0]).abs().max() > steps.max() / 8
+
+
+def test_weights_carry_their_config(run):
+    with safe_open(run / "model.safetensors", framework="pt") as file:
+        inside = json.loads(file.metadata()["sparring"])
+    assert inside == json.loads((run / "config.json").read_text())
+
+
+def test_nothing_is_pickled(run):
+    for path in run.rglob("*"):
+        assert path.suffix in ("", ".json", ".jsonl", ".safetensors", ".png", ".txt")
+
+
+def test_a_config_that_asks_for_more_than_the_file_holds_allocates_nothing(run):
+    config = json.loads((run / "config.json").read_text())
+    config["config"]["model"] |= {"width": 16_384, "depth": 512}  # 1.6 trillion weights
+    (run / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="does not fit"):
+        sparring.load(run)
+
+
+@pytest.mark.parametrize("shape", [[2**31, 2**31], [1, 10**9, 10**9]])
+def test_an_endless_sample_shape_is_refused(run, shape):
+    config = json.loads((run / "config.json").read_text())
+    config["data"]["sample_shape"] = shape
+    (run / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError):
+        sparring.load(run)
+
+
+def test_a_header_larger_than_the_file_is_refused(run):
+    path = run / "model.safetensors"
+    content = path.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + length])
+    name = next(n for n in header if n != "__metadata__")
+    header[name]["shape"] = [10**12]
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + content[8 + length :])
+    with pytest.raises(CheckpointError, match="damaged"):
+        sparring.load(run)
+    path.write_bytes(struct.pack("<Q", 2**60) + content[8:])
+    with pytest.raises(CheckpointError, match="damaged"):
+        sparring.load(run)
+
+
+def test_unknown_names(tmp_path):
+    with pytest.raises(CheckpointError, match="does not exist"):
+        sparring.load(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CheckpointError, match="not a run folder"):
+        sparring.load(tmp_path / "empty")
+
+
+def test_unconditional(tiny, shapes, tmp_path):
+    shapes.class_names = []
+    shapes.classes = torch.zeros_like(shapes.classes)
+    train(tiny, tmp_path / "run", dataset=shapes)
+    gan = sparring.load(tmp_path / "run")
+    assert gan.sample(3).shape == (3, 1, 8, 8)
+    with pytest.raises(ConfigError, match="without classes"):
+        gan.sample(3, class_labels=0)

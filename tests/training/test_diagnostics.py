@@ -1,0 +1,39 @@
+import pytest
+import torch
+
+from sparring.training.diagnostics import diversity, judge
+
+
+def rows(gap=0.8, r1=0.05, **last):
+    row = {"logits/gap": gap, "loss/r1": r1, "loss/r2": r1, "loss/d": 0.5, "loss/g": 0.9}
+    return [row | {"samples_seen": i} for i in range(20)] + [row | {"samples_seen": 20} | last]
+
+
+@pytest.mark.parametrize(
+    ("history", "rollbacks", "status", "says"),
+    [
+        (rows(diversity=0.95), 0, "healthy", "Healthy"),
+        (rows(diversity=0.2), 0, "collapsed", "--loss.r1"),
+        (rows(gap=8.0, diversity=0.9), 0, "discriminator-too-strong", "--augment.probability"),
+        (rows(gap=0.001, r1=1e-6, diversity=0.9), 0, "discriminator-idle", "--optim.lr"),
+        (rows(diversity=0.9), 2, "unstable", "2 time"),
+        (rows()[:3], 0, "too-short", "train for more"),
+    ],
+)
+def test_verdicts(history, rollbacks, status, says):
+    verdict = judge(history, rollbacks)
+    assert verdict.status == status
+    assert says in verdict.text
+    assert "nan" not in verdict.text
+    assert "\n" not in verdict.text
+
+
+def test_the_metric_is_quoted_beside_its_floor():
+    assert "12.0 (real data: 1.5)" in judge(rows(diversity=0.9, frechet=12.0, frechet_floor=1.5), 0).text
+
+
+def test_diversity():
+    real = torch.randn(500, 1, 4, 4)
+    assert diversity(torch.randn(500, 1, 4, 4), real) == pytest.approx(1, abs=0.1)
+    assert diversity(real[:1].expand(500, -1, -1, -1), real) == pytest.approx(0, abs=1e-3)
+    assert diversity(0.5 * real, real) == pytest.approx(0.5, abs=1e-3)

@@ -1,0 +1,204 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+import torch
+
+import sparring
+from sparring.config import ConfigError
+from sparring.training.checkpoint import load_tensors
+from sparring.training.run import Diverged, Interrupted, Run, train
+
+
+def final_weights(folder):
+    return load_tensors(sorted((folder / "checkpoints").iterdir())[-1])[0]
+
+
+def assert_same_weights(first, second):
+    one, two = final_weights(first), final_weights(second)
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_run_leaves_everything(tiny, shapes, tmp_path):
+    verdict = train(tiny, tmp_path / "run", dataset=shapes)
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert names == {
+        "config.json", "model.safetensors", "checkpoints", "samples", "metrics.jsonl", "samples.png", "training.png",
+        "verdict.txt",
+    }  # fmt: skip
+    assert verdict.text in (tmp_path / "run/verdict.txt").read_text()
+    rows = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert [row["samples_seen"] for row in rows] == list(range(8, 65, 8))
+    assert sorted(p.name for p in (tmp_path / "run/samples").iterdir()) == ["000000000032.png", "000000000064.png"]
+    assert len(list((tmp_path / "run/checkpoints").iterdir())) == tiny.train.keep_checkpoints
+
+
+def test_interrupted_run_resumes_bit_for_bit(tiny, shapes, tmp_path):
+    train(tiny, tmp_path / "straight", dataset=shapes)
+
+    def interrupt(progress):
+        if progress.samples_seen == 24:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted) as interruption:
+        train(tiny, tmp_path / "broken", dataset=shapes, report=interrupt)
+    assert interruption.value.signal == signal.SIGINT
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    said = []
+    train(tiny, tmp_path / "broken", dataset=shapes, say=said.append)
+    assert any("resumed" in line and "at 24 samples" in line for line in said)
+    assert_same_weights(tmp_path / "straight", tmp_path / "broken")
+    straight, broken = (
+        [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        for name in ("straight", "broken")
+    )
+    drop = ("seconds",)
+    assert [{k: v for k, v in row.items() if k not in drop} for row in straight] == [
+        {k: v for k, v in row.items() if k not in drop} for row in broken
+    ]
+
+
+KILLED = """
+import sys, torch
+sys.path.insert(0, {tests!r})
+torch.set_num_threads(1)
+from conftest import TINY
+from sparring.config import Config
+from sparring.training.run import train
+config = Config().replace(TINY | {{"data.path": "rings", "codec.patch_size": 1, "train.num_samples": 4000,
+    "train.checkpoint_every": 400, "train.sample_every": 4000, "train.evaluate_every": 0, "model.bounded": False}})
+train(config, sys.argv[1], report=lambda p: print(p.samples_seen, flush=True))
+"""
+
+
+def test_killed_run_loses_at_most_an_interval(tmp_path):
+    """kill -9 in the middle, twice; the same command finishes and ends where an unbroken run ends."""
+    script = tmp_path / "run.py"
+    script.write_text(KILLED.format(tests=os.path.dirname(os.path.dirname(__file__))))
+
+    def start(name):
+        return subprocess.Popen([sys.executable, str(script), str(tmp_path / name)], stdout=subprocess.PIPE, text=True)
+
+    for after in (900, 2100):
+        process = start("broken")
+        seen = first = 0
+        for line in process.stdout:
+            seen = int(line)
+            first = first or seen
+            if seen >= after:
+                process.send_signal(signal.SIGKILL)
+                break
+        process.stdout.close()
+        process.wait()
+        states = sorted(int(p.stem) for p in (tmp_path / "broken/checkpoints").glob("*.safetensors"))
+        assert seen - states[-1] < 400
+    assert first > 400  # the second start resumed
+    for name in ("broken", "straight"):
+        process = start(name)
+        process.communicate()
+        assert process.returncode == 0
+    assert_same_weights(tmp_path / "broken", tmp_path / "straight")
+
+
+def test_non_finite_step_rolls_back_and_halves_the_rate(tiny, shapes, tmp_path):
+    said = []
+    run = Run(tiny, tmp_path / "run", shapes, said.append)
+    step, broken = run.trainer.step, []
+
+    def poisoned():
+        logs = step()
+        if run.trainer.samples_seen == 40 and not broken:
+            broken.append(True)
+            with torch.no_grad():
+                run.trainer.generator.scale.weight.fill_(torch.nan)
+                run.trainer.ema.model.scale.weight.fill_(torch.nan)
+        return logs
+
+    run.trainer.step = poisoned
+    run.fit(lambda progress: None, [])
+    assert broken
+    assert any("went back to 32" in line for line in said)
+    assert run.trainer.rollbacks == 1
+    assert run.trainer.samples_seen == 64
+    assert all(value.isfinite().all() for value in final_weights(tmp_path / "run").values())
+    assert run.finish().status == "unstable" or len(run.rows) < 10
+
+
+def test_gives_up_after_several_rollbacks(tiny, shapes, tmp_path):
+    run = Run(tiny, tmp_path / "run", shapes, lambda line: None)
+    shapes.samples[:] = torch.nan
+    with pytest.raises(Diverged, match=r"half the --optim\.lr"):
+        run.fit(lambda progress: None, [])
+    assert all(value.isfinite().all() for value in final_weights(tmp_path / "run").values())
+
+
+def test_changed_setting_is_refused_with_the_difference(tiny, shapes, tmp_path):
+    train(tiny, tmp_path / "run", dataset=shapes)
+    before = (tmp_path / "run/config.json").read_bytes()
+    with pytest.raises(ConfigError, match=r"--loss\.r1 is 1\.0 there and 2\.0 here"):
+        train(tiny.replace({"loss.r1": 2}), tmp_path / "run", dataset=shapes)
+    assert (tmp_path / "run/config.json").read_bytes() == before
+
+
+def test_longer_run_goes_on(tiny, shapes, tmp_path):
+    train(tiny, tmp_path / "run", dataset=shapes)
+    train(tiny.replace({"train.num_samples": 96, "train.sample_every": 96}), tmp_path / "run", dataset=shapes)
+    rows = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["samples_seen"] == 96
+    assert len({row["samples_seen"] for row in rows}) == len(rows)
+
+
+def test_changed_data_is_refused(tiny, shapes, tmp_path):
+    train(tiny, tmp_path / "run", dataset=shapes)
+    shapes.fingerprint = "others"
+    with pytest.raises(ConfigError, match="changed since"):
+        train(tiny.replace({"train.num_samples": 96}), tmp_path / "run", dataset=shapes)
+
+
+def test_damaged_newest_checkpoint_falls_back(tiny, shapes, tmp_path):
+    train(tiny, tmp_path / "run", dataset=shapes)
+    newest = sorted((tmp_path / "run/checkpoints").iterdir())[-1]
+    newest.write_bytes(newest.read_bytes()[:1000])
+    said = []
+    train(tiny.replace({"train.num_samples": 96}), tmp_path / "run", dataset=shapes, say=said.append)
+    assert any("skipped a checkpoint" in line for line in said)
+    assert any("at 48 samples" in line for line in said)
+
+
+def test_trains_in_a_thread(tiny, shapes, tmp_path):
+    """Signals can be caught in the main thread only; elsewhere a run must go without."""
+    worker = threading.Thread(target=train, args=(tiny, tmp_path / "run"), kwargs={"dataset": shapes})
+    worker.start()
+    worker.join()
+    assert (tmp_path / "run/verdict.txt").exists()
+
+
+def test_sampling_while_training_equals_the_saved_model(tiny, shapes, tmp_path):
+    run = Run(tiny, tmp_path / "run", shapes, lambda line: None)
+    run.fit(lambda progress: None, [])
+    saved = sparring.load(tmp_path / "run").sample(10)
+    assert torch.equal(saved, run._sample(10)[0])
+
+
+def test_no_checkpoint_is_half_written_when_the_disk_is_full(tiny, shapes, tmp_path, monkeypatch):
+    """A limit on the size of files stands in for a full disk."""
+    resource = pytest.importorskip("resource")
+    train(tiny, tmp_path / "run", dataset=shapes)
+    before = final_weights(tmp_path / "run")
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(Exception, match=r"(?i)large|space|I/O"):
+            train(tiny.replace({"train.num_samples": 96}), tmp_path / "run", dataset=shapes)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    after = final_weights(tmp_path / "run")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert not list((tmp_path / "run").rglob("*.tmp"))
