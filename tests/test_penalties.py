@@ -62,7 +62,7 @@ def test_finite_difference_by_hand():
     assert half.dtype == torch.float32
 
 
-# ---- finite differences against the exact penalty on a real discriminator ---------------------------------------------
+# ---- finite differences against the exact penalty on a real discriminator -------------------------------------------
 
 GRID, TOKEN_DIM, BATCH = (1, 2, 4), 2, 3
 SIZE = math.prod(GRID) * TOKEN_DIM
@@ -135,7 +135,7 @@ def test_finite_differences_agree_in_expectation_over_normal_directions():
     assert (0.9 * slope.mean(0) - gradient).norm() > standard_error  # a tenth would show
 
 
-# ---- second derivatives through attention -----------------------------------------------------------------------------
+# ---- second derivatives through attention ---------------------------------------------------------------------------
 
 
 def attention_critic(tokens=4, width=8):

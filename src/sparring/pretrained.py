@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from sparring.config import Config, ConfigError
 from sparring.device import choose_device
 from sparring.models.networks import DataSpec, Networks
 from sparring.sampling import class_indices, draw_z, interpolate, mean_w
-from sparring.training.checkpoint import CheckpointError, load_tensors, write_atomic
+from sparring.training.checkpoint import CheckpointError, load_tensors, save_tensors
 
 FORMAT = 1
 MAX_HEADER = 16 * 2**20
@@ -106,9 +105,7 @@ def load(path: str | Path, device: str = "auto") -> GAN:
 
 def write_model(path: Path, networks_state: dict[str, Tensor], config: Config, spec: DataSpec) -> None:
     """Writes `model.safetensors`: "generator.*" (averaged) and "discriminator.*"."""
-    metadata = {"sparring": json.dumps(run_json(config, spec))}
-    tensors = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in networks_state.items()}
-    write_atomic(path, lambda temporary: save_file(tensors, temporary, metadata=metadata))
+    save_tensors(path, networks_state, run_json(config, spec))
 
 
 def run_json(config: Config, spec: DataSpec) -> dict[str, Any]:

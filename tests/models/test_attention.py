@@ -84,7 +84,7 @@ def test_huge_scores_pick_the_best_key():
     assert scaled_dot_product_attention(query, key, value).tolist() == [[1.0]]
 
 
-# ---- MultiHeadAttention -----------------------------------------------------------------------------------------------
+# ---- MultiHeadAttention ---------------------------------------------------------------------------------------------
 
 
 def make_attention(width=12, num_heads=3, *, qk_norm, dtype=torch.float64):

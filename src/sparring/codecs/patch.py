@@ -29,7 +29,8 @@ class PatchCodec(nn.Module):
             )
         if overlap > patch_size // 2:
             raise ValueError(
-                f"--codec.overlap {overlap} is more than half the patch size {patch_size}: choose at most {patch_size // 2}"
+                f"--codec.overlap {overlap} is more than half the patch size {patch_size}: "
+                f"choose at most {patch_size // 2}"
             )
         self.sample_shape = sample_shape
         self.axes = _as_volume(axes)

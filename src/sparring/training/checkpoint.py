@@ -1,5 +1,6 @@
 """Complete training states: one safetensors file each, written whole or not at all."""
 
+import errno
 import json
 import os
 import re
@@ -29,10 +30,18 @@ def write_atomic(path: Path, write: Any) -> None:
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
-    """Tensors and a JSON-able dict in one safetensors file."""
+    """Tensors and a JSON-able dict in one safetensors file, written whole or not at all."""
     cpu = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
-    metadata = {"sparring": json.dumps(meta)}
-    write_atomic(path, lambda temporary: save_file(cpu, temporary, metadata=metadata))
+
+    def write(temporary: Path) -> None:
+        try:
+            save_file(cpu, temporary, metadata={"sparring": json.dumps(meta)})
+        except SafetensorError as error:  # it hides the system's error number in its text
+            found = re.search(r"os error (\d+)", str(error))
+            number = int(found[1]) if found else errno.EIO
+            raise OSError(number, os.strerror(number), str(path)) from error
+
+    write_atomic(path, write)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

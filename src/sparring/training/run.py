@@ -99,6 +99,7 @@ class Run:
         self._check_folder()
         device = choose_device(config.train.device)
         dtype, reason = choose_dtype(config.train.precision, device)
+        torch.set_flush_denormal(True)  # a saturated tanh leaves numbers so small that a CPU slows down on them
         torch.manual_seed(config.train.seed)
         networks = Networks(config, self.spec)
         self.trainer = Trainer(config, networks, dataset, device, dtype)
