@@ -207,4 +207,4 @@ def test_full_disk_leaves_what_was_saved(tiny, shapes, tmp_path):
         (disk / "filler").unlink()
         train(tiny.replace({"train.num_samples": 96}), disk / "run", dataset=shapes)
     finally:
-        subprocess.run(["umount", str(disk)], check=True)
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
