@@ -179,6 +179,7 @@ class TrainConfig(Section):
     keep_checkpoints: int = setting(2, "checkpoints kept")
     sample_every: int = setting(20_000, "samples between pictures")
     evaluate_every: int = setting(40_000, "samples between measurements, where the data has a metric; 0: never")
+    tensorboard: bool = setting(False, "also log to RUN/tensorboard (extra: tensorboard)")
 
     def __post_init__(self) -> None:
         self._require_range(1, 1e12, "num_samples", "checkpoint_every", "sample_every")
@@ -236,9 +237,15 @@ SECTION_NAMES: dict[type, str] = {
 MAY_CHANGE = frozenset(
     f"train.{name}"
     for name in (
-        "num_samples", "checkpoint_every", "keep_checkpoints", "sample_every", "evaluate_every", "device",
+        "num_samples",
+        "checkpoint_every",
+        "keep_checkpoints",
+        "sample_every",
+        "evaluate_every",
+        "device",
+        "tensorboard",
     )
-)  # fmt: skip
+)
 
 
 def differences(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:

@@ -128,7 +128,7 @@ def test_non_finite_step_rolls_back_and_halves_the_rate(tiny, shapes, tmp_path):
     assert run.trainer.rollbacks == 1
     assert run.trainer.samples_seen == 64
     assert all(value.isfinite().all() for value in final_weights(tmp_path / "run").values())
-    assert run.finish().status == "unstable" or len(run.rows) < 10
+    assert run.finish().status == "unstable" or len(run.log.rows) < 10
 
 
 def test_gives_up_after_several_rollbacks(tiny, shapes, tmp_path):

@@ -32,6 +32,7 @@ from sparring.models.networks import DataSpec, Networks
 from sparring.pretrained import GAN, read_config, run_json, write_model
 from sparring.training.checkpoint import Checkpoints, write_atomic
 from sparring.training.diagnostics import Verdict, diversity, judge
+from sparring.training.logs import MetricsLog
 from sparring.training.state import under
 from sparring.training.trainer import Trainer
 
@@ -79,7 +80,7 @@ def train(
     `Interrupted` once an interrupted run is saved.
     """
     run = Run(config, Path(out), dataset, say)
-    with _caught_signals() as caught:
+    with _caught_signals() as caught, _flushed_denormals():
         run.fit(report, caught)
     return run.finish()
 
@@ -99,7 +100,6 @@ class Run:
         self._check_folder()
         device = choose_device(config.train.device)
         dtype, reason = choose_dtype(config.train.precision, device)
-        torch.set_flush_denormal(True)  # a saturated tanh leaves numbers so small that a CPU slows down on them
         torch.manual_seed(config.train.seed)
         networks = Networks(config, self.spec)
         self.trainer = Trainer(config, networks, dataset, device, dtype)
@@ -140,7 +140,7 @@ class Run:
                     row |= self._picture()
                 if self.metric and evaluation:
                     row |= self.metric(self._sample)
-                self._log(row)
+                self.log.add(row)
                 window.clear()
                 rate = (seen - start) / (time.perf_counter() - started)
                 report(Progress(seen, train.num_samples, rate, row))
@@ -155,8 +155,8 @@ class Run:
     def finish(self) -> Verdict:
         """The pictures, the plot and the verdict on the whole run."""
         pictures.save_image(pictures.grid(self._sample(GRID)[0], self._columns()), self.folder / "samples.png")
-        pictures.plot_training(self.rows, self.folder / "training.png")
-        verdict = judge(self.rows, self.trainer.rollbacks)
+        pictures.plot_training(self.log.rows, self.folder / "training.png")
+        verdict = judge(self.log.rows, self.trainer.rollbacks)
         (self.folder / "verdict.txt").write_text(verdict.text + "\n", encoding="utf-8")
         return verdict
 
@@ -182,14 +182,14 @@ class Run:
             )
 
     def _start_or_resume(self) -> None:
-        self.rows: list[dict[str, float]] = []
         self.seconds = 0.0
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.log = MetricsLog(self.folder, tensorboard=self.config.train.tensorboard)
         text = json.dumps(run_json(self.config, self.spec), indent=2)
         write_atomic(self.folder / "config.json", lambda temporary: temporary.write_text(text, encoding="utf-8"))
         latest = self.checkpoints.load_latest()
         if latest is None:
-            (self.folder / "metrics.jsonl").unlink(missing_ok=True)
+            self.log.go_back_to(-1)
             self._save(0.0)
             return
         tensors, meta, problems = latest
@@ -201,26 +201,10 @@ class Run:
             )
         self.trainer.restore(tensors, meta)
         self.seconds = meta["seconds"]
-        self.rows = [row for row in self._read_rows() if row["samples_seen"] <= self.trainer.samples_seen]
-        lines = "".join(json.dumps(row) + "\n" for row in self.rows)
-        write_atomic(self.folder / "metrics.jsonl", lambda temporary: temporary.write_text(lines, encoding="utf-8"))
+        self.log.go_back_to(self.trainer.samples_seen)
         self.say(f"resumed {self.folder} at {self.trainer.samples_seen:,} samples")
 
-    def _read_rows(self) -> list[dict[str, float]]:
-        """The lines of metrics.jsonl; a last line cut short by a crash is dropped."""
-        rows = []
-        path = self.folder / "metrics.jsonl"
-        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-            with contextlib.suppress(ValueError):
-                rows.append(json.loads(line))
-        return rows
-
     # ---- what is written while it runs ----------------------------------------------------------------------------
-
-    def _log(self, row: dict[str, float]) -> None:
-        self.rows.append(row)
-        with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
 
     def _save(self, seconds: float) -> None:
         tensors, counts = self.trainer.state()
@@ -243,7 +227,7 @@ class Run:
         assert latest is not None, "a run saves its first state before its first step"
         tensors, counts, _ = latest
         trainer.restore(tensors, counts | {"rollbacks": rollbacks})
-        self.rows = [row for row in self.rows if row["samples_seen"] <= trainer.samples_seen]
+        self.log.go_back_to(trainer.samples_seen)
         self.say(
             f"the loss became non-finite at {at:,} samples: went back to {trainer.samples_seen:,} with half the "
             f"learning rate (roll-back {rollbacks} of {MAX_ROLLBACKS})"
@@ -289,6 +273,16 @@ class _Window:
 
     def mean(self) -> dict[str, float]:
         return {name: float(total) / self.steps for name, total in self.sums.items()}
+
+
+@contextlib.contextmanager
+def _flushed_denormals() -> Iterator[None]:
+    """A saturated tanh leaves numbers so small that a CPU slows down on them; within the block they are zero."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,48 @@
+"""What a run measured: `metrics.jsonl`, and TensorBoard where asked for."""
+
+import contextlib
+import json
+from pathlib import Path
+
+from sparring.config import ConfigError
+from sparring.training.checkpoint import write_atomic
+
+Row = dict[str, float]
+
+
+class MetricsLog:
+    """The rows of a run, each with its `samples_seen`, in memory and in the file."""
+
+    def __init__(self, folder: Path, *, tensorboard: bool = False) -> None:
+        self.path = folder / "metrics.jsonl"
+        self.rows: list[Row] = []
+        self.board = _open_board(folder / "tensorboard") if tensorboard else None
+
+    def add(self, row: Row) -> None:
+        self.rows.append(row)
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        if self.board is not None:
+            for name, value in row.items():
+                self.board.add_scalar(name, value, row["samples_seen"])
+            self.board.flush()
+
+    def go_back_to(self, samples_seen: int) -> None:
+        """Reads the file and drops what was logged later, or was cut short by a crash."""
+        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
+        self.rows = []
+        for line in lines:
+            with contextlib.suppress(ValueError):
+                row = json.loads(line)
+                if row["samples_seen"] <= samples_seen:
+                    self.rows.append(row)
+        text = "".join(json.dumps(row) + "\n" for row in self.rows)
+        write_atomic(self.path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def _open_board(folder: Path):  # type: ignore[no-untyped-def]
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise ConfigError('--train.tensorboard needs its extra: pip install "sparring[tensorboard]"') from None
+    return SummaryWriter(str(folder))
