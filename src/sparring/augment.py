@@ -41,7 +41,7 @@ class Augmentation:
         shifts = start = color = None
         if config.translation:
             shifts = ((2 * uniform(len(axes)) - 1) * (config.translation * sizes)).round().long() * chosen(len(axes))
-        cutout_size = tuple(round(config.cutout * size) for size in axes)
+        cutout_size = tuple(max(1, round(config.cutout * size)) for size in axes)
         if config.cutout:
             start = (uniform(len(axes)) * (sizes - torch.tensor(cutout_size, device=device) + 1)).long()
             start = torch.where(chosen(len(axes)), start, sizes)  # a square beyond the border cuts nothing

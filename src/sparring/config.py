@@ -110,6 +110,8 @@ class ModelConfig(Section):
         )
         if self.positions == "none" and not self.rotary:
             raise ConfigError("--model.positions none needs --model.rotary true: tokens must know where they are")
+        if self.positions == "none" and self.noise_dim == 0:
+            raise ConfigError("--model.positions none needs --model.noise_dim above 0: all tokens would be alike")
 
 
 @dataclass(frozen=True)
@@ -123,9 +125,10 @@ class LossConfig(Section):
     penalty_fraction: float = setting(0.25, "share of the batch that R1 and R2 look at")
     epsilon: float = setting(0.01, "step of the finite difference, in units of the samples' [-1, 1]")
     centring: float = setting(0.01, "weight of (D(x) + D(G(z)))^2, which keeps the logits near zero")
+    transport: float = setting(0.0, "weight of the optimal-transport term between a sample and its tokens' noise")
 
     def __post_init__(self) -> None:
-        self._require_range(0, 1e6, "r1", "r2", "centring")
+        self._require_range(0, 1e6, "r1", "r2", "centring", "transport")
         self._require_range(1e-6, 1, "epsilon", "penalty_fraction")
         if self.penalty == "exact" and self.epsilon != LossConfig.epsilon:
             raise ConfigError("--loss.epsilon has no effect with --loss.penalty exact: drop it")
@@ -133,7 +136,9 @@ class LossConfig(Section):
 
 @dataclass(frozen=True)
 class AugmentConfig(Section):
-    probability: float = setting(0.0, "share of samples that the discriminator sees augmented")
+    probability: float = setting(
+        0.0, "share of samples to which each kind of change is made before the discriminator sees them"
+    )
     translation: float = setting(0.125, "largest shift, as a share of each side")
     cutout: float = setting(0.0, "side of the square cut out, as a share of each side")
     color: float = setting(0.0, "strength of changes of brightness, saturation and contrast")

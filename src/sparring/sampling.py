@@ -32,9 +32,9 @@ def class_indices(
         return torch.zeros(num, dtype=torch.long)
     if wanted is None:
         return torch.arange(num) % len(class_names)
-    if isinstance(wanted, int | str):
-        wanted = [wanted] * num
-    values = wanted.tolist() if isinstance(wanted, Tensor) else list(wanted)
+    if isinstance(wanted, Tensor):
+        wanted = wanted.tolist()
+    values = [wanted] * num if isinstance(wanted, int | str) else list(wanted)
     if len(values) != num:
         raise ConfigError(f"{len(values)} classes were given for {num} samples: give one, or one for each")
     return torch.tensor([_class_index(value, class_names) for value in values], dtype=torch.long)

@@ -105,8 +105,10 @@ def test_the_logit_is_linear_in_the_final_tokens_plus_the_projection(num_classes
     for i, final in enumerate(seen[0]):
         assert final.shape == (17, 16)
         expected = final[0] @ discriminator.head.weight[0] + discriminator.head.bias[0]
-        expected = expected + (final[1:] * discriminator.judge_tokens.weight.view(16, 16)).sum()
-        expected = expected + discriminator.judge_tokens.bias[0]
+        judges = [0, 1 + LABELS[i]] if num_classes else [0]  # that of all classes, and the class' own
+        for judge in judges:
+            expected = expected + (final[1:] * discriminator.judge_tokens.weight[judge].view(16, 16)).sum()
+            expected = expected + discriminator.judge_tokens.bias[judge]
         if num_classes:
             expected = expected + final[0] @ discriminator.class_embedding.weight[LABELS[i]] / 4  # sqrt(width)
         torch.testing.assert_close(logits[i], expected)

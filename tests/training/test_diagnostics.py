@@ -32,8 +32,12 @@ def test_the_metric_is_quoted_beside_its_floor():
     assert "12.0 (real data: 1.5)" in judge(rows(diversity=0.9, frechet=12.0, frechet_floor=1.5), 0).text
 
 
-def test_diversity():
-    real = torch.randn(500, 1, 4, 4)
-    assert diversity(torch.randn(500, 1, 4, 4), real) == pytest.approx(1, abs=0.1)
-    assert diversity(real[:1].expand(500, -1, -1, -1), real) == pytest.approx(0, abs=1e-3)
-    assert diversity(0.5 * real, real) == pytest.approx(0.5, abs=1e-3)
+def test_diversity_is_that_within_a_class():
+    real, classes = torch.randn(500, 1, 4, 4), torch.arange(500) % 2
+    real += 10 * classes.view(-1, 1, 1, 1)
+    others = torch.randn(500, 1, 4, 4)
+    assert diversity(others, real, classes) == pytest.approx(1, abs=0.1)
+    assert diversity(0.5 * real, real, classes) == pytest.approx(0.5, abs=1e-3)
+    one_a_class = real[:2].repeat(250, 1, 1, 1)
+    assert diversity(one_a_class, real, classes) == pytest.approx(0, abs=1e-3)
+    assert diversity(others, real, torch.zeros(500)) < 0.5  # without classes, the distance between them counts too

@@ -3,6 +3,7 @@ import copy
 import pytest
 import torch
 
+from sparring.config import ConfigError
 from sparring.losses import relativistic_discriminator, relativistic_generator
 from sparring.models.networks import DataSpec, Networks
 from sparring.training.trainer import Trainer
@@ -63,7 +64,19 @@ def test_step_is_the_relativistic_game_with_exact_penalties(tiny, shapes):
             torch.testing.assert_close(got, value, atol=2e-5, rtol=1e-4, msg=name)
 
 
-@pytest.mark.parametrize("extra", [{}, {"augment.probability": 0.5, "augment.cutout": 0.25, "augment.flip": True}])
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {},
+        {
+            "augment.probability": 0.5,
+            "augment.cutout": 0.25,
+            "augment.flip": True,
+            "loss.transport": 0.1,
+            "model.noise_dim": 16,
+        },
+    ],
+)
 def test_restored_trainer_goes_on_bit_for_bit(tiny, shapes, extra):
     config = tiny.replace(extra)
     straight = make(config, shapes)
@@ -135,6 +148,20 @@ def test_bfloat16_keeps_losses_and_penalties_in_float32(tiny, shapes):
     assert trainer.judge(fakes, batch.class_labels).dtype == torch.float32
     assert all(torch.isfinite(value) for value in trainer.step().values())
     assert all(p.dtype == torch.float32 for p in trainer.generator.parameters())
+
+
+def test_transport_pulls_a_sample_toward_its_noise(tiny, shapes):
+    """With a weight that drowns the game, the generator learns to hand its noise on."""
+    changes = {"loss.transport": 100.0, "model.noise_dim": 16, "model.bounded": False, "train.num_samples": 8_000, "optim.lr": 3e-3}
+    trainer = make(tiny.replace(changes), shapes)
+    trainer.fit(lambda logs: True)
+    (batch,) = trainer._batches()
+    noise = trainer.generator.split(batch.z)[1]
+    with torch.no_grad():
+        fakes = trainer.generate(batch.z, batch.class_labels)
+    assert (trainer.codec.encode(fakes) - noise).square().mean() < 0.5  # of unrelated noise: about 2
+    with pytest.raises(ConfigError, match=r"--model\.noise_dim 16"):
+        make(tiny.replace({"loss.transport": 1.0}), shapes)
 
 
 @pytest.mark.parametrize("name", ["relativistic", "non-saturating"])

@@ -19,8 +19,8 @@ class Discriminator(nn.Module):
 
     The tokens' own judgement is linear with weights for each place, as the last layer of a DCGAN's discriminator: it
     tells the generator from the first step on what to do where, when attention has yet to learn where to look. The
-    label enters twice: each class has its own class token, which can look for what matters to it, and the projection
-    of f onto the class (Miyato & Koyama 2018, eq. 5): logit = linear(f) + <embedding[y], f>.
+    label enters three times: each class has its own class token, which can look for what matters to it, its own weights
+    in the tokens' judgement, and the projection of f (Miyato & Koyama 2018, eq. 5): linear(f) + <embedding[y], f>.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Discriminator(nn.Module):
         )
         self.norm = RMSNorm(width)
         self.head = nn.Linear(width, 1)
-        self.judge_tokens = nn.Linear(math.prod(coarse) * width, 1)
+        self.judge_tokens = nn.Linear(math.prod(coarse) * width, 1 + num_classes)
         self.class_embedding = nn.Embedding(num_classes, width) if num_classes else None
         nn.init.normal_(self.class_tokens.weight, std=0.5)
 
@@ -72,9 +72,9 @@ class Discriminator(nn.Module):
 
     def _judge(self, x: Tensor, class_labels: Tensor) -> Tensor:
         """The final tokens (B, 1 + N, D) -> logits (B,)."""
-        features = x[:, 0]
-        logits = (self.head(features) + self.judge_tokens(x[:, 1:].flatten(1))).squeeze(-1)
+        features, judgements = x[:, 0], self.judge_tokens(x[:, 1:].flatten(1))  # (B, D), (B, 1 + classes)
+        logits = self.head(features).squeeze(-1) + judgements[:, 0]
         if self.class_embedding is not None:
-            projection = (features * self.class_embedding(class_labels)).sum(-1)
-            logits = logits + projection * features.shape[-1] ** -0.5
+            projection = (features * self.class_embedding(class_labels)).sum(-1) * features.shape[-1] ** -0.5
+            logits = logits + projection + judgements.gather(1, 1 + class_labels[:, None]).squeeze(1)
         return logits

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from sparring.codecs.patch import PatchCodec
-from sparring.config import Config
+from sparring.config import Config, ConfigError
 from sparring.models.discriminator import Discriminator
 from sparring.models.generator import Generator
 
@@ -81,6 +81,16 @@ class Networks(nn.Module):
             stem_channels=2 * stem_channels,
             **shared,
         )
+
+    def noise_codec(self, config: Config) -> PatchCodec:
+        """Turns the tokens' noise into something of the samples' shape, for the optimal-transport term."""
+        codec = PatchCodec(self.codec.sample_shape, config.codec.patch_size * 2**config.model.stem)
+        if codec.token_dim != config.model.noise_dim:
+            raise ConfigError(
+                "--loss.transport compares a sample with its tokens' noise, which must have as many numbers: set "
+                f"--model.noise_dim {codec.token_dim}"
+            )
+        return codec
 
     @classmethod
     def assembled(cls, codec: PatchCodec, generator: Generator, discriminator: Discriminator) -> "Networks":

@@ -50,12 +50,6 @@ class Stem(_OnGrid):
         super().__init__(grid)
         sizes = [token_dim, *(channels * 2**level for level in range(levels))]
         self.convolutions = nn.ModuleList(self.convolution(a, b, 4, 2, padding=1) for a, b in pairwise(sizes))
-        import os
-
-        if os.environ.get("STEMDC"):
-            sizes = [channels, *(channels * 2 ** (level + 1) for level in range(levels))]
-            self.convolutions = nn.ModuleList(self.convolution(a, b, 4, 2, padding=1) for a, b in pairwise(sizes))
-            self.convolutions.insert(0, self.convolution(token_dim, channels, 3, padding=1))
         self.project = nn.Linear(sizes[-1], width)
 
     def forward(self, tokens: Tensor) -> Tensor:

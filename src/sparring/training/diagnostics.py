@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 Row = Mapping[str, float]
@@ -23,12 +24,17 @@ class Verdict:
     text: str
 
 
-def diversity(samples: Tensor, reference: Tensor) -> float:
-    """Mean distance between two samples over the same for real ones: about 1 is right, 0 is one sample repeated."""
-    spread = [
-        x.flatten(1).float().sub(x.flatten(1).float().mean(0)).square().sum(1).mean() for x in (samples, reference)
-    ]
-    return float((spread[0] / spread[1].clamp_min(1e-12)).sqrt())
+def diversity(samples: Tensor, reference: Tensor, classes: Tensor) -> float:
+    """How far samples of a class lie from their mean, over the same for real ones of the same classes (B,).
+
+    About 1 is right; 0 is one sample a class, repeated.
+    """
+    return float((_scatter(samples, classes) / _scatter(reference, classes).clamp_min(1e-12)).sqrt())
+
+
+def _scatter(samples: Tensor, classes: Tensor) -> Tensor:
+    groups = [samples[classes == c].flatten(1).float() for c in classes.unique()]
+    return torch.cat([(group - group.mean(0)).square().sum(1) for group in groups]).mean()
 
 
 def judge(rows: Sequence[Row], rollbacks: int) -> Verdict:

@@ -235,13 +235,23 @@ class Run:
 
     def _picture(self) -> dict[str, float]:
         """Saves a grid of samples, always from the same z, and says how diverse they are."""
-        samples, _ = self._sample(GRID)
+        samples, classes = self._sample(GRID)
         folder = self.folder / "samples"
         folder.mkdir(exist_ok=True)
         image = pictures.grid(samples, self._columns())
         pictures.save_image(image, folder / f"{self.trainer.samples_seen:012d}.png")
-        real, _ = self.dataset.batch(torch.linspace(0, len(self.dataset) - 1, GRID).long())
-        return {"diversity": diversity(samples, real)}
+        if classes is None:
+            classes = torch.zeros(GRID, dtype=torch.long)
+        return {"diversity": diversity(samples, self._real_of(classes), classes)}
+
+    def _real_of(self, classes: Tensor) -> Tensor:
+        """Real samples of these classes, spread over the data set."""
+        labels, chosen = self.dataset.labels(), torch.empty_like(classes)
+        for label in classes.unique():
+            places = (labels == label).nonzero().flatten()
+            wanted = classes == label
+            chosen[wanted] = places[torch.linspace(0, len(places) - 1, int(wanted.sum())).long()]
+        return self.dataset.batch(chosen)[0]
 
     def _columns(self) -> int:
         """Classes side by side where they fit, so that a column is a class."""

@@ -13,7 +13,7 @@ from sparring.augment import Augmentation, flip
 from sparring.config import Config
 from sparring.data.dataset import Dataset
 from sparring.data.order import ShuffledOrder, derive_seed
-from sparring.losses import LOSSES, logit_centring
+from sparring.losses import LOSSES, GradientNormalization, logit_centring, optimal_transport
 from sparring.models.attention import attention_backend
 from sparring.models.networks import Networks
 from sparring.penalties import exact_penalty, finite_difference_penalty
@@ -55,6 +55,8 @@ class Trainer:
         self.optimizer_g = make_optimizer(self.generator, self.lr_g, optim)
         self.optimizer_d = make_optimizer(self.discriminator, self.lr_d, optim)
         self.loss = LOSSES[config.loss.name]
+        self.normalize = GradientNormalization().to(device)
+        self.noise_codec = networks.noise_codec(config) if config.loss.transport else None
         self.order = ShuffledOrder(len(dataset), config.train.seed)
         self.samples_seen, self.rollbacks = 0, 0
         if config.train.compile:
@@ -75,8 +77,7 @@ class Trainer:
             # 1. generate
             fakes = self.generate(batch.z, batch.class_labels)
             # 2. judge
-            logits_fake = self.judge(fakes.detach(), batch.class_labels, batch.augmentation)
-            logits_real, r1, r2 = self._judge_real_and_penalize(batch, fakes.detach(), logits_fake)
+            logits_real, logits_fake, r1, r2 = self._judge_pairs(batch, fakes.detach())
             batch.logits_real = logits_real.detach()
             # 3. compute both losses: the discriminator's ...
             loss_d = self.loss.discriminator(logits_real, logits_fake).mean()
@@ -91,9 +92,10 @@ class Trainer:
             if len(batches) > 1:  # the first pass' graphs were not kept: micro-batches are there to save memory
                 fakes = self.generate(batch.z, batch.class_labels)
             # 3. ... and the generator's, as the updated discriminator judges
-            logits_fake = self.judge(fakes, batch.class_labels, batch.augmentation)
+            judged = fakes if self.noise_codec is None else self.normalize(fakes)
+            logits_fake = self.judge(judged, batch.class_labels, batch.augmentation)
             loss_g = self.loss.generator(batch.logits_real, logits_fake).mean()
-            (share * loss_g).backward(inputs=list(self.generator.parameters()))
+            (share * (loss_g + self._transport(batch, fakes))).backward(inputs=list(self.generator.parameters()))
             logs.add(share, {"loss/g": loss_g})
         # 4. ... and the generator
         logs.add(1, {"gradient/g": self._update(self.generator, self.optimizer_g, self.lr_g)})
@@ -115,28 +117,40 @@ class Trainer:
         with self._autocast():
             return self.discriminator(self.codec.encode(samples), class_labels)
 
-    def _judge_real_and_penalize(
-        self, batch: Batch, fakes: Tensor, logits_fake: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """The logits of the real samples (B,), and R1 and R2 of the batch's first K samples (K,)."""
-        loss, real, labels, count = self.config.loss, batch.samples, batch.class_labels, batch.directions.shape[1]
-        logits_real = self.judge(real, labels, batch.augmentation)
-        if not (loss.r1 or loss.r2):
-            zero = logits_real.new_zeros(1)
-            return logits_real, zero, zero
-        labels, subset = labels[:count], batch.augmentation.first(count) if batch.augmentation else None
-        if loss.penalty == "exact":
+    def _judge_pairs(self, batch: Batch, fakes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Logits of the real samples and of the fakes (B,), and R1 and R2 of the first K of each (K,)."""
+        loss, count = self.config.loss, batch.directions.shape[1]
+        labels, augmentation, subset = batch.class_labels, batch.augmentation, None
+        samples, classes = [batch.samples, fakes], [labels, labels]
+        near: list[Tensor] = []
+        if (loss.r1 or loss.r2) and loss.penalty == "finite-difference":
+            firsts = torch.stack([batch.samples[:count], fakes[:count]])
+            near, classes = list(firsts + loss.epsilon * batch.directions), classes + 2 * [labels[:count]]
+        if augmentation is not None:
+            subset = augmentation.first(count)
+            samples, near = [augmentation(x) for x in samples], [subset(x) for x in near]
+        # One call for all: for small batches the discriminator's cost is mostly that of calling it.
+        logits = self.judge(torch.cat(samples + near), torch.cat(classes))
+        logits_real, logits_fake, *logits_near = logits.split([len(x) for x in samples + near])
+        if near:
+            r1 = finite_difference_penalty(logits_real[:count], logits_near[0], loss.epsilon)
+            r2 = finite_difference_penalty(logits_fake[:count], logits_near[1], loss.epsilon)
+        elif loss.r1 or loss.r2:
             with attention_backend("math"):
-                r1 = exact_penalty(lambda x: self.judge(x, labels, subset), real[:count])
-                r2 = exact_penalty(lambda x: self.judge(x, labels, subset), fakes[:count])
-            return logits_real, r1, r2
-        near = torch.stack([real[:count], fakes[:count]]) + loss.epsilon * batch.directions
-        if subset is not None:
-            near = torch.stack([subset(samples) for samples in near])
-        near_real, near_fake = self.judge(near.flatten(0, 1), labels.repeat(2)).view(2, count)
-        r1 = finite_difference_penalty(logits_real[:count], near_real, loss.epsilon)
-        r2 = finite_difference_penalty(logits_fake[:count], near_fake, loss.epsilon)
-        return logits_real, r1, r2
+                r1, r2 = (
+                    exact_penalty(lambda x: self.judge(x, labels[:count], subset), x[:count])
+                    for x in (batch.samples, fakes)
+                )
+        else:
+            r1 = r2 = logits.new_zeros(1)
+        return logits_real, logits_fake, r1, r2
+
+    def _transport(self, batch: Batch, fakes: Tensor) -> Tensor:
+        """The weighted optimal-transport term, or 0."""
+        if self.noise_codec is None:
+            return fakes.new_zeros(())
+        noise = self.noise_codec.decode(self.generator.split(batch.z)[1])
+        return self.config.loss.transport * optimal_transport(fakes, noise).mean()
 
     def _update(self, model: nn.Module, optimizer: torch.optim.Optimizer, lr: float) -> Tensor:
         """Moves one network at the rate that the samples seen ask for; returns its gradient's norm."""
@@ -183,7 +197,12 @@ class Trainer:
         self.samples_seen, self.rollbacks = counts["samples_seen"], counts["rollbacks"]
 
     def _modules(self) -> dict[str, nn.Module]:
-        return {"generator": self.generator, "discriminator": self.discriminator, "ema": self.ema.model}
+        networks: dict[str, nn.Module] = {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "ema": self.ema.model,
+        }
+        return networks | ({"normalize": self.normalize} if self.noise_codec is not None else {})
 
     def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"generator": self.optimizer_g, "discriminator": self.optimizer_d}
