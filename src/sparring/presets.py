@@ -33,10 +33,13 @@ def digits() -> Config:
     return Config(
         data=DataConfig("digits"),
         codec=CodecConfig(patch_size=1),
-        model=ModelConfig(width=64, depth=2, num_heads=2, stem=2),
+        model=ModelConfig(width=64, depth=2, num_heads=2, stem=2, stem_channels=16),
         loss=LossConfig(r1=0.3, r2=0.3),
-        optim=OptimConfig(lr=1e-3),
-        train=TrainConfig(num_samples=200_000, batch_size=32),
+        augment=AugmentConfig(probability=0.5),
+        optim=OptimConfig(lr=5e-4, discriminator_lr=1.5e-3),  # a discriminator that keeps up keeps a class' variety
+        train=TrainConfig(
+            num_samples=40_000, batch_size=16, checkpoint_every=5_000, sample_every=5_000, evaluate_every=5_000
+        ),
     )
 
 

@@ -81,10 +81,6 @@ class Generator(nn.Module):
         )
         self.norm = RMSNorm(width, affine=False)
         self.scale = nn.Linear(width, width)
-        import os
-
-        if self.embed is not None and os.environ.get("NG"):
-            nn.init.normal_(self.embed.weight, std=float(os.environ["NG"]) * noise_dim**-0.5)
         self.to_token: nn.Module
         if stem:
             self.to_token = Head(grid, width, token_dim, levels=stem, channels=stem_channels)
