@@ -1,6 +1,4 @@
-"""A transformer GAN in one file: 25 Gaussians in the plane, on a CPU, in under a minute.
-
-    python examples/toy_gan.py --out toy_gan.png
+"""A transformer GAN in one file: 25 Gaussians in the plane. `python examples/toy_gan.py --out toy_gan.png`
 
 Two transformers spar. The generator turns noise into points, the discriminator tells them from real ones. A step is
 the textbook's five: generate, judge, compute both losses, update both, repeat. Shapes: B points, T tokens, D width.
@@ -30,8 +28,7 @@ class Attention(nn.Module):
     def __init__(self, width: int, num_heads: int) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.qkv = nn.Linear(width, 3 * width, bias=False)
-        self.project = nn.Linear(width, width, bias=False)
+        self.qkv, self.project = nn.Linear(width, 3 * width, bias=False), nn.Linear(width, width, bias=False)
         self.query_norm, self.key_norm = nn.RMSNorm(width // num_heads), nn.RMSNorm(width // num_heads)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -46,8 +43,7 @@ class Attention(nn.Module):
 class SwiGLU(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.expand = nn.Linear(width, 4 * width, bias=False)
-        self.project = nn.Linear(2 * width, width, bias=False)
+        self.expand, self.project = nn.Linear(width, 4 * width, bias=False), nn.Linear(2 * width, width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         gate, value = self.expand(x).chunk(2, -1)
@@ -116,15 +112,14 @@ class Discriminator(nn.Module):
 
 
 def initialize(network: nn.Module, head_scale: float) -> None:
-    for module in network.modules():
-        if isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, std=module.in_features**-0.5)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+    for module in (module for module in network.modules() if isinstance(module, nn.Linear)):
+        nn.init.normal_(module.weight, std=module.in_features**-0.5)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
     network.head.weight.data.mul_(head_scale)  # the generator starts as wide as the data, the discriminator unsure
 
 
-def train(seed: int = 0, steps: int = 1400, loss: str = "relativistic", report_every: int = 200) -> Generator:
+def train(seed: int = 0, steps: int = 1400, loss: str = "relativistic") -> Generator:
     """Trains on `steps` batches and returns the averaged generator."""
     batch_size, lr, warmup, gamma, gamma_end, epsilon = 128, 2e-3, 200, 2.0, 0.001, 0.03
     torch.manual_seed(seed)
@@ -133,8 +128,9 @@ def train(seed: int = 0, steps: int = 1400, loss: str = "relativistic", report_e
     initialize(discriminator, head_scale=0.3)
     ema = copy.deepcopy(generator)
     # No momentum: it makes the two players overshoot each other.
-    optimizer_g = torch.optim.Adam(generator.parameters(), lr, betas=(0.0, 0.99))
-    optimizer_d = torch.optim.Adam(discriminator.parameters(), lr, betas=(0.0, 0.99))
+    optimizer_g, optimizer_d = (
+        torch.optim.Adam(network.parameters(), lr, betas=(0.0, 0.99)) for network in (generator, discriminator)
+    )
     for step in range(steps):
         progress = step / steps
         for optimizer in (optimizer_g, optimizer_d):
@@ -165,11 +161,10 @@ def train(seed: int = 0, steps: int = 1400, loss: str = "relativistic", report_e
         optimizer_g.step()
         optimizer_d.step()
         with torch.no_grad():
-            decay = min(0.99, (step + 1) / (step + 10))
             for average, parameter in zip(ema.parameters(), generator.parameters(), strict=True):
-                average.lerp_(parameter, 1 - decay)
+                average.lerp_(parameter, 1 - min(0.99, (step + 1) / (step + 10)))
         # 5. repeat
-        if report_every and (step + 1) % report_every == 0:
+        if (step + 1) % 200 == 0:
             modes, share = score(ema)
             print(f"step {step + 1}  loss D {loss_d:.3f} G {loss_g:.3f}  modes {modes}  within 3 sigma {share:.1%}")
     return ema
@@ -187,12 +182,10 @@ def score(generator: Generator, count: int = 10_000) -> tuple[int, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=1400)
     parser.add_argument("--loss", choices=["relativistic", "non-saturating"], default="relativistic")
     parser.add_argument("--out", help="a picture of real and generated points")
-    arguments = parser.parse_args()
-    started = time.perf_counter()
-    generator = train(arguments.seed, arguments.steps, arguments.loss)
+    arguments, started = parser.parse_args(), time.perf_counter()
+    generator = train(arguments.seed, loss=arguments.loss)
     modes, share = score(generator)
     print(json.dumps({"modes": modes, "share_within_3_sigma": share, "seconds": time.perf_counter() - started}))
     if arguments.out:

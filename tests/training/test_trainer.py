@@ -152,7 +152,13 @@ def test_bfloat16_keeps_losses_and_penalties_in_float32(tiny, shapes):
 
 def test_transport_pulls_a_sample_toward_its_noise(tiny, shapes):
     """With a weight that drowns the game, the generator learns to hand its noise on."""
-    changes = {"loss.transport": 100.0, "model.noise_dim": 16, "model.bounded": False, "train.num_samples": 8_000, "optim.lr": 3e-3}
+    changes = {
+        "loss.transport": 100.0,
+        "model.noise_dim": 16,
+        "model.bounded": False,
+        "train.num_samples": 8_000,
+        "optim.lr": 3e-3,
+    }
     trainer = make(tiny.replace(changes), shapes)
     trainer.fit(lambda logs: True)
     (batch,) = trainer._batches()
