@@ -67,8 +67,7 @@ class Numbers(nn.Module):
     def __init__(self, count: int, width: int, frequency: float, scale: float, position_std: float) -> None:
         super().__init__()
         self.register_buffer("frequencies", frequency * torch.randn(width // 2))
-        self.scale = scale
-        self.embed = nn.Linear(width + 1, width)
+        self.scale, self.embed = scale, nn.Linear(width + 1, width)
         self.positions = nn.Parameter(position_std * torch.randn(count, width))
 
     def forward(self, numbers: Tensor) -> Tensor:
@@ -155,11 +154,10 @@ def train(seed: int = 0, steps: int = 1400, loss: str = "relativistic") -> Gener
         # 4. update both
         gradients_g = torch.autograd.grad(loss_g, list(generator.parameters()), retain_graph=True)
         gradients_d = torch.autograd.grad(loss_d + strength / 2 * r1_and_r2, list(discriminator.parameters()))
-        for network, gradients in ((generator, gradients_g), (discriminator, gradients_d)):
-            for parameter, gradient in zip(network.parameters(), gradients, strict=True):
+        for optimizer, gradients in ((optimizer_g, gradients_g), (optimizer_d, gradients_d)):
+            for parameter, gradient in zip(optimizer.param_groups[0]["params"], gradients, strict=True):
                 parameter.grad = gradient
-        optimizer_g.step()
-        optimizer_d.step()
+            optimizer.step()
         with torch.no_grad():
             for average, parameter in zip(ema.parameters(), generator.parameters(), strict=True):
                 average.lerp_(parameter, 1 - min(0.99, (step + 1) / (step + 10)))
