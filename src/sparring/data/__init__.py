@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from sparring.data import arrays, hub, images, synthetic
+from sparring.data import archives, arrays, hub, images, synthetic
 from sparring.data.dataset import MEMORY_LIMIT, DataError, Dataset
 from sparring.data.digits import open_digits
 from sparring.data.synthetic import mode_coverage
@@ -49,7 +49,7 @@ def open_dataset(
         raise DataError(f"there is no file or folder {path!r}; data is one of: {_KNOWN}")
     elif path.lower().endswith((".npz", ".npy")):
         return arrays.open_numpy(path, resolution=resolution, labels=labels, conditional=conditional)
-    elif path.lower().endswith(images.EXTENSIONS):
+    elif path.lower().endswith(archives.EXTENSIONS):
         raise DataError(f"{path} is a single image; name the folder that holds all of them")
     elif not path.lower().endswith((".zip", *_TAR_ENDINGS)):
         if arrays.is_idx(path):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from sparring.data.archives import Source
 from sparring.data.dataset import IGNORED_LABELS, MEMORY_LIMIT, DataError, Dataset
-from sparring.data.images import Source, load_images
+from sparring.data.images import load_images
 
 PREFIX = "hf:"
 

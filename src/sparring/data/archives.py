@@ -1,0 +1,166 @@
+"""Where image files come from: a folder, a zip or a tar archive."""
+
+from __future__ import annotations
+
+import lzma
+import os
+import struct
+import tarfile
+import zipfile
+import zlib
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterable
+from io import BufferedReader
+from threading import Lock
+
+from PIL import UnidentifiedImageError
+
+from sparring.data.dataset import DataError, natural_key, printable
+
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+MAX_FILE_BYTES = 512 * 1024**2
+
+# What Pillow, zipfile and tarfile let out on broken bytes: more than their own error types.
+PARSE_ERRORS = (
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    lzma.LZMAError,
+    struct.error,
+    zlib.error,
+)
+ARCHIVE_ERRORS = (*PARSE_ERRORS, tarfile.TarError, zipfile.BadZipFile)
+
+
+class Source(ABC):
+    """The image files of a folder or archive: their names and how to read each."""
+
+    def __init__(self) -> None:
+        self.rereadable = True  # whether reading in any order is cheap
+        self.names: list[str] = []  # relative to the set, separated by "/"
+        self.sizes: list[int] = []  # bytes
+        self.unreadable: list[str] = []
+        self.other_files = 0
+
+    @abstractmethod
+    def read(self, index: int, limit: int = -1) -> bytes:
+        """One file's bytes, at most `limit` if that is not negative; raises one of ARCHIVE_ERRORS.
+
+        Safe to call from many threads.
+        """
+
+    def _accept(self, raw_name: str, size: int) -> bool:
+        """Enter a file if it is an image that a person put there."""
+        parts = [part for part in raw_name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+        if not parts or any(part.startswith(".") or part == "__MACOSX" for part in parts):
+            return False
+        if not parts[-1].lower().endswith(EXTENSIONS):
+            self.other_files += parts[-1].lower() not in ("thumbs.db", "desktop.ini")
+            return False
+        self.names.append("/".join(parts))
+        self.sizes.append(size)
+        return True
+
+    def _check_size(self, index: int) -> None:
+        if self.sizes[index] > MAX_FILE_BYTES:
+            raise OSError(f"the file is larger than {MAX_FILE_BYTES // 1024**2} MiB")
+
+
+class FolderSource(Source):
+    """Image files under a folder, in natural order; links to folders are followed once."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._paths = []
+        for name, file, size in sorted(self._walk(path), key=lambda entry: natural_key(entry[0])):
+            if self._accept(name, size):
+                self._paths.append(file)
+
+    def read(self, index: int, limit: int = -1) -> bytes:
+        self._check_size(index)
+        with open(self._paths[index], "rb") as handle:
+            return handle.read(limit)
+
+    def _walk(self, root: str) -> Iterable[tuple[str, str, int]]:
+        # Real folders come before links, so that a link to one never takes over its name.
+        waiting = deque([(root, "")])
+        seen = set()
+        while waiting:
+            folder, prefix = waiting.popleft()
+            try:
+                status = os.stat(folder)
+                entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+            except OSError as error:
+                if not prefix:
+                    raise DataError(f"cannot read the folder {root}: {error.strerror}") from error
+                self.unreadable.append(printable(f"{prefix}: {error.strerror}"))
+                continue
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            for entry in entries:
+                name = prefix + entry.name
+                if entry.name.startswith(".") or entry.name == "__MACOSX":
+                    continue
+                if os.path.isdir(entry.path):
+                    add = waiting.append if entry.is_symlink() else waiting.appendleft
+                    add((entry.path, name + "/"))
+                elif os.path.isfile(entry.path):
+                    yield name, entry.path, os.stat(entry.path).st_size
+                elif name.lower().endswith(EXTENSIONS):
+                    self.unreadable.append(printable(f"{name}: not a file, or a link to nothing"))
+
+
+class ZipSource(Source):
+    """Image members of a zip archive, in natural order; nothing is ever extracted to disk."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._lock = Lock()
+        try:
+            self._archive = zipfile.ZipFile(path)
+            entries = sorted(self._archive.infolist(), key=lambda info: natural_key(info.filename))
+        except ARCHIVE_ERRORS as error:
+            raise DataError(f"{path} is not a readable zip archive ({reason(error)})") from error
+        self._infos = [info for info in entries if not info.is_dir() and self._accept(info.filename, info.file_size)]
+
+    def read(self, index: int, limit: int = -1) -> bytes:
+        self._check_size(index)
+        with self._lock, self._archive.open(self._infos[index]) as member:
+            return member.read(limit)
+
+
+class TarSource(Source):
+    """Image members of a tar archive, plain or compressed, in the archive's order."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._lock = Lock()
+        try:
+            self._archive = tarfile.open(path)  # noqa: SIM115 - stays open as long as the data set
+            entries = self._archive.getmembers()
+        except ARCHIVE_ERRORS as error:
+            raise DataError(f"{path} is not a readable tar archive ({reason(error)})") from error
+        # Stepping back in a compressed archive decompresses it from its start again.
+        self.rereadable = isinstance(self._archive.fileobj, BufferedReader)
+        self._infos = [info for info in entries if info.isreg() and self._accept(info.name, info.size)]
+
+    def read(self, index: int, limit: int = -1) -> bytes:
+        self._check_size(index)
+        with self._lock:
+            member = self._archive.extractfile(self._infos[index])
+            return b"" if member is None else member.read(limit)
+
+
+def reason(error: Exception) -> str:
+    """The error in words for a person, on one line."""
+    if isinstance(error, UnidentifiedImageError):
+        return "not a readable image"  # Pillow's own words name a memory address
+    return printable(str(error)) or type(error).__name__
