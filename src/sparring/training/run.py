@@ -183,11 +183,15 @@ class Run:
 
     def _start_or_resume(self) -> None:
         self.seconds = 0.0
+        latest = self.checkpoints.load_latest()
+        if latest is not None and latest[1]["data"] != self.dataset.fingerprint:
+            raise ConfigError(
+                f"the data at {self.config.data.path} changed since {self.folder} began: use another --out"
+            )
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log = MetricsLog(self.folder, tensorboard=self.config.train.tensorboard)
         text = json.dumps(run_json(self.config, self.spec), indent=2)
         write_atomic(self.folder / "config.json", lambda temporary: temporary.write_text(text, encoding="utf-8"))
-        latest = self.checkpoints.load_latest()
         if latest is None:
             self.log.go_back_to(-1)
             self._save(0.0)
@@ -195,10 +199,6 @@ class Run:
         tensors, meta, problems = latest
         for problem in problems:
             self.say(f"skipped a checkpoint: {problem}")
-        if meta["data"] != self.dataset.fingerprint:
-            raise ConfigError(
-                f"the data at {self.config.data.path} changed since {self.folder} began: use another --out"
-            )
         self.trainer.restore(tensors, meta)
         self.seconds = meta["seconds"]
         self.log.go_back_to(self.trainer.samples_seen)
