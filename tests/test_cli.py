@@ -101,6 +101,16 @@ def test_data_says_what_was_understood(pictures, tmp_path, capsys):
     assert Image.open(tmp_path / "data.png").size[0] > 0
 
 
+def test_broken_files_and_ignored_labels_are_told_while_training(pictures, tmp_path, capsys):
+    (pictures / "red/broken.png").write_bytes(b"not a picture")
+    assert cli.main(["train", str(pictures), "--out", str(tmp_path / "r"), *SMALL, "--unconditional"]) == 0
+    told = capsys.readouterr().err
+    assert "skipped 1 files" in told
+    assert "broken.png" in told
+    assert "ignored" in told
+    assert sparring.load(tmp_path / "r").class_names == ()
+
+
 def test_presets_and_settings_are_listed(capsys):
     assert cli.main(["presets"]) == 0
     assert "digits" in capsys.readouterr().out

@@ -61,13 +61,14 @@ def images(height: int, width: int, channels: int = 3, size: str = "S") -> Confi
     model_width, depth, heads = SIZES[size]
     patch, stem = tokens_for(height, width)
     colorful = channels >= 3
+    lr = 5e-4 * (64 / model_width) ** 0.5
     return Config(
         codec=CodecConfig(patch_size=patch),
         model=ModelConfig(width=model_width, depth=depth, num_heads=heads, stem=stem),
         loss=LossConfig(r1=0.3, r2=0.3),
         augment=AugmentConfig(probability=0.5, cutout=0.25, color=0.2 if colorful else 0.0, flip=colorful),
-        optim=OptimConfig(lr=1e-3 * min(1.0, 64 / model_width) ** 0.5),
-        train=TrainConfig(num_samples=500_000, batch_size=64),
+        optim=OptimConfig(lr=lr, discriminator_lr=3 * lr),
+        train=TrainConfig(num_samples=500_000, batch_size=32),
     )
 
 

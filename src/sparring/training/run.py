@@ -110,6 +110,10 @@ class Run:
             f"{len(dataset)} samples of {'×'.join(map(str, dataset.sample_shape))}, {self.spec.num_classes} classes; "
             f"generator {counts[0]:,} and discriminator {counts[1]:,} parameters; {device}, {reason}"
         )
+        for note in dataset.notes:
+            self.say(f"note: {note}")
+        if dataset.skipped:
+            self.say(f"skipped {len(dataset.skipped)} files that cannot be read, first {dataset.skipped[0]}")
         self._start_or_resume()
 
     def fit(self, report: Report, caught: Sequence[int]) -> None:
