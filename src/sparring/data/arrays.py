@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch.nn.functional import interpolate
 
+from sparring.data.archives import PARSE_ERRORS
 from sparring.data.dataset import (
     IGNORED_LABELS,
     MEMORY_LIMIT,
@@ -36,21 +37,7 @@ _ROWS_AT_ONCE = 256
 _TOLERANCE = 1e-4  # how far float rounding may reach past the ends of a range
 
 # What numpy.load lets out on broken bytes.
-_LOAD_ERRORS = (
-    ArithmeticError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-    tokenize.TokenError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+_LOAD_ERRORS = (*PARSE_ERRORS, tokenize.TokenError, zipfile.BadZipFile)
 
 Array = npt.NDArray[np.generic]
 
