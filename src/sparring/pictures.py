@@ -62,6 +62,7 @@ def plot_training(rows: Sequence[Mapping[str, float]], path: Path) -> None:
             points = [(row["samples_seen"], row[key]) for row in rows if key in row]
             axis.plot(*zip(*points, strict=True), label=label, marker="o" if len(points) < 30 else None, markersize=3)
         axis.set(title=title, xlabel="samples seen")
+        axis.locator_params(axis="x", nbins=5)
         if any(lines.values()):
             axis.legend()
         if title in ("1/2 slope² of D", "Fréchet distance"):
