@@ -16,7 +16,10 @@ T = TypeVar("T")
 
 
 class ConfigError(ValueError):
-    """A setting is wrong; the message says what to type instead."""
+    """A setting is wrong; the message, one line, says what to type instead."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
 
 
 def setting(default: T, help: str) -> T:
