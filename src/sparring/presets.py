@@ -96,10 +96,15 @@ class Preset:
 
 
 PRESETS: dict[str, Preset] = {
-    "digits": Preset(digits, "built-in digits, 28×28, 10 classes", "?", "?"),
-    "rings": Preset(lambda: points("rings"), "8 Gaussians on a ring", "?", "?"),
-    "grid": Preset(lambda: points("grid"), "25 Gaussians on a grid", "?", "?"),
+    "digits": Preset(
+        digits,
+        "built-in digits, 28×28, 10 classes",
+        "5 minutes on two cores of an AMD EPYC (Zen 3), 9 on one",
+        "Fréchet distance 6.5 (real data: 1.1), 97.7% recognised (median of three seeds)",
+    ),
+    "rings": Preset(lambda: points("rings"), "8 Gaussians on a ring", "20 minutes on a CPU", "not measured"),
+    "grid": Preset(lambda: points("grid"), "25 Gaussians on a grid", "20 minutes on a CPU", "not measured"),
     "images": Preset(
-        lambda: images(32, 32), "any images; patches follow from the resolution", "hours on a CPU", "see docs/log.md"
+        lambda: images(32, 32), "any images; patches follow from the resolution", "hours on a CPU", "not measured"
     ),
 }
