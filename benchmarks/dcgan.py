@@ -31,8 +31,7 @@ class DCGANGenerator(nn.Module):
         )
 
     def forward(self, z: Tensor, class_labels: Tensor) -> Tensor:
-        x = self.start(torch.cat([z, self.class_embedding(class_labels)], 1)).unflatten(1, (-1, 7, 7))
-        return self.layers(x).flatten(2).transpose(1, 2)
+        return self.synthesize(self.mapping(z, class_labels))
 
     # The names under which our sampler calls a generator.
 
@@ -42,7 +41,7 @@ class DCGANGenerator(nn.Module):
     def split(self, z: Tensor) -> tuple[Tensor, Tensor]:
         return z, z[:, :0]
 
-    def synthesize(self, w: Tensor, noise: Tensor) -> Tensor:
+    def synthesize(self, w: Tensor, noise: Tensor | None = None) -> Tensor:
         return self.layers(self.start(w).unflatten(1, (-1, 7, 7))).flatten(2).transpose(1, 2)
 
 

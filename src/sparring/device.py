@@ -6,7 +6,7 @@ from sparring.config import ConfigError
 
 
 def choose_device(name: str) -> torch.device:
-    """ "auto" takes CUDA, then MPS, then the CPU; a device that is not there raises `ConfigError`."""
+    """CUDA, then MPS, then the CPU for "auto"; a device that is not there raises `ConfigError`."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:

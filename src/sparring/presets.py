@@ -99,11 +99,15 @@ PRESETS: dict[str, Preset] = {
     "digits": Preset(
         digits,
         "built-in digits, 28×28, 10 classes",
-        "5 minutes on two cores of an AMD EPYC (Zen 3), 9 on one",
+        "6 minutes on two cores of an AMD EPYC (Zen 3), 9 on one",
         "Fréchet distance 6.5 (real data: 1.1), 97.7% recognised (median of three seeds)",
     ),
-    "rings": Preset(lambda: points("rings"), "8 Gaussians on a ring", "20 minutes on a CPU", "not measured"),
-    "grid": Preset(lambda: points("grid"), "25 Gaussians on a grid", "20 minutes on a CPU", "not measured"),
+    "rings": Preset(
+        lambda: points("rings"), "8 Gaussians on a ring", "some 20 minutes on a CPU, by its first steps", "not measured"
+    ),
+    "grid": Preset(
+        lambda: points("grid"), "25 Gaussians on a grid", "some 20 minutes on a CPU, by its first steps", "not measured"
+    ),
     "images": Preset(
         lambda: images(32, 32), "any images; patches follow from the resolution", "hours on a CPU", "not measured"
     ),

@@ -3,6 +3,7 @@
 import contextlib
 import json
 from pathlib import Path
+from typing import Any
 
 from sparring.config import ConfigError
 from sparring.training.checkpoint import write_atomic
@@ -40,7 +41,7 @@ class MetricsLog:
         write_atomic(self.path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def _open_board(folder: Path):  # type: ignore[no-untyped-def]
+def _open_board(folder: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:

@@ -55,7 +55,7 @@ class Trainer:
         self.optimizer_g = make_optimizer(self.generator, self.lr_g, optim)
         self.optimizer_d = make_optimizer(self.discriminator, self.lr_d, optim)
         self.loss = LOSSES[config.loss.name]
-        self.normalize = GradientNormalization().to(device)
+        self.normalize = GradientNormalization().to(device) if config.loss.transport else nn.Identity()
         self.noise_codec = networks.noise_codec(config) if config.loss.transport else None
         self.order = ShuffledOrder(len(dataset), config.train.seed)
         self.samples_seen, self.rollbacks = 0, 0
@@ -92,8 +92,7 @@ class Trainer:
             if len(batches) > 1:  # the first pass' graphs were not kept: micro-batches are there to save memory
                 fakes = self.generate(batch.z, batch.class_labels)
             # 3. ... and the generator's, as the updated discriminator judges
-            judged = fakes if self.noise_codec is None else self.normalize(fakes)
-            logits_fake = self.judge(judged, batch.class_labels, batch.augmentation)
+            logits_fake = self.judge(self.normalize(fakes), batch.class_labels, batch.augmentation)
             loss_g = self.loss.generator(batch.logits_real, logits_fake).mean()
             (share * (loss_g + self._transport(batch, fakes))).backward(inputs=list(self.generator.parameters()))
             logs.add(share, {"loss/g": loss_g})
@@ -197,12 +196,12 @@ class Trainer:
         self.samples_seen, self.rollbacks = counts["samples_seen"], counts["rollbacks"]
 
     def _modules(self) -> dict[str, nn.Module]:
-        networks: dict[str, nn.Module] = {
+        return {
             "generator": self.generator,
             "discriminator": self.discriminator,
             "ema": self.ema.model,
+            "normalize": self.normalize,
         }
-        return networks | ({"normalize": self.normalize} if self.noise_codec is not None else {})
 
     def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"generator": self.optimizer_g, "discriminator": self.optimizer_d}
