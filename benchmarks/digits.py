@@ -37,7 +37,7 @@ TRIAL_SECONDS = 15
 
 def build(config: Config, dataset: Dataset, peer: str | None) -> Trainer:
     torch.manual_seed(config.train.seed)
-    spec = DataSpec(dataset.sample_shape, tuple(dataset.class_names))
+    spec = DataSpec.of(dataset)
     networks = Networks(config, spec)
     if peer == "dcgan":
         generator = DCGANGenerator(DCGAN_CHANNELS[0], spec.num_classes)
@@ -58,8 +58,8 @@ def run(config: Config, dataset: Dataset, peer: str | None, minutes: float, out:
     started = time.perf_counter()
     trainer.fit(lambda logs: time.perf_counter() - started < 60 * minutes * 1.2)
     seconds = time.perf_counter() - started
-    networks = Networks.assembled(trainer.codec, trainer.ema.model, trainer.discriminator)
-    gan = GAN(config, DataSpec(dataset.sample_shape, tuple(dataset.class_names)), networks)
+    networks = Networks.assembled(trainer.patches, trainer.ema.model, trainer.discriminator)
+    gan = GAN(config, DataSpec.of(dataset), networks)
     classes = dataset.num_classes
 
     def sample(count: int) -> tuple[torch.Tensor, torch.Tensor | None]:

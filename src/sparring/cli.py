@@ -1,6 +1,7 @@
 """The command line. Results go to stdout, progress and errors to stderr; bad input ends with one line and code 2."""
 
 import argparse
+import dataclasses
 import errno
 import json
 import sys
@@ -18,6 +19,8 @@ SHORT = {
     "device": ("train.device", "auto, cpu, cuda, cuda:N or mps"),
     "resolution": ("data.resolution", "crop to a square and resize to this many pixels a side"),
     "labels": ("data.labels", "a CSV of file,label"),
+    "window": ("data.window", "steps of a sample cut from a long series"),
+    "frames": ("data.frames", "frames of a clip"),
     "loss": ("loss.name", "relativistic, non-saturating, minimax, hinge, least-squares or wasserstein"),
 }
 
@@ -45,7 +48,9 @@ def build_parser() -> argparse.ArgumentParser:
         "train", run_train, "Train a GAN, or go on where the run in --out stopped.",
         epilog="Any other setting: --SECTION.NAME VALUE, e.g. --model.depth 6. `sparring train --help-all` lists them.",
     )  # fmt: skip
-    train.add_argument("data", nargs="?", help="digits, rings, grid, a folder, .zip, .npz, IDX .gz, or hf:NAME")
+    train.add_argument(
+        "data", nargs="?", help="digits, sines, bouncing, a folder, .zip, film, table, array, or hf:NAME"
+    )
     train.add_argument("--out", help="the run's folder (default: runs/DATA)")
     train.add_argument("--preset", help="start from this preset (default: the one for DATA)")
     train.add_argument("--size", help="XS, S, B, L or XL, for any images (default: S)")
@@ -58,7 +63,11 @@ def build_parser() -> argparse.ArgumentParser:
     sample = command("sample", run_sample, "Draw samples from a trained GAN.")
     _add_run(sample)
     sample.add_argument("--num", type=_positive, default=64, help="how many (default: 64)")
-    sample.add_argument("--out", default="samples.png", help=".png (a grid), .npz, or a folder for single files")
+    sample.add_argument(
+        "--out",
+        help="all in one (.png; .csv of series; .webp, .gif, .mp4 of clips), .npz, or a folder for single files",
+    )
+    sample.add_argument("--plot", metavar="FILE.png", help="series: generated beside real ones")
     sample.add_argument("--class", dest="class_label", metavar="CLASS", help="only this class, by name or number")
     sample.add_argument("--truncation", type=float, default=1.0, help="below 1: more typical, less diverse")
 
@@ -69,6 +78,17 @@ def build_parser() -> argparse.ArgumentParser:
     walk.add_argument("--frames", type=_positive, default=120, help="length (default: 120, at 30 a second)")
     walk.add_argument("--class", dest="class_label", metavar="CLASS", help="only this class, by name or number")
 
+    evaluate = command("evaluate", run_evaluate, "Measure a trained GAN's samples beside its data.")
+    _add_run(evaluate)
+    evaluate.add_argument("--repeats", type=_positive, default=5, help="of scores that train a network (default: 5)")
+    evaluate.add_argument("--json", action="store_true", help="print JSON")
+
+    reconstruct = command("reconstruct", run_reconstruct, "Show what the codec keeps: samples beside what comes back.")
+    _add_run(reconstruct)
+    reconstruct.add_argument("--num", type=_positive, default=10, help="how many (default: 10)")
+    reconstruct.add_argument("--out", default="reconstructed.png", help="the picture (default: reconstructed.png)")
+    reconstruct.add_argument("--json", action="store_true", help="print JSON")
+
     info = command("info", run_info, "Say what is in a run's folder.")
     info.add_argument("folder", metavar="RUN")
     info.add_argument("--json", action="store_true", help="print JSON")
@@ -77,6 +97,11 @@ def build_parser() -> argparse.ArgumentParser:
     data.add_argument("data")
     data.add_argument("--resolution", type=_positive, help="crop to a square and resize")
     data.add_argument("--labels", help="a CSV of file,label")
+    data.add_argument("--window", type=_positive, help="steps of a sample cut from a long series")
+    data.add_argument("--stride", type=_positive, help="steps between the starts of two windows")
+    data.add_argument("--fill-gaps", action="store_true", help="interpolate missing values of series")
+    data.add_argument("--frames", type=_positive, help="frames of a clip")
+    data.add_argument("--frame-step", type=_positive, help="take every n-th frame")
     data.add_argument("--out", default="data.png", help="the picture (default: data.png)")
     data.add_argument("--json", action="store_true", help="print JSON")
 
@@ -149,10 +174,9 @@ def _configure(arguments: argparse.Namespace, changes: dict[str, Any]) -> Any:
     if name not in (None, "images") and arguments.size:
         raise ConfigError(f"--size goes with any images; the preset {name} sets --model.width and --model.depth itself")
     data = Config().replace({key: value for key, value in changes.items() if key.startswith("data.")}).data
-    dataset = open_dataset(data.path, resolution=data.resolution, labels=data.labels, conditional=data.conditional)
+    dataset = open_dataset(**dataclasses.asdict(data))
     if name in (None, "images"):
-        channels, height, width = dataset.sample_shape
-        config = presets.images(height, width, channels, arguments.size or "S")
+        config = presets.preset_for(dataset.sample_shape, arguments.size or "S")
     else:
         config = presets.PRESETS[name].make()
     return config.replace(changes), dataset
@@ -180,32 +204,94 @@ def _settings(words: Sequence[str]) -> dict[str, str]:
 
 def run_sample(arguments: argparse.Namespace) -> int:
     import sparring
-    from sparring import pictures
+    from sparring import showing
 
     gan = sparring.load(arguments.folder, arguments.device)
+    out = Path(arguments.out or f"samples{showing.showing_of(gan.spec.sample_shape).together[0]}")
+    showing.check_out(out, gan.spec)
     samples = gan.sample(
         arguments.num,
         seed=arguments.seed,
         class_labels=arguments.class_label,
         truncation_psi=arguments.truncation,
     )
-    pictures.save_samples(samples, Path(arguments.out))
-    print(arguments.out)
+    showing.save(samples, out, gan.spec)
+    if arguments.plot:
+        _plot_beside_real(gan, samples, Path(arguments.plot))
+    print(out)
     return 0
+
+
+def _plot_beside_real(gan: Any, samples: Any, path: Path) -> None:
+    import torch
+
+    from sparring import plots
+    from sparring.config import ConfigError
+    from sparring.data import open_dataset
+
+    if gan.spec.channels is None:
+        raise ConfigError("--plot draws series, and this GAN makes pictures or clips: drop it")
+    dataset = open_dataset(**dataclasses.asdict(gan.config.data))
+    shown = torch.linspace(0, len(dataset) - 1, min(len(dataset), len(samples))).long()
+    plots.compare(samples, gan.spec.finish(dataset.batch(shown)[0]), gan.spec.channels.names, path)
 
 
 def run_interpolate(arguments: argparse.Namespace) -> int:
     import torch
 
     import sparring
-    from sparring import films, pictures
+    from sparring import films, showing
 
     path = Path(arguments.out)
     films.check_format(path)
     gan = sparring.load(arguments.folder, arguments.device)
     walk = gan.interpolate(arguments.frames, seed=arguments.seed, num=arguments.num, class_labels=arguments.class_label)
-    films.save([pictures.grid(torch.as_tensor(frame)) for frame in walk], path)
+    films.save([showing.picture(torch.as_tensor(frame)) for frame in walk], path)
     print(path)
+    return 0
+
+
+def run_evaluate(arguments: argparse.Namespace) -> int:
+    import torch
+
+    import sparring
+    from sparring.data import open_dataset
+    from sparring.metrics import evaluate
+
+    gan = sparring.load(arguments.folder, arguments.device)
+    dataset = open_dataset(**dataclasses.asdict(gan.config.data))
+    classes = len(gan.class_names)
+
+    def sample(num: int) -> Any:
+        return gan.sample(num, seed=arguments.seed), torch.arange(num) % classes if classes else None
+
+    scores = evaluate(
+        dataset, sample, repeats=arguments.repeats, seed=arguments.seed,
+        report=lambda line: print(line, file=sys.stderr),
+    )  # fmt: skip
+    _print_facts({"run": arguments.folder, "data": gan.config.data.path} | scores, arguments.json)
+    return 0
+
+
+def run_reconstruct(arguments: argparse.Namespace) -> int:
+    import torch
+
+    import sparring
+    from sparring import pictures, showing
+    from sparring.data import open_dataset
+
+    gan = sparring.load(arguments.folder, arguments.device)
+    dataset = open_dataset(**dataclasses.asdict(gan.config.data))
+    source = dataset.held_out or dataset
+    chosen = torch.randperm(len(source), generator=torch.Generator().manual_seed(arguments.seed))[: arguments.num]
+    samples = source.batch(chosen)[0]
+    back = gan.reconstruct(samples)
+    pairs = torch.stack([gan.spec.finish(samples), back], 1).flatten(0, 1)
+    pictures.save_image(showing.picture(pairs, 2), Path(arguments.out))
+    error = (gan.spec.stored(back) - samples).square().mean().item()
+    share = error / (samples - samples.mean(0)).square().mean().clamp_min(1e-12).item()
+    facts = {"codec": gan.config.codec.name, "mean_squared_error": error, "share_of_variance_lost": share}
+    _print_facts(facts | {"picture": arguments.out}, arguments.json)
     return 0
 
 
@@ -236,12 +322,15 @@ def run_info(arguments: argparse.Namespace) -> int:
 def run_data(arguments: argparse.Namespace) -> int:
     import torch
 
-    from sparring import pictures
+    from sparring import pictures, showing
     from sparring.data import open_dataset
+    from sparring.models.networks import DataSpec
 
-    dataset = open_dataset(arguments.data, resolution=arguments.resolution, labels=arguments.labels)
+    options = ("resolution", "labels", "window", "stride", "fill_gaps", "frames", "frame_step")
+    dataset = open_dataset(arguments.data, **{name: getattr(arguments, name) for name in options})
     shown = torch.linspace(0, len(dataset) - 1, min(100, len(dataset))).long()
-    pictures.save_image(pictures.grid(dataset.batch(shown)[0]), Path(arguments.out))
+    samples = DataSpec.of(dataset).finish(dataset.batch(shown)[0])
+    pictures.save_image(showing.picture(samples), Path(arguments.out))
     _print_facts(dataset.describe() | {"picture": arguments.out}, arguments.json)
     return 0
 

@@ -54,25 +54,72 @@ class Section:
 
 @dataclass(frozen=True)
 class DataConfig(Section):
-    path: str = setting("digits", "a built-in name (digits, rings, grid), a folder, .zip, .npz, IDX .gz, or hf:NAME")
-    resolution: int | None = setting(None, "crop to a square and resize to this many pixels a side")
+    path: str = setting(
+        "digits", "a built-in name (digits, rings, grid, sines, bouncing, bouncing-1), a folder, a file, or hf:NAME"
+    )
+    resolution: int | None = setting(None, "crop pictures to a square and resize to this many pixels a side")
     labels: str | None = setting(None, "a CSV file of file,label, where the labels are not the sub-folders' names")
     conditional: bool = setting(True, "learn the classes where the data has some; false ignores them")
+    window: int | None = setting(None, "steps of a sample cut from a long series; of sines: their length (unset: 24)")
+    stride: int | None = setting(None, "steps between the starts of two windows; unset: 1")
+    fill_gaps: bool = setting(False, "interpolate missing values of series; false leaves out what has some")
+    frames: int | None = setting(None, "frames of a clip; unset: 16 where the data are films")
+    frame_step: int | None = setting(None, "take every n-th frame of a film; unset: every one")
 
     def __post_init__(self) -> None:
         self._require_range(1, 4096, "resolution")
+        self._require_range(2, 1_000_000, "window")
+        self._require_range(1, 1_000_000, "stride")
+        self._require_range(1, 4096, "frames", "frame_step")
         if self.labels and not self.conditional:
             raise ConfigError("--data.labels has no effect with --data.conditional false: drop one of the two")
 
 
 @dataclass(frozen=True)
 class CodecConfig(Section):
-    patch_size: int = setting(4, "side of a patch: a token stands for this many pixels along each axis")
+    name: Literal["patch", "autoencoder"] = setting(
+        "patch", "what the GAN works on: the samples' own patches, or the latent tokens of a trained autoencoder"
+    )
+    patch_size: int = setting(4, "side of a patch: a token stands for this many pixels (steps of a series)")
+    patch_frames: int | None = setting(None, "frames that a clip's patch spans; unset: 1")
     overlap: int = setting(0, "pixels by which a patch reaches into its neighbours, blended on decoding")
+    latents: int | None = setting(
+        None, "latent tokens a sample, read by learned queries (autoencoder); unset: one for each place of its grid"
+    )
+    latent_dim: int = setting(16, "numbers in a latent token (autoencoder)")
+    width: int = setting(96, "width of the autoencoder's transformers")
+    depth: int = setting(2, "blocks of its encoder and of its decoder")
+    num_heads: int = setting(4, "its attention heads")
+    stem: int = setting(0, "its stride-2 convolutions between patches and tokens")
+    stem_channels: int = setting(16, "channels of those convolutions")
+    noise: float = setting(0.3, "noise on the latents while it trains, which leaves no holes for the GAN to miss")
+    lr: float = setting(2e-3, "its learning rate (Adam, cosine decay)")
+    batch_size: int = setting(32, "samples a step of its training")
+    num_samples: int = setting(50_000, "length of its training, in samples seen")
 
     def __post_init__(self) -> None:
-        self._require_range(1, 256, "patch_size")
+        self._require_range(1, 256, "patch_size", "patch_frames")
         self._require_range(0, self.patch_size // 2, "overlap")
+        self._require_range(1, 4096, "latents", "latent_dim", "batch_size", "stem_channels")
+        self._require_range(8, 16_384, "width")
+        self._require_range(1, 512, "depth")
+        self._require_range(0, 5, "stem")
+        self._require_range(0, 10, "noise")
+        self._require_range(1e-9, 1, "lr")
+        self._require_range(1, 1e12, "num_samples")
+        self._require(
+            self.num_heads > 0 and self.width % (2 * self.num_heads) == 0,
+            "num_heads",
+            f"must divide --codec.width {self.width} into even parts",
+        )
+        if self.name == "patch":
+            for field in dataclasses.fields(self)[4:]:
+                if getattr(self, field.name) != field.default:
+                    raise ConfigError(
+                        f"--codec.{field.name} has no effect with --codec.name patch: drop one of the two"
+                    )
+        elif self.overlap:
+            raise ConfigError("--codec.overlap has no effect with --codec.name autoencoder: drop one of the two")
 
 
 @dataclass(frozen=True)
@@ -129,9 +176,17 @@ class LossConfig(Section):
     epsilon: float = setting(0.01, "step of the finite difference, in units of the samples' [-1, 1]")
     centring: float = setting(0.01, "weight of (D(x) + D(G(z)))^2, which keeps the logits near zero")
     transport: float = setting(0.0, "weight of the optimal-transport term between a sample and its tokens' noise")
+    instance_noise: float = setting(0.0, "noise on all the discriminator sees, falling to 0 over the run's first half")
+    gamma_size: int | None = setting(
+        None, "numbers in a sample for which r1 and r2 hold as given: larger samples get in proportion more; unset: all"
+    )
 
     def __post_init__(self) -> None:
         self._require_range(0, 1e6, "r1", "r2", "centring", "transport")
+        self._require_range(0, 10, "instance_noise")
+        self._require_range(1, 1e12, "gamma_size")
+        if self.gamma_size and not (self.r1 or self.r2):
+            raise ConfigError("--loss.gamma_size has no effect with --loss.r1 0 --loss.r2 0: drop it")
         self._require_range(1e-6, 1, "epsilon", "penalty_fraction")
         if self.penalty == "exact" and self.epsilon != LossConfig.epsilon:
             raise ConfigError("--loss.epsilon has no effect with --loss.penalty exact: drop it")
@@ -216,6 +271,13 @@ class Config(Section):
     train: TrainConfig = TrainConfig()
 
     def __post_init__(self) -> None:
+        if self.codec.name == "autoencoder" and self.augment.probability:
+            raise ConfigError(
+                "--augment.probability changes samples, and with --codec.name autoencoder the discriminator sees "
+                "latents: set it to 0"
+            )
+        if self.codec.name == "autoencoder" and self.model.bounded:
+            raise ConfigError("--codec.name autoencoder has unbounded latents: set --model.bounded false")
         if self.loss.penalty == "exact" and self.train.compile:
             raise ConfigError("--train.compile cannot differentiate twice: use --loss.penalty finite-difference")
 

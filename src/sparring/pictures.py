@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from sparring.config import ConfigError
+from sparring.figures import figure_to_image, make_figure
 from sparring.training.checkpoint import write_atomic
 
 SMALLEST_SIDE = 56
@@ -38,13 +38,12 @@ def grid(samples: Tensor, columns: int | None = None) -> Image.Image:
 
 def scatter(points: Mapping[str, Tensor]) -> Image.Image:
     """Named sets of 2-D points (N, 2, 1, 1)."""
-    figure, axes = _figure(1, (5, 5))
+    figure, axes = make_figure(1, 1, (5, 5))
     for name, values in points.items():
         axes[0].scatter(*values.detach().cpu().flatten(1).T.numpy(), s=2, label=name)
     axes[0].set(xlim=(-1.2, 1.2), ylim=(-1.2, 1.2), aspect="equal")
     axes[0].legend(loc="upper right")
-    figure.canvas.draw()
-    return Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")
+    return figure_to_image(figure)
 
 
 def plot_training(rows: Sequence[Mapping[str, float]], path: Path) -> None:
@@ -56,7 +55,7 @@ def plot_training(rows: Sequence[Mapping[str, float]], path: Path) -> None:
     panels.append(("1/2 slope² of D", {"loss/r1": "R1 (real)", "loss/r2": "R2 (fake)"}))
     if any("frechet" in row for row in rows):
         panels.append(("Fréchet distance", {"frechet": "generated", "frechet_floor": "real"}))
-    figure, axes = _figure(len(panels), (4 * len(panels), 3.2))
+    figure, axes = make_figure(1, len(panels), (4 * len(panels), 3.2))
     for axis, (title, lines) in zip(axes, panels, strict=True):
         for key, label in lines.items():
             points = [(row["samples_seen"], row[key]) for row in rows if key in row]
@@ -76,35 +75,11 @@ def save_image(image: Image.Image, path: Path) -> None:
     write_atomic(path, lambda temporary: image.save(temporary, format=image_format))
 
 
-def save_samples(samples: Tensor, path: Path) -> None:
-    """A picture of all (.png, .webp, ...), the arrays (.npz, key "samples"), or a folder of single pictures."""
-    suffix = path.suffix.lower()
-    if suffix == ".npz":
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, lambda temporary: _write_npz(samples, temporary))
-    elif suffix in Image.registered_extensions():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_image(grid(samples), path)
-    elif suffix:
-        raise ConfigError(f"--out {path} must end in .png, .npz, or be a folder")
-    else:
-        path.mkdir(parents=True, exist_ok=True)
-        for index, sample in enumerate(samples):
-            save_image(to_image(sample), path / f"{index:05d}.png")
+def save_arrays(samples: Tensor, path: Path) -> None:
+    """As NumPy arrays (.npz), under "samples"."""
+    write_atomic(path, lambda temporary: _write_npz(samples, temporary))
 
 
 def _write_npz(samples: Tensor, path: Path) -> None:
     with open(path, "wb") as file:
         np.savez_compressed(file, samples=samples.numpy())
-
-
-def _figure(panels: int, size: tuple[float, float]):  # type: ignore[no-untyped-def]
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(1, panels, squeeze=False)[0]
-    for axis in axes:
-        axis.grid(alpha=0.3)
-    return figure, axes

@@ -48,7 +48,7 @@ class GAN:
         truncation_psi: float = 1.0,
         batch_size: int = 256,
     ) -> Tensor:
-        """`num` samples (num, *sample_shape) in [-1, 1].
+        """`num` samples (num, *sample_shape): pixels in [-1, 1], series in their own units, NaN beyond their ends.
 
         `class_labels` is a class, by number or name, or one for each sample; None takes all classes in turn.
         `truncation_psi` below 1 trades diversity for typicality: it pulls w toward its mean and shrinks the noise
@@ -60,18 +60,25 @@ class GAN:
             count = min(batch_size, num - start)
             z = draw_z(count, self.generator.z_size, seed=seed, start=start).to(self.device)
             chunks.append(self.decode(z, labels[start : start + count], truncation_psi))
-        return torch.cat(chunks) if chunks else torch.empty(0, *self.spec.sample_shape)
+        return torch.cat(chunks) if chunks else self.spec.finish(torch.empty(0, *self.spec.sample_shape))
 
     @torch.inference_mode()
     def decode(self, z: Tensor, class_labels: Tensor, truncation_psi: float = 1.0) -> Tensor:
-        """z (B, z_size), class_labels (B,) -> samples (B, *sample_shape), clamped to [-1, 1], on the CPU."""
+        """z (B, z_size), class_labels (B,) -> samples (B, *sample_shape), on the CPU: pixels in [-1, 1], series in
+        their own units, NaN beyond their ends."""
         global_z, noise = self.generator.split(z)
         w = self.generator.mapping(global_z, class_labels)
         if truncation_psi != 1:
             w = mean_w(self.generator, class_labels).lerp(w, truncation_psi)
             noise = noise * truncation_psi
         samples: Tensor = self.codec.decode(self.generator.synthesize(w, noise))
-        return samples.float().clamp(-1, 1).cpu()
+        return self.spec.finish(samples.float().cpu())
+
+    @torch.inference_mode()
+    def reconstruct(self, samples: Tensor) -> Tensor:
+        """What the codec keeps of samples (B, *sample_shape) as a `Dataset` gives them; finished as `sample`'s are."""
+        codec = self.codec
+        return self.spec.finish(codec.expand(codec.compress(samples.to(self.device))).float().cpu())
 
     def interpolate(self, steps: int, *, seed: int = 0, num: int = 9, class_labels: Any = None) -> Tensor:
         """A closed walk through z for each of `num` samples: (steps, num, *sample_shape)."""

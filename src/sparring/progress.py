@@ -52,10 +52,15 @@ def describe(progress: Progress) -> str:
         f"{progress.samples_seen:,}/{progress.num_samples:,} samples",
         f"{rate:,.0f}/s",
         f"{int(left) // 60}:{int(left) % 60:02} left",
-        f"loss D {row['loss/d']:.3f} G {row['loss/g']:.3f}",
-        f"gap {row['logits/gap']:.2f}",
-        f"R1 {row['loss/r1']:.3f} R2 {row['loss/r2']:.3f}",
     ]
+    if "loss/reconstruction" in row:
+        parts.append(f"codec's error {row['loss/reconstruction']:.4f}")
+    if "loss/d" in row:
+        parts += [
+            f"loss D {row['loss/d']:.3f} G {row['loss/g']:.3f}",
+            f"gap {row['logits/gap']:.2f}",
+            f"R1 {row['loss/r1']:.3f} R2 {row['loss/r2']:.3f}",
+        ]
     if "frechet" in row:
         parts.append(f"Fréchet {row['frechet']:.1f} (real {row['frechet_floor']:.1f})")
     if "recognised" in row:

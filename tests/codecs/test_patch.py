@@ -183,3 +183,17 @@ def test_is_without_weights():
 def test_errors_say_what_to_type(shape, patch, overlap, message):
     with pytest.raises(ValueError, match=message):
         PatchCodec(shape, patch, overlap)
+
+
+def test_a_clips_patch_spans_its_own_number_of_frames():
+    clips = random(2, 1, 4, 6, 6)
+    codec = PatchCodec((1, 4, 6, 6), 3, overlap=1, patch_frames=2)
+    assert codec.grid == (2, 2, 2)
+    assert codec.token_dim == 2 * 5 * 5
+    tokens = codec.encode(clips)
+    assert torch.equal(tokens[:, 0].view(2, 2, 5, 5)[:, :, 1:4, 1:4], clips[:, 0, :2, :3, :3])
+    torch.testing.assert_close(codec.decode(tokens), clips)
+    with pytest.raises(ValueError, match=r"--codec\.patch_frames from 1, 2, 4$"):
+        PatchCodec((1, 4, 6, 6), 3, patch_frames=3)
+    with pytest.raises(ValueError, match="has no effect on samples without frames"):
+        PatchCodec((1, 6, 6), 3, patch_frames=2)

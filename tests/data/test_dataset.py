@@ -19,7 +19,7 @@ from sparring.data.dataset import natural_key, number_classes
         ("", "no file or folder"),
         ("a\0b", "no file or folder"),
         ("x" * 5000, "no file or folder"),
-        ("notes.txt", "no known kind"),
+        ("notes.log", "no known kind"),
         ("cat.png", "single image"),
         ("fake.zip", "not a readable zip"),
         ("fake.tar", "not a readable tar"),
@@ -32,7 +32,7 @@ from sparring.data.dataset import natural_key, number_classes
 def test_unusable_paths_are_named_on_one_line(tmp_path, monkeypatch, path, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
-    for name in ("notes.txt", "cat.png", "fake.zip", "fake.tar", "fake.npz", "fake.gz"):
+    for name in ("notes.log", "cat.png", "fake.zip", "fake.tar", "fake.npz", "fake.gz"):
         (tmp_path / name).write_bytes(b"hello there")
     with pytest.raises(DataError, match=message) as caught:
         open_dataset(path)

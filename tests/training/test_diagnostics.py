@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sparring.training.diagnostics import diversity, judge
+from sparring.training.diagnostics import Alarm, diversity, judge
 
 
 def rows(gap=0.8, r1=0.05, **last):
@@ -41,3 +41,24 @@ def test_diversity_is_that_within_a_class():
     one_a_class = real[:2].repeat(250, 1, 1, 1)
     assert diversity(one_a_class, real, classes) == pytest.approx(0, abs=1e-3)
     assert diversity(others, real, torch.zeros(500)) < 0.5  # without classes, the distance between them counts too
+
+
+def test_alarm_tells_once_that_the_discriminator_has_won():
+    alarm, won = Alarm(), {"logits/gap": 9.0, "loss/r1": 1e-4, "loss/d": 0.0}
+    assert alarm.check(won | {"loss/r1": 0.1}, 10) is None  # steep: the generator still learns
+    assert "--loss.instance_noise" in alarm.check(won, 10)
+    assert alarm.check(won, 10) is None
+
+
+def test_alarm_tells_that_the_discriminator_is_dead_after_200_steps_of_it():
+    alarm, dead = Alarm(), {"logits/gap": 0.001, "loss/r1": 0.0, "loss/d": 0.6931}
+    assert alarm.check(dead, 150) is None
+    assert alarm.check(dead | {"logits/gap": 0.3, "loss/d": 0.6}, 10) is None  # a sign of life
+    assert alarm.check(dead, 150) is None
+    assert "is dead" in alarm.check(dead, 60)
+    assert alarm.check({"loss/reconstruction": 0.1}, 1000) is None
+
+
+def test_rows_of_a_codec_are_not_judged():
+    codec = [{"samples_seen": i, "loss/reconstruction": 0.1} for i in range(500)]
+    assert judge(codec + rows(diversity=0.95), 0) == judge(rows(diversity=0.95), 0)

@@ -40,9 +40,9 @@ def test_step_is_the_relativistic_game_with_exact_penalties(tiny, shapes):
     optimizer_d = torch.optim.Adam(discriminator.parameters(), **adam)
 
     def judge(samples):
-        return discriminator(trainer.codec.encode(samples), batch.class_labels)
+        return discriminator(trainer.patches.encode(samples), batch.class_labels)
 
-    fakes = trainer.codec.decode(generator(batch.z, batch.class_labels))
+    fakes = trainer.patches.decode(generator(batch.z, batch.class_labels))
     real, fake = batch.samples.clone().requires_grad_(), fakes.detach().requires_grad_()
     logits_real, logits_fake = judge(real), judge(fake)
     (slope_real,) = torch.autograd.grad(logits_real.sum(), real, create_graph=True)
@@ -165,7 +165,7 @@ def test_transport_pulls_a_sample_toward_its_noise(tiny, shapes):
     noise = trainer.generator.split(batch.z)[1]
     with torch.no_grad():
         fakes = trainer.generate(batch.z, batch.class_labels)
-    assert (trainer.codec.encode(fakes) - noise).square().mean() < 0.5  # of unrelated noise: about 2
+    assert (trainer.patches.encode(fakes) - noise).square().mean() < 0.5  # of unrelated noise: about 2
     with pytest.raises(ConfigError, match=r"--model\.noise_dim 16"):
         make(tiny.replace({"loss.transport": 1.0}), shapes)
 
@@ -181,7 +181,33 @@ def test_learns_the_classes_of_a_toy_set(tiny, shapes, name):
     labels = torch.arange(64) % 2
     z = torch.randn(64, trainer.generator.z_size, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        samples = trainer.codec.decode(trainer.ema.model(z, labels))
+        samples = trainer.patches.decode(trainer.ema.model(z, labels))
     left, right = samples[..., :4].mean((1, 2, 3)), samples[..., 4:].mean((1, 2, 3))
     assert ((left > right) == (labels == 0)).float().mean() > 0.95
     assert (left - right).abs().mean() > 1.2
+
+
+def test_instance_noise_is_on_all_the_discriminator_sees_and_ends_halfway(tiny, shapes):
+    config = tiny.replace({"loss.instance_noise": 0.8})
+    clean, noisy = make(tiny, shapes), make(config, shapes)
+    (clear,), (disturbed,) = clean._batches(), noisy._batches()
+    added = disturbed.samples - clear.samples
+    assert added.std().item() == pytest.approx(0.8, rel=0.15)
+    fakes = torch.zeros(8, 1, 8, 8)
+    on_fakes = disturbed.disturbed(fakes)
+    assert on_fakes.std().item() == pytest.approx(0.8, rel=0.15)
+    assert abs(torch.corrcoef(torch.stack([added.flatten(), on_fakes.flatten()]))[0, 1]) < 0.2
+    noisy.samples_seen = 16  # of 64: half of the way down
+    assert noisy._batches()[0].noise.std().item() == pytest.approx(0.4, rel=0.15)
+    noisy.samples_seen = 32
+    assert noisy._batches()[0].noise is None
+    assert clear.disturbed(fakes) is fakes
+
+
+def test_gamma_grows_with_the_size_of_a_sample(tiny, shapes):
+    """64 numbers a sample: gamma_size 16 is four times the penalty."""
+    strong = {"loss.r1": 4.0, "loss.r2": 4.0}
+    scaled, plain = make(tiny.replace({"loss.gamma_size": 16}), shapes), make(tiny.replace(strong), shapes)
+    scaled.step()
+    plain.step()
+    assert_equal(weights(scaled), weights(plain))

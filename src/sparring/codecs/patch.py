@@ -12,17 +12,30 @@ from sparring.models.positions import Grid
 class PatchCodec(nn.Module):
     """Samples (B, C, *axes), one to three axes, to tokens (B, N, token_dim) on a grid (T, H, W), and back.
 
-    A patch covers `patch_size` elements of every axis but those of length 1, plus `overlap` more on each side. Where
-    patches overlap, `decode` blends them with weights that fall linearly and sum to one, so `decode(encode(x)) == x`.
+    A patch covers `patch_size` elements of every axis but those of length 1, plus `overlap` more on each side; of a
+    clip's frames it covers `patch_frames`, without overlap, if that is given. Where patches overlap, `decode` blends
+    them with weights that fall linearly and sum to one, so `decode(encode(x)) == x`.
     """
 
-    def __init__(self, sample_shape: tuple[int, ...], patch_size: int, overlap: int = 0) -> None:
+    def __init__(
+        self, sample_shape: tuple[int, ...], patch_size: int, overlap: int = 0, patch_frames: int | None = None
+    ) -> None:
         super().__init__()
         channels, *axes = sample_shape
         if not 1 <= len(axes) <= 3:
             raise ValueError(f"a sample has one to three axes beside its channels, not the shape {sample_shape}")
         patches = [1 if size == 1 else patch_size for size in axes]
+        if patch_frames is not None:
+            if len(axes) != 3:
+                raise ValueError("--codec.patch_frames has no effect on samples without frames: drop it")
+            if axes[0] % patch_frames:
+                raise ValueError(
+                    f"{patch_frames} frames a patch do not divide clips of {axes[0]} frames: choose "
+                    f"--codec.patch_frames from {_divisors(axes[:1])}"
+                )
+            patches[0] = patch_frames
         if any(size % patch for size, patch in zip(axes, patches, strict=True)):
+            axes = axes if patch_frames is None else axes[1:]
             raise ValueError(
                 f"a patch size of {patch_size} does not divide {'×'.join(map(str, axes))}: "
                 f"choose --codec.patch_size from {_divisors(axes)}"
@@ -32,10 +45,12 @@ class PatchCodec(nn.Module):
                 f"--codec.overlap {overlap} is more than half the patch size {patch_size}: "
                 f"choose at most {patch_size // 2}"
             )
-        self.sample_shape = sample_shape
+        self.sample_shape, self.patch_size = sample_shape, patch_size
         self.axes = _as_volume(axes)
         self.patch = _as_volume(patches)
         self.overlap = tuple(0 if size == 1 else overlap for size in self.axes)
+        if patch_frames is not None:
+            self.overlap = (0, *self.overlap[1:])
         t, h, w = (size // patch for size, patch in zip(self.axes, self.patch, strict=True))
         self.grid: Grid = (t, h, w)
         self.extent = tuple(patch + 2 * more for patch, more in zip(self.patch, self.overlap, strict=True))
@@ -47,6 +62,21 @@ class PatchCodec(nn.Module):
 
     window: Tensor
     total_weight: Tensor
+
+    # What the GAN is trained on, and what cuts that into tokens: here the samples, and the codec itself.
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        return self.sample_shape
+
+    @property
+    def patches(self) -> "PatchCodec":
+        return self
+
+    def compress(self, samples: Tensor) -> Tensor:
+        return samples
+
+    def expand(self, latents: Tensor) -> Tensor:
+        return latents
 
     def encode(self, samples: Tensor) -> Tensor:
         """(B, C, *axes) -> (B, N, token_dim)."""

@@ -18,6 +18,7 @@ from PIL import UnidentifiedImageError
 
 from sparring.data.dataset import DataError, natural_key, printable
 
+TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MAX_FILE_BYTES = 512 * 1024**2
 

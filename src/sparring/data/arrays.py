@@ -29,15 +29,15 @@ from sparring.data.dataset import (
     number_classes,
 )
 
-_IMAGE_KEYS = ("images", "x", "data", "arr_0", "x_train", "train_images")
-_LABEL_KEYS = ("labels", "y", "label", "y_train", "train_labels")
+IMAGE_KEYS = ("images", "x", "data", "arr_0", "x_train", "train_images")
+LABEL_KEYS = ("labels", "y", "label", "y_train", "train_labels")
 _IDX_IMAGES = re.compile(r"images([-.])idx3-ubyte(\.gz)?$")
 _IDX_MAGIC = {3: b"\0\0\x08\x03", 1: b"\0\0\x08\x01"}  # by the number of dimensions; 8 is for bytes
 _ROWS_AT_ONCE = 256
 _TOLERANCE = 1e-4  # how far float rounding may reach past the ends of a range
 
 # What numpy.load lets out on broken bytes.
-_LOAD_ERRORS = (*PARSE_ERRORS, tokenize.TokenError, zipfile.BadZipFile)
+LOAD_ERRORS = (*PARSE_ERRORS, tokenize.TokenError, zipfile.BadZipFile)
 
 Array = npt.NDArray[np.generic]
 
@@ -50,10 +50,10 @@ def open_numpy(
     In an .npz, labels lie beside the images (`labels`, `y` or `label`); the CSV file `labels`, one
     label a row, goes before them.
     """
-    arrays = _load(path)
+    arrays = load_arrays(path)
     notes = []
     image_key = _image_key(path, arrays)
-    label_key = next((key for key in _LABEL_KEYS if key in arrays and key != image_key), None)
+    label_key = next((key for key in LABEL_KEYS if key in arrays and key != image_key), None)
     unused = sorted(set(arrays) - {image_key, label_key})
     if unused:
         notes.append(f"images are the array {image_key!r}; left out: {', '.join(unused)}")
@@ -64,7 +64,7 @@ def open_numpy(
     elif labels is not None:
         classes = labels_by_row(labels, images.shape[0] if images.ndim else 0)
     elif label_key is not None:
-        classes = _label_names(path, arrays[label_key])
+        classes = label_names(path, arrays[label_key])
     return build(path, images, classes, resolution=resolution, notes=notes)
 
 
@@ -135,7 +135,7 @@ def build(
     )
 
 
-def _load(path: str) -> dict[str, Array]:
+def load_arrays(path: str) -> dict[str, Array]:
     try:
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
@@ -143,23 +143,23 @@ def _load(path: str) -> dict[str, Array]:
         with loaded:
             members = [(key, loaded[key]) for key in loaded.files]
         return {key: member for key, member in members if isinstance(member, np.ndarray)}
-    except _LOAD_ERRORS as error:
+    except LOAD_ERRORS as error:
         reason = "arrays of Python objects are not read" if "pickle" in str(error) else str(error) or "broken"
         raise DataError(f"cannot read {path} as NumPy arrays: {reason}") from error
 
 
 def _image_key(path: str, arrays: Mapping[str, Array]) -> str:
-    for key in _IMAGE_KEYS:
+    for key in IMAGE_KEYS:
         if key in arrays:
             return key
-    others = [key for key in arrays if key not in _LABEL_KEYS]
+    others = [key for key in arrays if key not in LABEL_KEYS]
     if len(others) != 1:
         have = ", ".join(sorted(arrays, key=natural_key)) or "no arrays"
         raise DataError(f"{path} holds {have}: name the image array 'images' (and the labels 'labels')")
     return others[0]
 
 
-def _label_names(path: str, labels: Array) -> list[str]:
+def label_names(path: str, labels: Array) -> list[str]:
     flat = labels.reshape(len(labels)) if labels.ndim == 2 and labels.shape[1] == 1 else labels
     if flat.ndim != 1:
         raise DataError(f"the labels in {path} have the shape {labels.shape}; give one class number a sample")

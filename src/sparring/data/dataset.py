@@ -13,6 +13,8 @@ from typing import ClassVar
 
 import torch
 
+from sparring.data.channels import Channels
+
 MEMORY_LIMIT = 2 * 1024**3
 """Bytes of decoded pixels kept in memory; larger image sets are decoded on demand."""
 
@@ -37,7 +39,10 @@ def printable(text: str) -> str:
 
 @dataclass(kw_only=True, eq=False)
 class Dataset(ABC):
-    """A fixed collection of samples, each (C, H, W), with a class number for each."""
+    """A fixed collection of samples with a class number for each.
+
+    A sample is an image (C, H, W), a series (C, T) or a clip (C, T, H, W).
+    """
 
     name: str
     sample_shape: tuple[int, ...]
@@ -50,12 +55,16 @@ class Dataset(ABC):
     notes: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     held_out: Dataset | None = None
+    channels: Channels | None = None  # of series: what undoes their scaling
 
     storage: ClassVar[str]
 
     @abstractmethod
     def batch(self, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Samples (B, C, H, W) float32 in [-1, 1] and their classes (B,) int64, for indices (B,)."""
+        """Samples (B, *sample_shape) float32 and their classes (B,) int64, for indices (B,).
+
+        Pixels lie in [-1, 1]; series are scaled by `channels`.
+        """
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -90,9 +99,9 @@ class Dataset(ABC):
 
 @dataclass(kw_only=True, eq=False)
 class TensorDataset(Dataset):
-    """Samples held in memory: uint8 in 0..255, or float32 that already lies in [-1, 1]."""
+    """Samples held in memory: uint8 in 0..255, or float32 that is scaled already."""
 
-    samples: torch.Tensor  # (N, C, H, W)
+    samples: torch.Tensor  # (N, *sample_shape)
 
     storage: ClassVar[str] = "in memory"
 

@@ -98,7 +98,7 @@ def look(data: bytes, resolution: int | None, decode: bool = True) -> Picture:
     if upright is not None:
         plain = plain.transpose(upright)
     if resolution is not None:
-        plain = _square(plain, resolution)
+        plain = square(plain, resolution)
     pixels = np.asarray(plain).reshape(plain.height, plain.width, len(target))
     return Picture(mode, size, pixels.shape[2:] + pixels.shape[:2], pixels)
 
@@ -127,7 +127,7 @@ def _orientation(image: Image.Image) -> int:
         return 1  # a damaged EXIF block says nothing about the pixels
 
 
-def _square(image: Image.Image, resolution: int) -> Image.Image:
+def square(image: Image.Image, resolution: int) -> Image.Image:
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     # Not resize's own `box`: its filter reaches beyond the box and would blend in what was cropped off.
@@ -135,7 +135,7 @@ def _square(image: Image.Image, resolution: int) -> Image.Image:
     return square.resize((resolution, resolution), Image.Resampling.LANCZOS)
 
 
-def _widen(pixels: Pixels, channels: int) -> Pixels:
+def widen(pixels: Pixels, channels: int) -> Pixels:
     """(H, W, c) to (channels, H, W): grey repeated as colour, missing alpha opaque."""
     height, width, own = pixels.shape
     colours = channels - (channels in (2, 4))
@@ -146,7 +146,7 @@ def _widen(pixels: Pixels, channels: int) -> Pixels:
     return wide
 
 
-def _channels_to_hold(channel_counts: Iterable[int]) -> int:
+def channels_to_hold(channel_counts: Iterable[int]) -> int:
     """The smallest of 1..4 channels that holds grey (1, 2) or colour (3, 4) with alpha (2, 4) as needed."""
     counts = set(channel_counts)
     return (3 if counts & {3, 4} else 1) + bool(counts & {2, 4})
@@ -168,7 +168,7 @@ def _read_or_say_why(source: Source, index: int) -> bytes | str:
         return reason(error)
 
 
-def _look_at_header(source: Source, index: int, resolution: int | None) -> Picture | str:
+def look_at_header(source: Source, index: int, resolution: int | None) -> Picture | str:
     try:
         return look(source.read(index, _HEAD_BYTES), resolution, decode=False)
     except (*ARCHIVE_ERRORS, *IMAGE_ERRORS):
@@ -199,7 +199,7 @@ def _scan(source: Source, resolution: int | None, memory_limit: int) -> tuple[di
                 files = [_read_or_say_why(source, index) for index in chunk]
                 outcomes = pool.map(partial(_look_or_say_why, resolution=resolution), files)
             else:
-                outcomes = pool.map(partial(_look_at_header, source, resolution=resolution), chunk)
+                outcomes = pool.map(partial(look_at_header, source, resolution=resolution), chunk)
             for index, outcome in zip(chunk, outcomes, strict=True):
                 if isinstance(outcome, str):
                     broken.append(printable(f"{source.names[index]}: {outcome}"))
@@ -207,7 +207,7 @@ def _scan(source: Source, resolution: int | None, memory_limit: int) -> tuple[di
                     pictures[index] = outcome
                     shapes.add(outcome.shape)
             if keep and shapes:
-                channels = _channels_to_hold(shape[0] for shape in shapes)
+                channels = channels_to_hold(shape[0] for shape in shapes)
                 pixels = max(height * width for _, height, width in shapes)
                 one_size = len({shape[1:] for shape in shapes}) == 1
                 keep = one_size and len(source.names) * channels * pixels <= memory_limit
@@ -243,7 +243,7 @@ def load_images(
             "pass e.g. --resolution 64 to crop and resize them all"
         )
     places = sorted(pictures)
-    channels = _channels_to_hold(picture.shape[0] for picture in pictures.values())
+    channels = channels_to_hold(picture.shape[0] for picture in pictures.values())
     shape = (channels, *pictures[places[0]].shape[1:])
     kept = None if labels is None else [labels[place] for place in places]
     classes, class_names = number_classes(kept, len(places))
@@ -279,7 +279,7 @@ def _stack(pictures: dict[int, Picture], shape: tuple[int, int, int]) -> torch.T
     for row, index in enumerate(sorted(pictures)):
         pixels = pictures.pop(index).pixels
         if pixels is not None:
-            samples[row] = _widen(pixels, shape[0])
+            samples[row] = widen(pixels, shape[0])
     return torch.from_numpy(samples)
 
 
@@ -325,9 +325,9 @@ class StreamedImages(Dataset):
         if isinstance(picture, str):
             return picture
         channels = self.sample_shape[0]
-        if picture.shape[1:] != self.sample_shape[1:] or _channels_to_hold((channels, picture.shape[0])) != channels:
+        if picture.shape[1:] != self.sample_shape[1:] or channels_to_hold((channels, picture.shape[0])) != channels:
             return f"its shape is now {picture.shape}, that of the set is {self.sample_shape}"
-        return "the pixels are missing" if picture.pixels is None else _widen(picture.pixels, channels)
+        return "the pixels are missing" if picture.pixels is None else widen(picture.pixels, channels)
 
 
 def open_images(
@@ -347,7 +347,7 @@ def open_images(
         source = FolderSource(path)
     else:
         source = ZipSource(path) if path.lower().endswith(".zip") else TarSource(path)
-    found, notes = _labels_from_folders(source.names)
+    found, notes = labels_from_folders(source.names)
     if not conditional:
         notes = [IGNORED_LABELS] if found or labels else []
         found = None
@@ -356,7 +356,7 @@ def open_images(
     return load_images(path, source, found, resolution=resolution, notes=notes, memory_limit=memory_limit)
 
 
-def _labels_from_folders(names: Sequence[str]) -> tuple[list[str] | None, list[str]]:
+def labels_from_folders(names: Sequence[str]) -> tuple[list[str] | None, list[str]]:
     """One label a name where every file lies directly in a first-level folder, and notes on what was seen.
 
     Folders that all the files share are looked through.

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from sparring.data.dataset import Dataset
+from sparring.data.dataset import DataError, Dataset
 
 Sampler = Callable[[int], tuple[Tensor, Tensor | None]]
 """n -> n samples and the classes they were made for, or None."""
@@ -18,13 +18,36 @@ class Metric(Protocol):
 
 
 def metric_for(dataset: Dataset) -> Metric | None:
-    """The metric of a built-in set; None where there is none yet."""
+    """What a run measures while it trains; None where there is nothing yet."""
+    if dataset.channels is not None:
+        from sparring.metrics.series import SeriesMetric
+
+        return SeriesMetric(dataset)
     if dataset.name == "digits":
         from sparring.metrics.digits import DigitMetric
 
         return DigitMetric(dataset)
+    if dataset.name in ("bouncing", "bouncing-1"):
+        from sparring.metrics.motion import MotionMetric
+
+        return MotionMetric(dataset)
     if dataset.name in ("rings", "grid"):
         from sparring.metrics.modes import ModeMetric
 
         return ModeMetric(dataset)
     return None
+
+
+def evaluate(
+    dataset: Dataset, sample: Sampler, *, repeats: int = 5, seed: int = 0, report: Callable[[str], None]
+) -> dict[str, float]:
+    """All that can be measured, beside what real data gets (`_floor`). Slower than what a run measures of series:
+    classifiers and predictors are trained `repeats` times."""
+    if dataset.channels is not None:
+        from sparring.metrics.series import evaluate_series
+
+        return evaluate_series(dataset, sample, repeats=repeats, seed=seed, report=report)
+    metric = metric_for(dataset)
+    if metric is None:
+        raise DataError(f"there is no metric yet for data like {dataset.name}: digits, series and bouncing have one")
+    return metric(sample)

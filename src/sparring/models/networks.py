@@ -4,10 +4,13 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
+from sparring.codecs import Codec, make_codec
 from sparring.codecs.patch import PatchCodec
 from sparring.config import Config, ConfigError
+from sparring.data.channels import Channels
+from sparring.data.dataset import Dataset
 from sparring.models.discriminator import Discriminator
 from sparring.models.generator import Generator
 
@@ -20,30 +23,52 @@ class DataSpec:
 
     sample_shape: tuple[int, ...]
     class_names: tuple[str, ...] = ()
+    channels: Channels | None = None
 
     @property
     def num_classes(self) -> int:
         return len(self.class_names)
 
     def to_dict(self) -> dict[str, Any]:
-        return {"sample_shape": list(self.sample_shape), "class_names": list(self.class_names)}
+        return {
+            "sample_shape": list(self.sample_shape),
+            "class_names": list(self.class_names),
+            "channels": None if self.channels is None else self.channels.to_dict(),
+        }
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "DataSpec":
-        return cls(tuple(int(size) for size in values["sample_shape"]), tuple(map(str, values["class_names"])))
+        channels = values.get("channels")
+        return cls(
+            tuple(int(size) for size in values["sample_shape"]),
+            tuple(map(str, values["class_names"])),
+            None if channels is None else Channels.from_dict(channels),
+        )
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "DataSpec":
+        return cls(dataset.sample_shape, tuple(dataset.class_names), dataset.channels)
+
+    def stored(self, samples: Tensor) -> Tensor:
+        """The inverse of `finish`: numbers of like size in every channel."""
+        return samples if self.channels is None else self.channels.store(samples)
+
+    def finish(self, samples: Tensor) -> Tensor:
+        """What the codec decoded, as a person expects it: pixels within [-1, 1], series in their own units."""
+        return samples.clamp(-1, 1) if self.channels is None else self.channels.restore(samples)
 
 
 class Networks(nn.Module):
     """The generator and the discriminator on the tokens of one codec."""
 
-    codec: PatchCodec
+    codec: Codec
     generator: Generator
     discriminator: Discriminator
 
     def __init__(self, config: Config, spec: DataSpec) -> None:
         super().__init__()
         model = config.model
-        self.codec = PatchCodec(spec.sample_shape, config.codec.patch_size, config.codec.overlap)
+        self.codec = make_codec(config, spec.sample_shape)
         shared: dict[str, Any] = {
             "width": model.width,
             "num_heads": model.num_heads,
@@ -54,7 +79,7 @@ class Networks(nn.Module):
             "rotary": model.rotary,
             "stem": model.stem,
         }
-        grid, token_dim = self.codec.grid, self.codec.token_dim
+        grid, token_dim = self.codec.patches.grid, self.codec.patches.token_dim
         stem_channels = model.stem_channels or max(1, model.width // 8)
         depth = model.discriminator_depth or model.depth
         if math.prod(grid) > MAX_TOKENS:
@@ -84,7 +109,10 @@ class Networks(nn.Module):
 
     def noise_codec(self, config: Config) -> PatchCodec:
         """Turns the tokens' noise into something of the samples' shape, for the optimal-transport term."""
-        codec = PatchCodec(self.codec.sample_shape, config.codec.patch_size * 2**config.model.stem)
+        patches = self.codec.patches
+        factor = 2**config.model.stem
+        frames = patches.patch[0] * factor if len(patches.sample_shape) == 4 else None
+        codec = PatchCodec(patches.sample_shape, patches.patch_size * factor, patch_frames=frames)
         if codec.token_dim != config.model.noise_dim:
             raise ConfigError(
                 "--loss.transport compares a sample with its tokens' noise, which must have as many numbers: set "
@@ -93,7 +121,7 @@ class Networks(nn.Module):
         return codec
 
     @classmethod
-    def assembled(cls, codec: PatchCodec, generator: Generator, discriminator: Discriminator) -> "Networks":
+    def assembled(cls, codec: Codec, generator: Generator, discriminator: Discriminator) -> "Networks":
         """From parts that exist."""
         networks = cls.__new__(cls)
         nn.Module.__init__(networks)

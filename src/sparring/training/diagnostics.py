@@ -14,6 +14,37 @@ COLLAPSED = 0.5
 OVERPOWERED = 5.0
 """A mean D(x) - D(G(z)) above this leaves the generator little to learn from."""
 DEAD_GAP, DEAD_SLOPE = 0.02, 1e-3
+ALARM_SLOPE, ALARM_GAP, ALARM_LOSS, ALARM_STEPS = 1e-3, 5e-3, 2e-3, 200
+
+
+class Alarm:
+    """Tells while a run goes on, once each, that the discriminator has won, or is dead."""
+
+    def __init__(self) -> None:
+        self.idle_steps = 0
+        self.rung: set[str] = set()
+
+    def check(self, row: Row, steps: int) -> str | None:
+        """A line to show, from a row that is the mean of `steps` steps."""
+        gap, slope = row.get("logits/gap", math.nan), row.get("loss/r1", math.nan)
+        if gap > OVERPOWERED and slope < ALARM_SLOPE and self._first("won"):
+            return (
+                f"alarm: the discriminator wins (gap {gap:.1f}) and is flat at the data (R1 {slope:.1e}): the "
+                "generator learns little from it; try a larger --loss.r1 and --loss.r2, or --loss.instance_noise 0.2"
+            )
+        idle = abs(gap) < ALARM_GAP and abs(row.get("loss/d", math.nan) - math.log(2)) < ALARM_LOSS
+        self.idle_steps = self.idle_steps + steps if idle else 0
+        if self.idle_steps >= ALARM_STEPS and self._first("dead"):
+            return (
+                f"alarm: the discriminator is dead (gap {gap:.4f}, loss log 2, for {self.idle_steps} steps): try a "
+                "smaller --loss.r1 and --loss.r2, or half the --optim.lr"
+            )
+        return None
+
+    def _first(self, name: str) -> bool:
+        first = name not in self.rung
+        self.rung.add(name)
+        return first
 
 
 @dataclass(frozen=True)
@@ -39,6 +70,7 @@ def _scatter(samples: Tensor, classes: Tensor) -> Tensor:
 
 def judge(rows: Sequence[Row], rollbacks: int) -> Verdict:
     """The verdict on a run from its `metrics.jsonl` rows."""
+    rows = [row for row in rows if "logits/gap" in row]  # not those of a codec's training
     recent = rows[-max(1, len(rows) // 5) :]
     gap, slope = _mean(recent, "logits/gap"), _mean(recent, "loss/r1")
     diverse = _last(rows, "diversity")

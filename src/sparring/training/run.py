@@ -9,6 +9,7 @@ samples.png, training.png, verdict.txt     at the end
 """
 
 import contextlib
+import dataclasses
 import json
 import math
 import signal
@@ -18,11 +19,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from sparring import pictures
+from sparring import pictures, showing
+from sparring.codecs import AutoencoderCodec
 from sparring.config import Config, ConfigError, differences
 from sparring.data import open_dataset
 from sparring.data.dataset import Dataset
@@ -31,7 +34,8 @@ from sparring.metrics import metric_for
 from sparring.models.networks import DataSpec, Networks
 from sparring.pretrained import GAN, read_config, run_json, write_model
 from sparring.training.checkpoint import Checkpoints, write_atomic
-from sparring.training.diagnostics import Verdict, diversity, judge
+from sparring.training.codec_trainer import CodecTrainer, latents_of
+from sparring.training.diagnostics import Alarm, Verdict, diversity, judge
 from sparring.training.logs import MetricsLog
 from sparring.training.state import under
 from sparring.training.trainer import Trainer
@@ -39,6 +43,7 @@ from sparring.training.trainer import Trainer
 MAX_ROLLBACKS = 3
 ROWS = 400  # lines of metrics.jsonl in a whole run
 GRID = 100  # samples in a picture
+CODEC_GRID = 20  # samples in a picture of a codec's work
 
 
 class Diverged(RuntimeError):
@@ -86,79 +91,97 @@ def train(
 
 
 class Run:
-    """One run folder and the trainer that fills it."""
+    """One run folder and the trainers that fill it: the codec's, where it learns, and the GAN's."""
 
     def __init__(self, config: Config, folder: Path, dataset: Dataset | None, say: Callable[[str], None]) -> None:
         self.config, self.folder, self.say = config, folder, say
-        data = config.data
-        if dataset is None:
-            dataset = open_dataset(
-                data.path, resolution=data.resolution, labels=data.labels, conditional=data.conditional
-            )
-        self.dataset = dataset
-        self.spec = DataSpec(dataset.sample_shape, tuple(dataset.class_names))
+        self.dataset = dataset or open_dataset(**dataclasses.asdict(config.data))
+        self.spec = DataSpec.of(self.dataset)
         self._check_folder()
         device = choose_device(config.train.device)
         dtype, reason = choose_dtype(config.train.precision, device)
         torch.manual_seed(config.train.seed)
         networks = Networks(config, self.spec)
-        self.trainer = Trainer(config, networks, dataset, device, dtype)
+        self.codec = networks.codec
+        self.trainer = Trainer(config, networks, self.dataset, device, dtype)
+        self.phases: list[CodecTrainer | Trainer] = [self.trainer]
+        if isinstance(self.codec, AutoencoderCodec):
+            self.phases.insert(0, CodecTrainer(config, self.codec, self.dataset, device, dtype))
         self.checkpoints = Checkpoints(folder / "checkpoints", config.train.keep_checkpoints)
-        self.metric = metric_for(dataset)
+        self.metric = metric_for(self.dataset) if config.train.evaluate_every else None
+        self.alarm, self.seconds = Alarm(), 0.0
+        self.log = MetricsLog(folder, tensorboard=config.train.tensorboard)
         counts = [sum(p.numel() for p in n.parameters()) for n in (networks.generator, networks.discriminator)]
+        learnt = sum(p.numel() for p in self.codec.parameters())
         self.say(
-            f"{len(dataset)} samples of {'×'.join(map(str, dataset.sample_shape))}, {self.spec.num_classes} classes; "
-            f"generator {counts[0]:,} and discriminator {counts[1]:,} parameters; {device}, {reason}"
+            f"{len(self.dataset)} samples of {'×'.join(map(str, self.dataset.sample_shape))}, {self.spec.num_classes} "
+            f"classes; generator {counts[0]:,} and discriminator {counts[1]:,} parameters"
+            + (f", codec {learnt:,}" if learnt else "")
+            + f"; {device}, {reason}"
         )
-        for note in dataset.notes:
+        for note in self.dataset.notes:
             self.say(f"note: {note}")
-        if dataset.skipped:
-            self.say(f"skipped {len(dataset.skipped)} files that cannot be read, first {dataset.skipped[0]}")
+        if self.dataset.skipped:
+            self.say(f"skipped {len(self.dataset.skipped)} that cannot be used, first {self.dataset.skipped[0]}")
         self._start_or_resume()
+
+    @property
+    def samples_seen(self) -> int:
+        """By the codec's training and the GAN's together: what rows, checkpoints and pictures count in."""
+        return sum(phase.samples_seen for phase in self.phases)
 
     def fit(self, report: Report, caught: Sequence[int]) -> None:
         """Trains to the configured length; saves and raises `Interrupted` once a signal number is `caught`."""
-        train, trainer = self.config.train, self.trainer
-        start, started = trainer.samples_seen, time.perf_counter()
-        log_every = max(train.batch_size, train.num_samples // ROWS)
+        for phase in self.phases:
+            if phase.samples_seen >= phase.num_samples:
+                continue
+            if phase is self.trainer and isinstance(self.codec, AutoencoderCodec):
+                self.codec.eval().requires_grad_(False)
+                self.trainer.dataset = latents_of(self.dataset, self.codec, self.trainer.device)
+            self._fit(phase, report, caught)
+
+    def _fit(self, phase: CodecTrainer | Trainer, report: Report, caught: Sequence[int]) -> None:
+        train = self.config.train
+        start, started = phase.samples_seen, time.perf_counter()
+        begun, total = self.seconds, sum(phase.num_samples for phase in self.phases)
+        log_every = max(phase.batch_size, phase.num_samples // ROWS)
         window = _Window()
+        while phase.samples_seen < phase.num_samples:
+            window.add(phase.step())
+            seen, before = phase.samples_seen, phase.samples_seen - phase.batch_size
+            done = seen >= phase.num_samples
 
-        def after_step(logs: dict[str, Tensor]) -> bool:
-            window.add(logs)
-            seen, before = trainer.samples_seen, trainer.samples_seen - train.batch_size
-            done = seen >= train.num_samples
-
-            def due(every: int) -> bool:
+            def due(every: int, seen: int = seen, before: int = before, done: bool = done) -> bool:
                 return done or seen // every > before // every
 
             picture, checkpoint = due(train.sample_every), due(train.checkpoint_every)
-            evaluation = self.metric is not None and train.evaluate_every > 0 and due(train.evaluate_every)
-            if caught or due(log_every) or picture or checkpoint or evaluation:
-                row = window.mean()
-                if not all(map(math.isfinite, row.values())):
-                    self._roll_back()
-                    window.clear()
-                    return True
-                row = {"samples_seen": seen, "seconds": self.seconds + time.perf_counter() - started} | row
-                if picture:
-                    row |= self._picture()
-                if self.metric and evaluation:
-                    row |= self.metric(self._sample)
-                self.log.add(row)
-                window.clear()
-                rate = (seen - start) / (time.perf_counter() - started)
-                report(Progress(seen, train.num_samples, rate, row))
-                if caught or checkpoint:
-                    self._save(row["seconds"])
-                    if caught and not done:
-                        raise Interrupted(caught[0])
-            return True
-
-        trainer.fit(after_step)
+            evaluation = phase is self.trainer and self.metric is not None and due(train.evaluate_every)
+            if not (caught or due(log_every) or picture or checkpoint or evaluation):
+                continue
+            row, steps = window.mean(), window.steps
+            window.clear()
+            if not all(map(math.isfinite, row.values())):
+                self._roll_back(phase)
+                continue
+            self.seconds = begun + time.perf_counter() - started
+            row = {"samples_seen": self.samples_seen, "seconds": self.seconds} | row
+            if picture:
+                row |= self._picture() if phase is self.trainer else self._picture_codec()
+            if self.metric and evaluation:
+                row |= self.metric(self._sample)
+            self.log.add(row)
+            if message := self.alarm.check(row, steps):
+                self.say(message)
+            rate = (seen - start) / (time.perf_counter() - started)
+            report(Progress(self.samples_seen, total, rate, row))
+            if caught or checkpoint:
+                self._save()
+                if caught and not (done and phase is self.phases[-1]):
+                    raise Interrupted(caught[0])
 
     def finish(self) -> Verdict:
         """The pictures, the plot and the verdict on the whole run."""
-        pictures.save_image(pictures.grid(self._sample(GRID)[0], self._columns()), self.folder / "samples.png")
+        pictures.save_image(showing.picture(self._sample(GRID)[0], self._columns()), self.folder / "samples.png")
         pictures.plot_training(self.log.rows, self.folder / "training.png")
         verdict = judge(self.log.rows, self.trainer.rollbacks)
         (self.folder / "verdict.txt").write_text(verdict.text + "\n", encoding="utf-8")
@@ -186,67 +209,85 @@ class Run:
             )
 
     def _start_or_resume(self) -> None:
-        self.seconds = 0.0
         latest = self.checkpoints.load_latest()
         if latest is not None and latest[1]["data"] != self.dataset.fingerprint:
             raise ConfigError(
                 f"the data at {self.config.data.path} changed since {self.folder} began: use another --out"
             )
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.log = MetricsLog(self.folder, tensorboard=self.config.train.tensorboard)
         text = json.dumps(run_json(self.config, self.spec), indent=2)
         write_atomic(self.folder / "config.json", lambda temporary: temporary.write_text(text, encoding="utf-8"))
         if latest is None:
             self.log.go_back_to(-1)
-            self._save(0.0)
+            self._save()
             return
         tensors, meta, problems = latest
         for problem in problems:
             self.say(f"skipped a checkpoint: {problem}")
-        self.trainer.restore(tensors, meta)
+        self._restore(tensors, meta)
         self.seconds = meta["seconds"]
-        self.log.go_back_to(self.trainer.samples_seen)
-        self.say(f"resumed {self.folder} at {self.trainer.samples_seen:,} samples")
+        self.log.go_back_to(self.samples_seen)
+        self.say(f"resumed {self.folder} at {self.samples_seen:,} samples")
+
+    def _restore(self, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
+        for phase in self.phases:
+            phase.restore(tensors, meta if phase is self.trainer else meta["codec"])
 
     # ---- what is written while it runs ----------------------------------------------------------------------------
 
-    def _save(self, seconds: float) -> None:
-        tensors, counts = self.trainer.state()
-        meta = counts | {"seconds": seconds, "data": self.dataset.fingerprint}
-        self.checkpoints.save(self.trainer.samples_seen, tensors, meta)
+    def _save(self) -> None:
+        tensors, meta = self.trainer.state()
+        for phase in self.phases[:-1]:
+            codec, meta["codec"] = phase.state()
+            tensors |= codec
+        meta |= {"seconds": self.seconds, "data": self.dataset.fingerprint}
+        self.checkpoints.save(self.samples_seen, tensors, meta)
         weights = {f"generator.{name}": value for name, value in under(tensors, "ema.").items()}
-        weights |= {name: value for name, value in tensors.items() if name.startswith("discriminator.")}
+        weights |= {name: value for name, value in tensors.items() if name.startswith(("discriminator.", "codec."))}
         write_model(self.folder / "model.safetensors", weights, self.config, self.spec)
 
-    def _roll_back(self) -> None:
+    def _roll_back(self, phase: CodecTrainer | Trainer) -> None:
         """Back to the last checkpoint, with smaller steps and other noise."""
-        trainer, at = self.trainer, self.trainer.samples_seen
-        rollbacks = trainer.rollbacks + 1
+        at, rollbacks = self.samples_seen, phase.rollbacks + 1
+        lr = "--optim.lr" if phase is self.trainer else "--codec.lr"
         if rollbacks > MAX_ROLLBACKS:
             raise Diverged(
-                f"the loss became non-finite at {at:,} samples, for the {rollbacks}th time: try half the --optim.lr "
-                f"{self.config.optim.lr:g}, a larger --loss.r1 and --loss.r2, or --train.precision float32"
+                f"the loss became non-finite at {at:,} samples, for the {rollbacks}th time: try half the {lr}, a "
+                "larger --loss.r1 and --loss.r2, or --train.precision float32"
             )
         latest = self.checkpoints.load_latest()
         assert latest is not None, "a run saves its first state before its first step"
-        tensors, counts, _ = latest
-        trainer.restore(tensors, counts | {"rollbacks": rollbacks})
-        self.log.go_back_to(trainer.samples_seen)
+        tensors, meta, _ = latest
+        self._restore(tensors, meta)
+        phase.rollbacks = rollbacks
+        self.log.go_back_to(self.samples_seen)
         self.say(
-            f"the loss became non-finite at {at:,} samples: went back to {trainer.samples_seen:,} with half the "
-            f"learning rate (roll-back {rollbacks} of {MAX_ROLLBACKS})"
+            f"the loss became non-finite at {at:,} samples: went back to {self.samples_seen:,} with half the learning "
+            f"rate (roll-back {rollbacks} of {MAX_ROLLBACKS})"
         )
 
     def _picture(self) -> dict[str, float]:
         """Saves a grid of samples, always from the same z, and says how diverse they are."""
         samples, classes = self._sample(GRID)
-        folder = self.folder / "samples"
-        folder.mkdir(exist_ok=True)
-        image = pictures.grid(samples, self._columns())
-        pictures.save_image(image, folder / f"{self.trainer.samples_seen:012d}.png")
+        self._save_picture(samples, self._columns())
         if classes is None:
             classes = torch.zeros(GRID, dtype=torch.long)
-        return {"diversity": diversity(samples, self._real_of(classes), classes)}
+        return {"diversity": diversity(self.spec.stored(samples), self._real_of(classes), classes)}
+
+    @torch.no_grad()
+    def _picture_codec(self) -> dict[str, float]:
+        """Saves samples of the data, each beside what the codec makes of it; their mean squared difference."""
+        shown = torch.linspace(0, len(self.dataset) - 1, CODEC_GRID).long()
+        samples = self.dataset.batch(shown)[0]
+        back = self.codec.expand(self.codec.compress(samples.to(self.trainer.device))).float().cpu()
+        pairs = torch.stack([samples, back], 1).flatten(0, 1)
+        self._save_picture(self.spec.finish(pairs), 2)
+        return {"codec/error": (back - samples).square().mean().item()}
+
+    def _save_picture(self, samples: Tensor, columns: int) -> None:
+        folder = self.folder / "samples"
+        folder.mkdir(exist_ok=True)
+        pictures.save_image(showing.picture(samples, columns), folder / f"{self.samples_seen:012d}.png")
 
     def _real_of(self, classes: Tensor) -> Tensor:
         """Real samples of these classes, spread over the data set."""
@@ -264,7 +305,7 @@ class Run:
     def _sample(self, num: int) -> tuple[Tensor, Tensor | None]:
         """The averaged generator's samples for seed 0 and their classes, all classes in turn."""
         trainer = self.trainer
-        networks = Networks.assembled(trainer.codec, trainer.ema.model, trainer.discriminator)
+        networks = Networks.assembled(self.codec, trainer.ema.model, trainer.discriminator)
         samples = GAN(self.config, self.spec, networks).sample(num)
         classes = torch.arange(num) % self.spec.num_classes if self.spec.num_classes else None
         return samples, classes

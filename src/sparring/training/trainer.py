@@ -33,11 +33,18 @@ class Batch:
     z: Tensor
     augmentation: Augmentation | None
     directions: Tensor  # (2, K, *sample_shape): where R1 and R2 look, for the first K samples
+    noise: Tensor | None  # (B, *sample_shape): what is added to the fakes; the real samples have theirs already
     logits_real: Tensor = field(init=False)
+
+    def disturbed(self, fakes: Tensor) -> Tensor:
+        """The fakes with their instance noise (Sønderby et al. 2017), as the discriminator sees them."""
+        return fakes if self.noise is None else fakes + self.noise
 
 
 class Trainer:
     """Two networks, two optimisers, the averaged generator, and the step that moves them.
+
+    `dataset` holds what the codec makes of the data, samples of its `latent_shape`: pixels themselves, or latents.
 
     All randomness of a step follows from the seed and the samples seen so far, so a trainer restored from its state
     goes on exactly as it would have.
@@ -48,7 +55,9 @@ class Trainer:
     ) -> None:
         self.config, self.dataset, self.device, self.dtype = config, dataset, device, dtype
         networks = networks.to(device)
-        self.codec, self.generator, self.discriminator = networks.codec, networks.generator, networks.discriminator
+        self.patches, self.generator, self.discriminator = (
+            networks.codec.patches, networks.generator, networks.discriminator,
+        )  # fmt: skip
         optim = config.optim
         self.ema = ExponentialMovingAverage(self.generator, half_life=optim.ema_half_life, rampup=optim.ema_rampup)
         self.lr_g, self.lr_d = optim.lr, optim.discriminator_lr or optim.lr
@@ -57,8 +66,12 @@ class Trainer:
         self.loss = LOSSES[config.loss.name]
         self.normalize = GradientNormalization().to(device) if config.loss.transport else nn.Identity()
         self.noise_codec = networks.noise_codec(config) if config.loss.transport else None
+        # The more numbers a sample has, the farther apart samples lie, and the less a steep D costs.
+        size = math.prod(self.patches.sample_shape)
+        self.gamma = size / config.loss.gamma_size if config.loss.gamma_size else 1.0
         self.order = ShuffledOrder(len(dataset), config.train.seed)
         self.samples_seen, self.rollbacks = 0, 0
+        self.num_samples, self.batch_size = config.train.num_samples, config.train.batch_size
         if config.train.compile:
             self.generator.compile()
             self.discriminator.compile()
@@ -77,11 +90,11 @@ class Trainer:
             # 1. generate
             fakes = self.generate(batch.z, batch.class_labels)
             # 2. judge
-            logits_real, logits_fake, r1, r2 = self._judge_pairs(batch, fakes.detach())
+            logits_real, logits_fake, r1, r2 = self._judge_pairs(batch, batch.disturbed(fakes.detach()))
             batch.logits_real = logits_real.detach()
             # 3. compute both losses: the discriminator's ...
             loss_d = self.loss.discriminator(logits_real, logits_fake).mean()
-            penalties = loss.r1 * r1.mean() + loss.r2 * r2.mean()
+            penalties = self.gamma * (loss.r1 * r1.mean() + loss.r2 * r2.mean())
             penalties = penalties + loss.centring * logit_centring(logits_real, logits_fake).mean()
             (share * (loss_d + penalties)).backward()
             gap = logits_real - logits_fake
@@ -92,7 +105,7 @@ class Trainer:
             if len(batches) > 1:  # the first pass' graphs were not kept: micro-batches are there to save memory
                 fakes = self.generate(batch.z, batch.class_labels)
             # 3. ... and the generator's, as the updated discriminator judges
-            logits_fake = self.judge(self.normalize(fakes), batch.class_labels, batch.augmentation)
+            logits_fake = self.judge(self.normalize(batch.disturbed(fakes)), batch.class_labels, batch.augmentation)
             loss_g = self.loss.generator(batch.logits_real, logits_fake).mean()
             (share * (loss_g + self._transport(batch, fakes))).backward(inputs=list(self.generator.parameters()))
             logs.add(share, {"loss/g": loss_g})
@@ -107,14 +120,14 @@ class Trainer:
         """z (B, z_size), class_labels (B,) -> fakes (B, *sample_shape), float32."""
         with self._autocast():
             tokens = self.generator(z, class_labels)
-        return self.codec.decode(tokens.float())
+        return self.patches.decode(tokens.float())
 
     def judge(self, samples: Tensor, class_labels: Tensor, augmentation: Augmentation | None = None) -> Tensor:
         """samples (B, *sample_shape), class_labels (B,) -> logits (B,), float32."""
         if augmentation is not None:
             samples = augmentation(samples)
         with self._autocast():
-            return self.discriminator(self.codec.encode(samples), class_labels)
+            return self.discriminator(self.patches.encode(samples), class_labels)
 
     def _judge_pairs(self, batch: Batch, fakes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Logits of the real samples and of the fakes (B,), and R1 and R2 of the first K of each (K,)."""
@@ -171,6 +184,11 @@ class Trainer:
             samples = flip(samples, random)
         size = train.micro_batch_size or train.batch_size
         count, shape = max(1, round(size * loss.penalty_fraction)), samples.shape[1:]
+        sigma = loss.instance_noise * max(0.0, 1 - 2 * self.samples_seen / train.num_samples)
+        noise = None
+        if sigma:
+            noise_real, noise = sigma * torch.randn(2, *samples.shape, generator=random, device=self.device)
+            samples = samples + noise_real
         return [
             Batch(
                 samples[start : start + size],
@@ -178,6 +196,7 @@ class Trainer:
                 torch.randn(size, self.generator.z_size, generator=random, device=self.device),
                 Augmentation.draw(self.config.augment, size, shape[1:], random),
                 torch.randn(2, count, *shape, generator=random, device=self.device),
+                None if noise is None else noise[start : start + size],
             )
             for start in range(0, train.batch_size, size)
         ]

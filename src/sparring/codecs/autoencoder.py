@@ -1,0 +1,134 @@
+"""A trained codec: samples to latent tokens and back.
+
+Shapes: B batch, M tokens of the transformers, D their width, L latents of K numbers.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sparring.codecs.patch import PatchCodec
+from sparring.models.blocks import DiscriminatorBlock
+from sparring.models.initialization import initialize
+from sparring.models.normalization import RMSNorm
+from sparring.models.positions import Positions
+from sparring.models.stem import Head, Stem, coarse_grid
+
+
+# Queries that read the samples' tokens: Jaegle et al. 2021 (Perceiver), here within self-attention as in Yu et al. 2024
+# (TiTok). Noise on latents of fixed size instead of a KL term, as in the denoising autoencoders of Vincent et al. 2008.
+class AutoencoderCodec(nn.Module):
+    """One transformer turns a sample's patches into latents, a second one writes them out again.
+
+    Without `latents` every place of the token grid has a latent of its own: what is near stays near, and little has to
+    be learnt. With it, so many learned queries read the whole sample, which takes longer and packs more.
+
+    A latent has zero mean and unit variance over its K numbers, whatever the sample, so noise of a fixed size on it is
+    all that keeps neighbours alike. The GAN is trained on samples of `latent_shape`: (K, *places) or (K, L).
+    """
+
+    def __init__(
+        self,
+        sample_shape: tuple[int, ...],
+        *,
+        patch_size: int,
+        patch_frames: int | None = None,
+        latents: int | None = None,
+        latent_dim: int = 16,
+        width: int = 96,
+        depth: int = 2,
+        num_heads: int = 4,
+        stem: int = 0,
+        stem_channels: int = 16,
+        noise: float = 0.3,
+    ) -> None:
+        super().__init__()
+        self.pixels = PatchCodec(sample_shape, patch_size, patch_frames=patch_frames)
+        self.sample_shape, self.noise = sample_shape, noise
+        fine, token_dim = self.pixels.grid, self.pixels.token_dim
+        coarse = coarse_grid(fine, stem)
+        self.num_tokens = math.prod(coarse)
+        places = coarse[-len(sample_shape) + 1 :] if len(sample_shape) > 2 else coarse[:1]
+        self.latent_shape: tuple[int, ...] = (latent_dim, *((latents,) if latents else places))
+        self.patches = PatchCodec(self.latent_shape, 1)
+
+        def blocks() -> nn.ModuleList:
+            return nn.ModuleList(DiscriminatorBlock(width, num_heads) for _ in range(depth))
+
+        self.embed: nn.Module = nn.Linear(token_dim, width)
+        self.to_patch: nn.Module = nn.Linear(width, token_dim)
+        if stem:
+            self.embed = Stem(fine, token_dim, width, levels=stem, channels=stem_channels)
+            self.to_patch = Head(fine, width, token_dim, levels=stem, channels=stem_channels)
+        # A latent of the grid needs not say where it is; a learned place would drown what little differs there.
+        added = "learned" if latents else "none"
+        self.positions = Positions(coarse, width, width // num_heads, added=added, rotary=True)
+        self.queries = nn.Parameter(0.5 * torch.randn(latents, width)) if latents else None
+        self.encoder = blocks()
+        self.encoder_norm = RMSNorm(width)
+        self.to_latent = nn.Linear(width, latent_dim)
+        self.from_latent = nn.Linear(latent_dim, width)
+        self.latent_positions = nn.Parameter(0.5 * torch.randn(latents, width)) if latents else None
+        self.places = Positions(coarse, width, width // num_heads, added="learned", rotary=True)
+        self.decoder = blocks()
+        self.decoder_norm = RMSNorm(width)
+        for linear in (self.to_latent, self.from_latent):
+            initialize(linear)
+        channels = (1, sample_shape[0], *(1 for _ in sample_shape[1:]))
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("std", torch.ones(channels))
+
+    mean: Tensor
+    std: Tensor
+
+    def measure(self, samples: Tensor) -> None:
+        """Learns the mean and the spread of each channel: most of a picture may be background, and little differ."""
+        over = [0, *range(2, samples.ndim)]
+        self.mean.copy_(samples.mean(over, keepdim=True))
+        self.std.copy_(samples.std(over, keepdim=True).clamp_min(1e-4))
+
+    def compress(self, samples: Tensor) -> Tensor:
+        """(B, *sample_shape) -> (B, *latent_shape)."""
+        x = self.positions(self.embed(self.pixels.encode((samples - self.mean) / self.std)))  # (B, M, D)
+        if self.queries is not None:
+            x = torch.cat([self.queries.to(x.dtype).expand(len(x), -1, -1), x], 1)  # (B, L + M, D)
+        for block in self.encoder:
+            x = block(x, self.positions.rotary)
+        if self.queries is not None:
+            x = x[:, : len(self.queries)]
+        return self.patches.decode(normalized(self.to_latent(self.encoder_norm(x)).float()))
+
+    def expand(self, latents: Tensor) -> Tensor:
+        """(B, *latent_shape) -> (B, *sample_shape); latents are normalised first, as `compress` leaves them."""
+        x = self.from_latent(normalized(self.patches.encode(latents)))  # (B, L, D)
+        if self.latent_positions is None:
+            x = self.places(x)
+        else:
+            empty = x.new_zeros(len(x), self.num_tokens, x.shape[-1])
+            x = torch.cat([x + self.latent_positions, self.places(empty)], 1)  # (B, L + M, D)
+        for block in self.decoder:
+            x = block(x, self.places.rotary)
+        x = self.to_patch(self.decoder_norm(x[:, -self.num_tokens :]))
+        return self.pixels.decode(x.float()) * self.std + self.mean
+
+    def encode(self, samples: Tensor) -> Tensor:
+        """(B, *sample_shape) -> tokens (B, L, K)."""
+        return self.patches.encode(self.compress(samples))
+
+    def decode(self, tokens: Tensor) -> Tensor:
+        """Tokens (B, L, K) -> (B, *sample_shape)."""
+        return self.expand(self.patches.decode(tokens))
+
+    def loss(self, samples: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """The squared error of what comes back through latents with noise, as a share of each channel's variance."""
+        latents = self.compress(samples)
+        noise = torch.randn(latents.shape, generator=generator, device=latents.device)
+        error = (self.expand(latents + self.noise * noise) - samples) / self.std
+        return {"loss/reconstruction": error.square().mean()}
+
+
+def normalized(latents: Tensor) -> Tensor:
+    """Zero mean and unit variance over the K numbers of each latent, (B, L, K)."""
+    return F.layer_norm(latents, latents.shape[-1:])

@@ -1,0 +1,135 @@
+"""Moving MNIST (Srivastava et al. 2015), made on the fly from the built-in digits."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from sparring.data.dataset import IGNORED_LABELS, DataError, Dataset, TensorDataset, digest
+from sparring.data.digits import open_digits
+
+SPEED = 0.1
+"""Step of a digit from frame to frame, as a share of the free range: the frame's side less the digit's.
+
+At 64x64 that is 3.6 pixels, 9/160 of the frame's side.
+"""
+
+_HELD_OUT = 1_000
+_SIDE = 28 / 64  # of a digit, as a share of the frame's
+
+
+@dataclass(kw_only=True, eq=False)
+class Bouncing(Dataset):
+    """Grey clips (1, T, R, R) of digits that move straight, each on its own, and bounce off the walls.
+
+    Clip i follows from the seed and i alone. Where digits overlap, the brighter pixel wins.
+    """
+
+    digits: torch.Tensor  # (K, side, side) uint8
+    digit_classes: torch.Tensor  # (K,) int64
+    chosen: torch.Tensor  # (N, digits) int64, places in `digits`
+    start: torch.Tensor  # (N, digits, 2) float64, x and y of the upper left corner, 0..1 of the free range
+    step: torch.Tensor  # (N, digits, 2) float64, a frame, before any wall
+
+    storage: ClassVar[str] = "made on the fly"
+
+    def batch(self, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        picked = indices.to("cpu", torch.int64)
+        chosen = self.chosen[picked]
+        batch, count = chosen.shape
+        _, frames, side, width = self.sample_shape
+        digit_side = self.digits.shape[-1]
+        corners = (self._corners(picked) * (width - digit_side)).round().long()  # (B, digits, T, 2)
+        within = torch.arange(digit_side)
+        patch = within[:, None] * width + within  # (side, side)
+        frame = (torch.arange(batch)[:, None] * frames + torch.arange(frames)) * side * width  # (B, T)
+        canvas = torch.zeros(batch * frames * side * width, dtype=torch.uint8)
+        for digit in range(count):
+            place = frame + corners[:, digit, :, 1] * width + corners[:, digit, :, 0]
+            pixels = place[:, :, None, None] + patch
+            canvas[pixels] = torch.maximum(canvas[pixels], self.digits[chosen[:, digit], None])
+        samples = canvas.view(batch, *self.sample_shape).float().div_(127.5).sub_(1)
+        return samples, self.classes[picked]
+
+    def truth(self, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Where the digits' centres are and which digits they are, for clips `indices` (B,).
+
+        Positions (B, digits, T, 2) are x and y in shares of the frame's side, before the rounding to
+        whole pixels; classes (B, digits) are 0 to 9, whether the set has labels or not.
+        """
+        picked = indices.to("cpu", torch.int64)
+        side, digit_side = self.sample_shape[-1], self.digits.shape[-1]
+        positions = (self._corners(picked) * (side - digit_side) + digit_side / 2) / side
+        return positions, self.digit_classes[self.chosen[picked]]
+
+    def _corners(self, picked: torch.Tensor) -> torch.Tensor:
+        """Upper left corners (B, digits, T, 2) in 0..1 of the free range."""
+        time = torch.arange(self.sample_shape[1], dtype=torch.float64)[:, None]
+        unfolded = self.start[picked][:, :, None] + self.step[picked][:, :, None] * time
+        # A wall mirrors the path, so that of a digit without walls has only to be folded at 0 and 1.
+        return 1 - (1 - unfolded.remainder(2)).abs()
+
+
+def bouncing(
+    frames: int = 16,
+    resolution: int = 64,
+    num_digits: int = 2,
+    count: int = 10_000,
+    seed: int = 0,
+    conditional: bool = True,
+) -> Bouncing:
+    """`count` clips of the training digits; `held_out` has 1,000 of the held-out ones.
+
+    Digits are 28x28 in frames of 64x64 and in proportion at any other `resolution`; they start anywhere, in any
+    direction, at the constant speed SPEED. With one digit its class is the clip's, unless `conditional` is off; with
+    two a clip has none.
+    """
+    if frames < 1:
+        raise DataError(f"a clip needs at least one frame, not {frames}: set --data.frames to 1 or more")
+    if resolution < 16 or resolution % 8:
+        raise DataError(
+            f"bouncing digits need frames of 16, 24, 32, ... pixels: set --data.resolution, not {resolution}"
+        )
+    if num_digits not in (1, 2):
+        raise DataError(f"a clip holds one or two bouncing digits, not {num_digits}: take bouncing-1 or bouncing")
+    if count < 1 or seed < 0:
+        raise DataError(f"bouncing needs a count of 1 or more and a seed of 0 or more, not {count} and {seed}")
+    digits = open_digits(resolution=round(_SIDE * resolution))
+    name = "bouncing" if num_digits == 2 else "bouncing-1"
+    labelled = conditional and num_digits == 1
+    notes = [IGNORED_LABELS] if num_digits == 1 and not conditional else []
+
+    def part(name: str, digits: TensorDataset, count: int, stream: int) -> Bouncing:
+        # Drawn row by row, so that a clip does not depend on how many there are.
+        drawn = torch.from_numpy(np.random.default_rng([seed, stream]).random((count, num_digits, 4)))
+        chosen = (drawn[..., 0] * len(digits)).long()
+        angle = drawn[..., 1] * (2 * math.pi)
+        pictures = digits.samples[:, 0]
+        classes = digits.classes[chosen[:, 0]] if labelled else torch.zeros(count, dtype=torch.int64)
+        class_names = digits.class_names if labelled else []
+        recipe = (frames, resolution, num_digits, count, seed, stream, SPEED, class_names)
+        return Bouncing(
+            name=name,
+            sample_shape=(1, frames, resolution, resolution),
+            classes=classes,
+            class_names=class_names,
+            fingerprint=digest("bouncing", *recipe, pictures, digits.classes),
+            value_range="8-bit pixels 0..255",
+            image_modes={"L": count},
+            notes=list(notes),
+            digits=pictures,
+            digit_classes=digits.classes,
+            chosen=chosen,
+            start=drawn[..., 2:],
+            step=SPEED * torch.stack([angle.cos(), angle.sin()], dim=-1),
+        )
+
+    held_out = digits.held_out
+    assert isinstance(held_out, TensorDataset)
+    training = part(name, digits, count, stream=0)
+    training.held_out = part(f"{name} (held out)", held_out, _HELD_OUT, stream=1)
+    return training

@@ -1,0 +1,399 @@
+"""Series: windows of a long table, or one series a row of a file, with the scaling of their channels."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from sparring.data import tables
+from sparring.data.archives import ARCHIVE_ERRORS
+from sparring.data.channels import Channels
+from sparring.data.dataset import (
+    IGNORED_LABELS,
+    MEMORY_LIMIT,
+    DataError,
+    Dataset,
+    digest,
+    labels_by_row,
+    number_classes,
+)
+from sparring.data.tables import Table, Values
+
+_ENDINGS = (".csv", ".tsv", ".txt", ".parquet", ".ts")
+_TRAIN, _TEST = "_TRAIN.ts", "_TEST.ts"
+
+Numbers = npt.NDArray[np.int64]
+
+
+@dataclass(kw_only=True, eq=False)
+class WindowDataset(Dataset):
+    """Series cut out of one table when they are asked for: sample i is `table[starts[i] : starts[i] + T]`, scaled."""
+
+    table: torch.Tensor  # (R, C) float32, in its own units
+    starts: torch.Tensor  # (N,) int64
+    lengths: torch.Tensor | None  # (N,) int64; None where every series has all T steps
+    channels: Channels
+
+    storage: ClassVar[str] = "in memory"
+
+    def batch(self, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        chosen = indices.to("cpu", torch.int64)
+        steps = torch.arange(self.sample_shape[1])
+        rows = self.starts[chosen, None] + steps
+        if self.lengths is None:
+            values = self.table[rows]
+        else:
+            beyond = steps >= self.lengths[chosen, None]
+            values = self.table[rows.masked_fill(beyond, 0)].masked_fill_(beyond[..., None], torch.nan)
+        return self.channels.store(values.transpose(1, 2).contiguous()), self.classes[chosen]
+
+
+@dataclass(kw_only=True, eq=False)
+class SpooledWindows(WindowDataset):
+    """Windows of a table that was too large for memory."""
+
+    storage: ClassVar[str] = "in a temporary file"
+
+
+@dataclass
+class _Series:
+    """The samples found in a table."""
+
+    table: Table
+    starts: Numbers  # (N,)
+    lengths: Numbers  # (N,)
+    labels: list[str] | None  # one for each of the pieces that windows are cut from
+    pieces: Numbers  # (N,) the piece that each sample is from
+    notes: list[str]
+
+
+def is_series(path: str, window: int | None = None) -> bool:
+    """Whether the file holds series by its ending; an array does with a `window` or under the name `series`."""
+    ending = os.path.splitext(path)[1].lower()
+    if ending not in (".npy", ".npz"):
+        return ending in _ENDINGS
+    if window is not None or ending == ".npy":
+        return window is not None
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "series.npy" in archive.namelist()
+    except ARCHIVE_ERRORS:
+        return False
+
+
+def open_series(
+    path: str,
+    *,
+    window: int | None = None,
+    stride: int | None = None,
+    fill_gaps: bool = False,
+    labels: str | None = None,
+    conditional: bool = True,
+    memory_limit: int = MEMORY_LIMIT,
+) -> Dataset:
+    """The series of a .csv, .tsv, .txt, .parquet, .npy, .npz or UCR/UEA .ts file, as samples (C, T).
+
+    `window` cuts samples of that many steps, one every `stride` (1 unless given), out of a long table or out of each
+    series; what is long and what is one series a row, `read_table` and `read_arrays` say. Samples with missing values
+    are left out, or with `fill_gaps` interpolated; missing values at the end of a row are that series' end. `labels`
+    names a CSV file with one label for each series or for each row of a long table. A table of more than
+    `memory_limit` bytes is kept in a temporary file.
+    """
+    for what, value, least in (("window", window, 2), ("stride", stride, 1)):
+        if value is not None and (type(value) is not int or value < least):
+            raise DataError(f"the {what} must be a whole number of at least {least} steps, not {value}")
+    if stride is not None and window is None:
+        raise DataError("a stride moves a window: pass --window N (steps a sample) too, or leave out the stride")
+
+    def find(file: str, labels: str | None) -> _Series:
+        return _find(file, window, stride or 1, fill_gaps, labels, conditional, memory_limit)
+
+    found = find(path, labels)
+    if len(found.starts) < 2:
+        raise DataError(f"{path} gives only one sample; it needs at least 2 (a smaller --window cuts it into more)")
+    beside = path.removesuffix(_TRAIN) + _TEST
+    test = None
+    if path.endswith(_TRAIN) and os.path.isfile(beside):
+        test, reason = _find_test(partial(find, beside, None), found)
+        found.notes += [f"{beside} is not used as held-out data: {reason}"] if reason else []
+    lengths = np.concatenate([part.lengths for part in (found, test) if part is not None])
+    shortest, steps = int(lengths.min()), int(lengths.max())
+    if steps < 2:
+        raise DataError(f"the series of {path} have one step: they need at least 2")
+    masked = shortest < steps
+    if masked:
+        found.notes.append(f"the series have {shortest} to {steps} steps: one channel more marks where each ends")
+    channels, value_range, constant = measure(path, found.table.values, found.table.names, masked)
+    found.notes += [f"the channel {name!r} is constant" for name in constant]
+    build = partial(_build, channels=channels, value_range=value_range, steps=steps)
+    dataset = build(path, found, None)
+    if test is not None:
+        dataset.held_out = build(beside, test, dataset.class_names)
+    return dataset
+
+
+def measure(path: str, values: Values, names: Sequence[str], masked: bool = False) -> tuple[Channels, str, list[str]]:
+    """The scaling to mean 0 and standard deviation 1 of a table's channels, none of which is all NaN, in two passes.
+
+    Beside it the range of the values, for a person to read, and the names of constant channels: these have scale 1.
+    """
+    total, squares, count = np.zeros((3, len(names)))
+    low, high = np.full((2, len(names)), np.nan)
+    for block in _blocks(values):
+        total += np.nansum(block, axis=0, dtype=np.float64)
+        count += (~np.isnan(block)).sum(axis=0)
+        low, high = np.fmin(low, np.fmin.reduce(block)), np.fmax(high, np.fmax.reduce(block))
+    mean = np.clip(total / count, low, high)  # rounding must not make a constant something else
+    for block in _blocks(values):
+        squares += np.nansum((block - mean) ** 2, axis=0)
+    scale = np.sqrt(squares / count)
+    constant = scale < np.finfo(np.float32).tiny
+    if constant.all():
+        raise DataError(f"every channel of {path} is constant: there is nothing to learn in it")
+    first = int(np.argmin(constant))
+    channels = Channels(tuple(names), tuple(mean.tolist()), tuple(np.where(constant, 1, scale).tolist()), masked)
+    value_range = f"{'per channel, e.g. ' * (len(names) > 1)}{names[first]} {low[first]:.5g}..{high[first]:.5g}"
+    return channels, value_range, [name for name, flat in zip(names, constant, strict=True) if flat]
+
+
+def _blocks(values: Values) -> Iterator[Values]:
+    """The table a piece at a time, so that a memory map is not copied into memory."""
+    rows = max(1, tables.BLOCK_CELLS // values.shape[1])
+    return (values[start : start + rows] for start in range(0, len(values), rows))
+
+
+def _find(
+    path: str,
+    window: int | None,
+    stride: int,
+    fill_gaps: bool,
+    labels: str | None,
+    conditional: bool,
+    memory_limit: int,
+) -> _Series:
+    """All samples of a file, without those that have gaps."""
+    if path.lower().endswith(".ts"):
+        table = read_ts(path, memory_limit)
+    else:
+        read = tables.read_arrays if path.lower().endswith((".npy", ".npz")) else tables.read_table
+        table = read(path, window, memory_limit)
+    values, notes = table.values, table.notes
+    begin, end = np.concatenate([[0], table.ends[:-1]]), table.ends
+    expected = len(values) if table.long else len(end)
+    names: Sequence[str] | None = None
+    if not conditional:
+        notes += [IGNORED_LABELS] if labels or table.labels else []
+    elif labels is not None:
+        names = labels_by_row(labels, expected)
+    elif table.labels is not None:
+        names = table.labels()
+        if len(names) != expected:
+            raise DataError(f"{path} needs {expected} labels but has {len(names)}: the counts must match")
+    if table.long and names is not None:
+        begin, end, names = _runs(names, window, notes)
+    gaps = np.concatenate([np.isnan(block).any(axis=1) for block in _blocks(values)])
+    if gaps.any():
+        if not table.long:
+            end = _trim(values, begin, end)
+        if fill_gaps:
+            filled = sum(_fill(values[:, channel], begin, end) for channel in range(values.shape[1]))
+            notes += [f"{filled} missing values were interpolated"] if filled else []
+            gaps = np.concatenate([np.isnan(block).any(axis=1) for block in _blocks(values)])
+    starts, lengths, pieces = _cut(path, begin, end, window, stride, notes)
+    whole = np.flatnonzero(gaps)
+    keep = np.searchsorted(whole, starts) == np.searchsorted(whole, starts + lengths)
+    dropped, noun = len(keep) - int(keep.sum()), "series" if window is None else "windows"
+    if not keep.any():
+        empty = [name for name, channel in zip(table.names, values.T, strict=True) if np.isnan(channel).all()]
+        if empty:
+            raise DataError(f"the channel {empty[0]!r} of {path} holds no numbers: remove it, or correct the file")
+        todo = "each lacks all values of a channel" if fill_gaps else "pass --data.fill_gaps true to interpolate"
+        raise DataError(f"all {dropped} {noun} of {path} have gaps (missing values): {todo}")
+    if dropped:
+        hint = "a channel of them is empty" if fill_gaps else "--data.fill_gaps true interpolates"
+        notes.append(f"{dropped} {noun} with gaps were left out; {hint}")
+    return _Series(table, starts[keep], lengths[keep], None if names is None else list(names), pieces[keep], notes)
+
+
+def _runs(labels: Sequence[str], window: int | None, notes: list[str]) -> tuple[Numbers, Numbers, list[str] | None]:
+    """Where a long table's runs of one label begin and end, and their labels: no window may lie in two."""
+    count = len(labels)
+    changes = [row for row, (last, this) in enumerate(pairwise(labels), 1) if this != last]
+    begin, end = np.array([0, *changes]), np.array([*changes, count])
+    named = np.array([not tables.is_missing(labels[row]) for row in begin.tolist()])
+    if (end - begin)[named].max(initial=0) < (window or 0):
+        notes.append(f"no window of {window} steps lies inside one label: the labels are ignored")
+        return np.array([0]), np.array([count]), None
+    without = int((end - begin)[~named].sum())
+    notes += [f"{without} rows without a label were left out"] if without else []
+    notes.append(f"windows are cut inside each of the {int(named.sum())} runs of one label")
+    return begin[named], end[named], [labels[row] for row in begin[named].tolist()]
+
+
+def _trim(values: Values, begin: Numbers, end: Numbers) -> Numbers:
+    """The series' ends without the steps that are missing in all channels."""
+    there = np.flatnonzero(np.concatenate([~np.isnan(block).all(axis=1) for block in _blocks(values)]))
+    last = np.searchsorted(there, end) - 1
+    return np.maximum(begin, np.where(last >= 0, there[last] + 1, 0)) if len(there) else begin
+
+
+def _fill(values: Values, begin: Numbers, end: Numbers) -> int:
+    """Interpolate a channel (R,) in place, inside each series, and carry its ends outwards; how many it filled."""
+    missing = np.flatnonzero(np.isnan(values))
+    series = np.searchsorted(begin, missing, "right") - 1
+    inside = (series >= 0) & (missing < end[series])
+    missing, series = missing[inside], series[inside]
+    if not len(missing):
+        return 0
+    opens = np.concatenate([[True], (np.diff(missing) > 1) | (np.diff(series) > 0)])
+    run = np.cumsum(opens) - 1  # missing values that follow each other are one run
+    first, last = missing[opens], missing[np.concatenate([opens[1:], [True]])]
+    has_left, has_right = first > begin[series[opens]], last + 1 < end[series[opens]]
+    left = np.where(has_left, values[np.maximum(first - 1, 0)], np.nan)
+    right = np.where(has_right, values[np.minimum(last + 1, len(values) - 1)], np.nan)
+    left, right = np.where(has_left, left, right), np.where(has_right, right, left)
+    share = (missing - first[run] + 1) / (last - first + 2)[run]
+    values[missing] = left[run] + share * (right - left)[run]
+    return int(np.isfinite(values[missing]).sum())
+
+
+def _cut(
+    path: str, begin: Numbers, end: Numbers, window: int | None, stride: int, notes: list[str]
+) -> tuple[Numbers, Numbers, Numbers]:
+    """Where samples start, how long they are and which series each is from."""
+    lengths = end - begin
+    counts = (lengths > 0).astype(np.int64) if window is None else np.maximum((lengths - window) // stride + 1, 0)
+    pieces = np.repeat(np.arange(len(counts)), counts)
+    if not len(pieces) and window is None:
+        raise DataError(f"no series of {path} holds a number: all values are missing, correct the file")
+    if not len(pieces):
+        longest = lengths.max(initial=0)
+        raise DataError(f"a window of {window} steps is longer than {path} with {longest}: pass a smaller --window")
+    lost = len(counts) - np.count_nonzero(counts)
+    if lost:
+        reason = "that are empty" if window is None else f"shorter than the window of {window} steps"
+        notes.append(f"{lost} of {len(counts)} series {reason} were left out")
+    within = np.arange(len(pieces)) - np.repeat(np.cumsum(counts) - counts, counts)
+    starts = begin[pieces] + stride * within
+    return starts, lengths[pieces] if window is None else np.full(len(starts), window), pieces
+
+
+def _find_test(find: Callable[[], _Series], training: _Series) -> tuple[_Series | None, str]:
+    """The samples of the test file, or why they do not fit the training file's."""
+    try:
+        test = find()
+    except DataError as error:
+        return None, str(error)
+    if len(test.table.names) != len(training.table.names):
+        return None, f"it has {len(test.table.names)} channels, not {len(training.table.names)}"
+    if (test.labels is None) != (training.labels is None):
+        return None, "only one of the two files has labels"
+    ours, theirs = (
+        {part.labels[piece] for piece in np.unique(part.pieces)} if part.labels else set() for part in (training, test)
+    )
+    if theirs - ours:
+        return None, f"its class {min(theirs - ours)!r} is not in the training file"
+    return test, ""
+
+
+def _build(
+    name: str, found: _Series, class_names: list[str] | None, *, channels: Channels, value_range: str, steps: int
+) -> WindowDataset:
+    """The samples as a data set; `class_names` are those of the training set, if there is one."""
+    used = np.unique(found.pieces)
+    labels = None if found.labels is None else [found.labels[piece] for piece in used.tolist()]
+    numbers, own_names = number_classes(labels, len(used))
+    if class_names is not None and labels is not None:
+        numbers, own_names = torch.tensor([class_names.index(label) for label in labels]), class_names
+    classes = numbers[torch.from_numpy(np.searchsorted(used, found.pieces))]
+    table, starts, lengths = map(torch.from_numpy, (found.table.values, found.starts, found.lengths))
+    kind = SpooledWindows if found.table.spooled else WindowDataset
+    return kind(
+        name=name,
+        sample_shape=(len(channels.names) + channels.masked, steps),
+        classes=classes,
+        class_names=own_names,
+        fingerprint=digest(table, starts, lengths, steps, classes, own_names),
+        value_range=value_range,
+        notes=found.notes,
+        table=table,
+        starts=starts,
+        lengths=lengths if channels.masked else None,
+        channels=channels,
+    )
+
+
+def read_ts(path: str, memory_limit: int) -> Table:
+    """A UCR/UEA file: one series a line, a colon between its channels and before its label."""
+    tables.check_text(path)
+    header: dict[str, str] = {}
+    labels: list[str] = []
+    ends: list[int] = []
+    spool: tables.Spool | None = None
+    channels = 0
+    for number, line in _ts_lines(path, header):
+        regression = header.get("targetlabel", "").startswith("true")
+        labelled = regression or header.get("classlabel", "").startswith("true")
+        where, cells = f"{path}: line {number}", line.split(":")
+        if labelled:
+            labels.append(cells.pop().strip())
+        channels = channels or len(cells)
+        if not cells or len(cells) != channels:
+            raise DataError(f"{where} has {len(cells)} channels where the first has {channels}: correct it")
+        rows = [channel.split(",") for channel in cells]
+        if len({len(row) for row in rows}) > 1:
+            raise DataError(f"{where} has channels of different lengths: a series has as many steps in each")
+        numbers = [tables.parse(row, partial(_say_ts, where, at)) for at, row in enumerate(rows)]
+        spool = spool or tables.Spool(path, channels, memory_limit)
+        spool.add(tables.narrow(np.array(numbers), partial(_say_ts, where)).T)
+        ends.append(spool.rows)
+    if spool is None:
+        raise DataError(f"{path} has no series below a line @data: it is no UCR/UEA .ts file or cut off")
+    promised = header.get("dimensions", str(channels))
+    if promised != str(channels):
+        raise DataError(f"{path} promises {promised[:40]} dimensions but has {channels}: correct its header")
+    return Table(
+        *spool.finish(),
+        names=[f"channel {index}" for index in range(1, channels + 1)],
+        ends=np.array(ends),
+        long=False,
+        labels=(lambda: labels) if labels and not regression else None,
+        notes=["the target values of a regression were left out"] if regression else [],
+    )
+
+
+def _say_ts(where: str, channel: int, step: int) -> str:
+    return f"{where}, channel {channel + 1}, step {step + 1}"
+
+
+def _ts_lines(path: str, header: dict[str, str]) -> Iterator[tuple[int, str]]:
+    """The lines below @data after their numbers; those above it are entered into `header` first."""
+    data = False
+    try:
+        with open(path, encoding="utf-8", errors="replace") as handle:
+            for number, line in enumerate(handle, 1):
+                text = line.strip()
+                if not text or text.startswith("#"):
+                    continue
+                if data:
+                    yield number, text
+                elif text.lower() == "@data":
+                    data = True
+                    if header.get("timestamps", "").startswith("true"):
+                        raise DataError(f"{path} has time stamps beside its values: write the values alone")
+                elif text.startswith("@"):
+                    key, _, value = text[1:].partition(" ")
+                    header[key.lower()] = value.strip().lower()
+                else:
+                    raise DataError(f"{path}: line {number} is no header (@...) nor below @data: is it a .ts file?")
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error}") from error

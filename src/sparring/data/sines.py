@@ -1,0 +1,49 @@
+"""Sines of random frequency and phase, the made-up series of TimeGAN (Yoon et al., 2019)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from sparring.data.channels import Channels
+from sparring.data.dataset import TensorDataset, digest, number_classes
+from sparring.data.series import measure
+
+_NAME = "sines"
+_MOST = 0.1  # of the frequency and of the phase, in radians a step
+
+
+def sines(length: int = 24, channels: int = 5, count: int = 10_000, seed: int = 0) -> TensorDataset:
+    """`count` samples (channels, length) of (sin(f t + p) + 1) / 2 at t = 0, 1, ...
+
+    The frequency f and the phase p are U[0, 0.1], drawn for each channel of each sample.
+    Held out are a tenth as many more, scaled as the others are.
+    """
+    values = _draw(length, channels, count, [seed, 0])
+    names = [f"sine {index}" for index in range(1, channels + 1)]
+    scaling, _, _ = measure(_NAME, values.transpose(0, 2, 1).reshape(-1, channels), names)
+    dataset = _dataset(values, scaling)
+    dataset.held_out = _dataset(_draw(length, channels, max(1, count // 10), [seed, 1]), scaling)
+    return dataset
+
+
+def _draw(length: int, channels: int, count: int, seed: list[int]) -> np.ndarray:
+    """Series (count, channels, length) float32 in [0, 1]."""
+    generator = np.random.default_rng(seed)
+    frequency, phase = generator.uniform(0, _MOST, (2, count, channels, 1))
+    return ((np.sin(frequency * np.arange(length) + phase) + 1) / 2).astype(np.float32)
+
+
+def _dataset(values: np.ndarray, scaling: Channels) -> TensorDataset:
+    samples = scaling.store(torch.from_numpy(values))
+    classes, class_names = number_classes(None, len(samples))
+    return TensorDataset(
+        name=_NAME,
+        sample_shape=tuple(samples.shape[1:]),
+        classes=classes,
+        class_names=class_names,
+        fingerprint=digest(samples),
+        value_range="float32 [0, 1]",
+        samples=samples,
+        channels=scaling,
+    )

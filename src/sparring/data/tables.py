@@ -1,0 +1,398 @@
+"""Numbers read a block at a time into one float32 table: CSV, Parquet and NumPy arrays."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import re
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain, islice
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sparring.data.archives import PARSE_ERRORS
+from sparring.data.arrays import IMAGE_KEYS, LABEL_KEYS, LOAD_ERRORS, Array, label_names, load_arrays
+from sparring.data.dataset import DataError
+
+BLOCK_CELLS = 1 << 17
+LARGEST = 1e37  # so that the difference of two numbers is still a float32
+MISSING = {"", "?", "na", "n/a", "nan", "-nan", "null", "none"}
+
+_ROW_WISE_COLUMNS = 8  # a CSV without --window is one series a row if it has more columns than these
+_MOST_CLASSES = 100
+_TIME_NAMES = {"time", "times", "date", "datetime", "timestamp", "index", "epoch", "unnamed"}
+_LABEL_NAMES = {"label", "labels", "class", "target", "category", "activity"}
+_MOMENT = re.compile(  # a date, a time of day or both
+    r"(?=.*[-/.: ])(\d{1,4}[-/. ]([0-3]?\d|[A-Za-z]{3,9})[-/. ,]+\d{1,4}|\d{4}[-/]\d\d?|[A-Za-z]{3,9} \d\d?, ?\d{4})?"
+    r"[T ,]*([0-2]?\d:\d\d(:\d\d([.,]\d+)?)?( ?[AaPp][Mm])?)? ?(Z|UTC|[+-]\d\d:?\d\d)?"
+)
+
+Values = npt.NDArray[np.float32]
+
+
+@dataclass
+class Table:
+    """Series under one another: all of a file's numbers, NaN where one is missing.
+
+    A `long` table is one series, labelled row by row; in another each series has a label.
+    """
+
+    values: Values  # (R, C)
+    spooled: bool
+    names: list[str]  # of the C channels
+    ends: npt.NDArray[np.int64]  # (S,) the row after each series' last one
+    long: bool
+    labels: Callable[[], Sequence[str]] | None = None  # gives R or S labels; broken ones matter only when asked for
+    notes: list[str] = field(default_factory=list)
+
+
+class Spool:
+    """float32 rows of `width` numbers, in memory up to `memory_limit` bytes and in an unnamed file beyond it."""
+
+    def __init__(self, path: str, width: int, memory_limit: int) -> None:
+        self._path, self._width, self._limit = path, width, memory_limit
+        self._held = bytearray()
+        self._file: IO[bytes] | None = None
+        self.rows = 0
+
+    def add(self, values: Values) -> None:
+        """Append rows (n, width)."""
+        self.rows += len(values)
+        try:
+            if self._file is None and len(self._held) + values.nbytes > self._limit:
+                self._file = tempfile.TemporaryFile()  # noqa: SIM115 - the memory map keeps it
+                self._file.write(self._held)
+                self._held = bytearray()
+            if self._file is None:
+                self._held += values.tobytes()
+            else:
+                self._file.write(values.tobytes())
+        except (OSError, MemoryError) as error:
+            raise self._no_room(error) from error
+
+    def finish(self) -> tuple[Values, bool]:
+        """All rows (R, width), writable, and whether they lie in a file."""
+        shape = (self.rows, self._width)
+        if self._file is None:
+            return np.frombuffer(self._held, np.float32).reshape(shape), False
+        try:
+            with self._file as file:
+                file.flush()
+                return np.memmap(file, np.float32, "r+", shape=shape), True
+        except (OSError, ValueError) as error:
+            raise self._no_room(error) from error
+
+    def _no_room(self, error: Exception) -> DataError:
+        return DataError(
+            f"cannot keep the numbers of {self._path} in a temporary file: {error}; "
+            "make room there or set TMPDIR to a folder with more"
+        )
+
+
+def narrow(values: Array, say: Callable[[int, int], str]) -> Values:
+    """Numbers (n, m) as float32; `say` names the place of one that is infinite or too large."""
+    with np.errstate(over="ignore"):
+        narrowed = values.astype(np.float32)
+    wild = np.abs(narrowed) > LARGEST
+    if wild.any():
+        row, column = np.argwhere(wild)[0].tolist()
+        number = float(values[row, column])
+        raise DataError(f"{say(row, column)} holds {number:g}: correct it to a finite number below {LARGEST:g}")
+    return narrowed
+
+
+def parse(cells: Sequence[str], say: Callable[[int], str]) -> list[float]:
+    """The cells' numbers, NaN for a missing one; `say` names the place of a cell that is text."""
+    try:
+        return list(map(float, cells))
+    except ValueError:
+        return [_number(cell, partial(say, index)) for index, cell in enumerate(cells)]
+
+
+def _number(cell: str, say: Callable[[], str]) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        if is_missing(cell):
+            return float("nan")
+        text = f"{cell[:40]!r}, which is no number (with a decimal point)"
+        raise DataError(f"{say()} holds {text}: correct it or leave it empty") from None
+
+
+def is_missing(cell: str) -> bool:
+    return cell.strip().lower() in MISSING
+
+
+def check_text(path: str) -> None:
+    """Refuse an empty file or one that is no text."""
+    try:
+        with open(path, "rb") as handle:
+            start = handle.read(1 << 16)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error}") from error
+    if not start.strip():
+        raise DataError(f"{path} is empty: it needs rows of numbers")
+    if b"\0" in start:
+        raise DataError(f"{path} is a binary file, not text: save it as CSV in UTF-8")
+
+
+class Block(ABC):
+    """Some rows of a table of text or numbers; `places` are the numbers under which a person finds them."""
+
+    unit = "line"
+
+    def __init__(self, path: str, names: list[str], places: Sequence[int], header: bool = True) -> None:
+        self.path, self.names, self.places, self.header = path, names, places, header
+
+    @abstractmethod
+    def texts(self, column: int) -> list[str]:
+        """The cells of one column, as text."""
+
+    @abstractmethod
+    def read(self, columns: Sequence[int]) -> npt.NDArray[np.float64]:
+        """The cells (rows, columns) as numbers, NaN where missing; raises DataError at text."""
+
+    def numbers(self, columns: Sequence[int]) -> Values:
+        """What `read` gives, as float32."""
+        return narrow(self.read(columns), lambda row, at: self.say(row, columns[at]))
+
+    def say(self, row: int, column: int) -> str:
+        return f"{self.path}: {self.unit} {self.places[row]}, column {self.names[column]!r}"
+
+
+class CsvBlock(Block):
+    def __init__(self, path: str, names: list[str], header: bool, numbered: Sequence[tuple[int, list[str]]]) -> None:
+        super().__init__(path, names, [line for line, _ in numbered], header)
+        self._rows = [row for _, row in numbered]
+        for line, row in numbered:
+            if len(row) != len(names):
+                raise DataError(f"{path}: line {line} has {len(row)} cells, the first has {len(names)}: correct it")
+
+    def texts(self, column: int) -> list[str]:
+        return [row[column] for row in self._rows]
+
+    def read(self, columns: Sequence[int]) -> npt.NDArray[np.float64]:
+        cells, width = [row[column] for row in self._rows for column in columns], len(columns)
+        found = parse(cells, lambda index: self.say(index // width, columns[index % width]))
+        return np.array(found).reshape(-1, width)
+
+
+def csv_blocks(path: str) -> Iterator[CsvBlock]:
+    """The rows of a text file with a comma, semicolon or tab between cells, whichever the first line has.
+
+    The first row is a header if it holds no number, or text above a number. Blank lines are passed over.
+    """
+    check_text(path)
+    rows = _csv_rows(path)
+    first, second = next(rows, (0, [])), next(rows, (0, []))
+    header = _is_header(first[1], second[1])
+    cells = [cell.strip() if header else "" for cell in first[1]]
+    names = [cell or f"column {index}" for index, cell in enumerate(cells, 1)]
+    rows = chain([second] if header else [first, second], rows)
+    rows = (row for row in rows if row[1])
+    while numbered := list(islice(rows, max(2, BLOCK_CELLS // max(1, len(names))))):
+        yield CsvBlock(path, names, header, numbered)
+
+
+def _csv_rows(path: str) -> Iterator[tuple[int, list[str]]]:
+    """Each row that is not blank, after its line number."""
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as handle:
+            first = next(line for line in handle if line.strip("\ufeff \t\r\n"))
+            handle.seek(0)
+            delimiter = next((mark for mark in "\t;," if mark in first.strip()), ",")
+            reader = csv.reader(handle, delimiter=delimiter, skipinitialspace=delimiter != "\t")
+            for row in reader:
+                if len(row) > 1 or "".join(row).strip():
+                    yield reader.line_num, row
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not text in UTF-8 ({error.reason}): save it as UTF-8") from error
+    except (OSError, csv.Error, StopIteration) as error:
+        raise DataError(f"cannot read {path} as a table: {error or 'it is empty'}") from error
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return not is_missing(cell)
+
+
+def _is_header(first: Sequence[str], second: Sequence[str]) -> bool:
+    texts = [not is_missing(cell) and not _is_number(cell) for cell in first]
+    above = (text and _is_number(cell) for text, cell in zip(texts, second, strict=False))
+    return any(texts) and (not any(map(_is_number, first)) or any(above))
+
+
+class ParquetBlock(Block):
+    unit = "row"
+
+    def __init__(self, path: str, batch: Any, start: int) -> None:
+        super().__init__(path, list(batch.schema.names), range(start + 1, start + 1 + batch.num_rows))
+        self._batch = batch
+
+    def texts(self, column: int) -> list[str]:
+        return ["" if value is None else str(value) for value in self._batch.column(column).to_pylist()]
+
+    def read(self, columns: Sequence[int]) -> npt.NDArray[np.float64]:
+        return np.stack([self._column(column) for column in columns], axis=1)
+
+    def _column(self, column: int) -> npt.NDArray[np.float64]:
+        try:
+            cells = self._batch.column(column).cast("float64")
+            return np.array(cells.to_numpy(zero_copy_only=False), dtype=np.float64)
+        except PARSE_ERRORS:  # numbers kept as text, "?" among them
+            return np.array(parse(self.texts(column), lambda row: self.say(row, column)))
+
+
+def parquet_blocks(path: str) -> Iterator[ParquetBlock]:
+    try:
+        parquet = importlib.import_module("pyarrow.parquet")
+    except ImportError as error:
+        raise DataError(f'{path}: reading Parquet needs its extra: pip install "sparring[series]"') from error
+    start = 0
+    try:
+        with parquet.ParquetFile(path) as file:
+            width = max(1, file.metadata.num_columns)
+            for batch in file.iter_batches(max(2, BLOCK_CELLS // width)):
+                if batch.num_rows:
+                    yield ParquetBlock(path, batch, start)
+                start += batch.num_rows
+    except PARSE_ERRORS as error:
+        raise DataError(f"cannot read {path} as Parquet: {error}; it may be cut off, fetch it again") from error
+
+
+def read_table(path: str, window: int | None, memory_limit: int) -> Table:
+    """A CSV or Parquet file: with `window` one long table, whose columns are told apart by their first rows.
+
+    Without it a CSV may be one series a row: of numbers only, more than 8 in a row, and without a header.
+    """
+    blocks: Iterator[Block] = parquet_blocks(path) if path.lower().endswith(".parquet") else csv_blocks(path)
+    head = next(blocks, None)
+    if head is None:
+        raise DataError(f"{path} has no rows: it needs numbers below its header")
+    kinds = [_kind(path, name, head.texts(column)) for column, name in enumerate(head.names)]
+    channels = [column for column, kind in enumerate(kinds) if kind == "channel"]
+    row_wise = window is None and not head.header and len(channels) == len(kinds) > _ROW_WISE_COLUMNS
+    if window is None and not row_wise:
+        size = f"{sum(len(block.places) for block in chain([head], blocks))} rows and {len(kinds)} columns"
+        raise DataError(f"pass --window N (steps a sample); {path} is one long table of {size}")
+    if not channels:
+        raise DataError(f"{path} has no column of numbers: it needs at least one")
+    if kinds.count("label") > 1:
+        raise DataError(f"{path} has {kinds.count('label')} columns of class labels: remove all but one")
+    label = kinds.index("label") if "label" in kinds else None
+    labels: list[str] = []
+    known: dict[str, str] = {}  # so that a label is held once
+    spool = Spool(path, 1 if row_wise else len(channels), memory_limit)
+    for block in chain([head], blocks):
+        numbers = block.numbers(channels)
+        spool.add(numbers.reshape(-1, 1) if row_wise else numbers)
+        if label is not None:
+            labels += [known.setdefault(text, text) for text in map(str.strip, block.texts(label))]
+            if len(known) > _MOST_CLASSES:
+                raise DataError(f"{path}: column {head.names[label]!r} has over {_MOST_CLASSES} labels, remove it")
+    steps = len(channels) if row_wise else spool.rows
+    times = [name for name, kind in zip(head.names, kinds, strict=True) if kind == "time"]
+    notes = [f"the column {name!r} holds times and was left out" for name in times]
+    coded = [head.names[column] for column in channels if _words(head.names[column]) & _LABEL_NAMES]
+    notes += [f"the column {name!r} of numbers is a channel; class labels are text" for name in coded]
+    if row_wise:
+        notes.append(f"each row is one series of {steps} steps; with --window N the file is one long table")
+    return Table(
+        *spool.finish(),
+        names=["channel 1"] if row_wise else [head.names[column] for column in channels],
+        ends=np.arange(steps, spool.rows + 1, steps),
+        long=not row_wise,
+        labels=None if label is None else lambda: labels,
+        notes=notes,
+    )
+
+
+def _words(name: str) -> set[str]:
+    return set(re.split("[^a-z]+", name.lower()))
+
+
+def _kind(path: str, name: str, cells: Sequence[str]) -> str:
+    """What a column is, from its first cells: "channel", "time" or "label"; raises DataError at other text."""
+    words = _words(name)
+    present = [cell.strip() for cell in cells if not is_missing(cell)]
+    texts = [cell for cell in present if not _is_number(cell)]
+    if 2 * len(texts) <= len(present):
+        steps = np.diff([float(cell) for cell in present] if not texts and words & _TIME_NAMES else [])
+        ordered = steps.any() and ((steps >= 0).all() or (steps <= 0).all())
+        return "time" if ordered else "channel"
+    if all(map(_MOMENT.fullmatch, texts)):
+        return "time"
+    if words & _LABEL_NAMES:
+        return "label"
+    hint = "numbers have a decimal point, class labels the name 'label'"
+    raise DataError(f"the column {name!r} of {path} is text, e.g. {texts[0][:40]!r}: remove it ({hint})")
+
+
+def read_arrays(path: str, window: int | None, memory_limit: int) -> Table:
+    """The series of an .npy or .npz file (`series` or the one array that is no label): (N, T, C) or (N, T).
+
+    With `window` it may be one long table, (T,) or (T, C) with T > C; other arrays are still one series a row.
+    """
+    arrays = {"series": _map(path)} if path.lower().endswith(".npy") else load_arrays(path)
+    known = [key for key in ("series", *IMAGE_KEYS) if key in arrays]
+    others = [key for key in arrays if key not in LABEL_KEYS]
+    if not known and len(others) != 1:
+        have = ", ".join(sorted(arrays)) or "no arrays"
+        raise DataError(f"{path} holds {have}: name the array of series 'series' (and the labels 'labels')")
+    key = (known or others)[0]
+    array = arrays[key]
+    label_key = next((name for name in LABEL_KEYS if name in arrays and name != key), None)
+    unused = sorted(set(arrays) - {key, label_key})
+    notes = [f"series are the array {key!r}; left out: {', '.join(unused)}"] if unused else []
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{path} holds {array.dtype} values; series are integers or floats")
+    if array.ndim not in (1, 2, 3) or 0 in array.shape:
+        raise DataError(f"{path} has an array of the shape {array.shape}; series are (N, T), (N, T, C) or (T, C)")
+    if array.ndim == 1 and window is None:
+        raise DataError(f"pass --window N (steps a sample); {path} is one long series of {len(array)} steps")
+    long = array.ndim == 1 or (array.ndim == 2 and window is not None and len(array) > array.shape[1])
+    if array.ndim == 2:
+        what = "the array {} is one long table of {} steps" if long else "the array {} holds {} series, one a row"
+        notes.append(what.format(array.shape, len(array)))
+    steps = 1 if long else array.shape[1]  # rows of the table for one of the array
+    channels = array.shape[-1] if array.ndim == 3 or (long and array.ndim == 2) else 1
+    spool = Spool(path, channels, memory_limit)
+    at_once = max(1, BLOCK_CELLS // (steps * channels))
+
+    def say(start: int, row: int, channel: int) -> str:
+        series, step = divmod(row, steps)
+        where = f"row {start + row + 1}" if long else f"series {start + series + 1}, step {step + 1}"
+        return f"{path}: {where}, channel {channel + 1}"
+
+    for start in range(0, len(array), at_once):
+        spool.add(narrow(array[start : start + at_once].reshape(-1, channels), partial(say, start)))
+    length = spool.rows if long else steps
+    return Table(
+        *spool.finish(),
+        names=[f"channel {index}" for index in range(1, channels + 1)],
+        ends=np.arange(length, spool.rows + 1, length),
+        long=long,
+        labels=None if label_key is None else partial(label_names, path, arrays[label_key]),
+        notes=notes,
+    )
+
+
+def _map(path: str) -> Array:
+    try:
+        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+    except LOAD_ERRORS as error:
+        text = str(error)
+        reason = "arrays of Python objects are not read" if "pickle" in text or "Python objects" in text else text
+        raise DataError(f"cannot read {path} as a NumPy array: {reason or 'broken'}") from error
+    if not isinstance(loaded, np.ndarray):
+        raise DataError(f"{path} holds several arrays: rename it to .npz")
+    return loaded

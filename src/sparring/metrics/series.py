@@ -1,0 +1,134 @@
+"""How good generated series are, each score beside what real series get against real ones."""
+
+from collections.abc import Callable
+from statistics import fmean, stdev
+
+import torch
+from torch import Tensor
+
+from sparring.data.dataset import Dataset
+from sparring.metrics import Sampler
+from sparring.metrics.frechet import frechet_distance
+from sparring.metrics.series_scores import (
+    correlational_score,
+    discriminative_scores,
+    predictive_scores,
+)
+from sparring.metrics.ts2vec import MAX_STEPS, Encoder, fit_ts2vec
+
+ENCODER = "ts2vec (trained on the reference, seed 0)"
+SAMPLES = 1000
+MOST = 10_000
+"""Real series, and as many generated ones, that `evaluate_series` compares."""
+
+_STEPS = 100_000  # of all series that are encoded while training
+_NUMBERS = 50_000_000  # in the real series: 200 MB
+_WORK = 14_000  # iterations times steps, at which a fit takes about 20 seconds of one core
+
+
+class SeriesMetric:
+    """Compares 1,000 samples with as many real series: fewer where the set has less than twice as many, or where they
+    are longer than 100 steps.
+
+    The encoder is fitted at the first call, within about 20 seconds of one core: from 20 steps on in fewer than the 200
+    or 600 iterations of `fit_ts2vec`. So `context_frechet` compares within one data set, and not with that of
+    `evaluate_series`.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        steps = dataset.sample_shape[1]
+        self.count = max(2, min(SAMPLES, len(dataset) // 2, _STEPS // steps))
+        self.encoder: Encoder | None = None
+
+    def __call__(self, sample: Sampler) -> dict[str, float]:
+        """`correlational` (with two channels or more) and `context_frechet` of series in their own units, each beside
+        its `_floor`, that of as many other real ones."""
+        if self.encoder is None:
+            self._prepare()
+        assert self.encoder is not None
+        series = sample(self.count)[0]
+        scores = {"context_frechet": frechet_distance(self.encoder(series), self.features)}
+        if self.reference.shape[1] > 1:
+            scores["correlational"] = correlational_score(self.reference, series)
+        return {**scores, **self.floor}
+
+    def _prepare(self) -> None:
+        real = _real(self.dataset, 0)
+        self.encoder = fit_ts2vec(real, iterations=_iterations(real))
+        self.reference, others = real[: self.count], real[-self.count :]
+        self.features = self.encoder(self.reference)
+        self.floor = {"context_frechet_floor": frechet_distance(self.encoder(others), self.features)}
+        if real.shape[1] > 1:
+            self.floor["correlational_floor"] = correlational_score(self.reference, others)
+
+
+def evaluate_series(
+    dataset: Dataset,
+    sample: Sampler,
+    *,
+    repeats: int = 5,
+    seed: int = 0,
+    report: Callable[[str], object] = lambda doing: None,
+) -> dict[str, float]:
+    """`discriminative`, `predictive`, `correlational` (with two channels or more) and `context_frechet`, each as the
+    mean over the repeats with its `_std`, beside the same of real series, `_floor` and `_floor_std`.
+
+    As many samples, series in their own units, are drawn as there are real ones, 10,000 at most. A repeat is a GRU of
+    another seed, trained as published, on all of them; its floor tells one half of the real series from the other, or
+    is trained on the real ones that it predicts. For the other two, whose size depends on the number of series, a
+    repeat is another half of the real ones, compared with as many samples and with the other half.
+
+    `report` is told what is going on. On one core it takes about four minutes for series of 24 steps, and longer
+    with their length.
+    """
+    real = _real(dataset, seed)
+    fake = sample(len(real))[0].detach().to("cpu", torch.float32)
+    seeds = range(seed, seed + repeats)
+    report(f"fitting {ENCODER}")
+    encoder = fit_ts2vec(real)
+    features = encoder(real), encoder(fake)
+    found: dict[str, list[float]] = {}
+    for number in seeds:
+        first, second = _halves(len(real), number)
+        pairs = {"": (fake[first], features[1][first]), "_floor": (real[second], features[0][second])}
+        for suffix, (series, encoded) in pairs.items():
+            distance = frechet_distance(encoded, features[0][first])
+            found.setdefault(f"context_frechet{suffix}", []).append(distance)
+            if real.shape[1] > 1:
+                score = correlational_score(real[first], series)
+                found.setdefault(f"correlational{suffix}", []).append(score)
+    first, second = _halves(len(real), seed)
+    report(f"discriminative: {repeats} GRUs tell real from generated series")
+    found["discriminative"] = discriminative_scores(real, fake, seeds=seeds)
+    report(f"discriminative: {repeats} GRUs tell real from real series")
+    found["discriminative_floor"] = discriminative_scores(real[first], real[second], seeds=seeds)
+    report(f"predictive: {repeats} GRUs learn from generated series")
+    found["predictive"] = predictive_scores(real, fake, seeds=seeds)
+    report(f"predictive: {repeats} GRUs learn from real series")
+    found["predictive_floor"] = predictive_scores(real, real, seeds=seeds)
+    spread = {f"{name}_std": stdev(runs) if repeats > 1 else 0.0 for name, runs in found.items()}
+    return {name: fmean(runs) for name, runs in found.items()} | spread
+
+
+def _real(dataset: Dataset, seed: int) -> Tensor:
+    """At most 10,000 series of the set in their own units, in random order: (N, C, T)."""
+    channels, steps = dataset.sample_shape
+    count = min(len(dataset), MOST, max(2 * SAMPLES, _NUMBERS // (channels * steps)))
+    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed))
+    stored, _ = dataset.batch(order[:count])
+    return stored if dataset.channels is None else dataset.channels.restore(stored)
+
+
+def _halves(count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Indices of two halves, which share what they must where there are fewer than four."""
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    half = max(2, count // 2)
+    return order[:half], order[-half:]
+
+
+def _iterations(real: Tensor) -> int | None:
+    """None where those of `fit_ts2vec` are quick enough."""
+    usual = 200 if real.numel() <= 100_000 else 600
+    affordable = _WORK // (min(real.shape[2], MAX_STEPS) + 30)
+    return affordable if affordable < usual else None

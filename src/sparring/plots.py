@@ -1,0 +1,118 @@
+"""Series as plots and as tables."""
+
+import csv
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sparring.figures import figure_to_image, make_figure
+from sparring.models.networks import DataSpec
+from sparring.training.checkpoint import write_atomic
+
+SHOWN = 25  # series in one picture
+CHANNELS = 6  # lines in one plot
+LAGS = 0.5  # of the length: how far autocorrelation is drawn
+BANDS = (0.05, 0.25, 0.5, 0.75, 0.95)
+PROJECTED = 500  # samples of each kind in the 2-D projection
+
+
+def plot_series(samples: Tensor) -> Image.Image:
+    """Series (N, C, T), the first 25 of them as small line plots."""
+    shown = samples[:SHOWN, :CHANNELS].detach().float().cpu()
+    columns = math.ceil(math.sqrt(len(shown)))
+    rows = math.ceil(len(shown) / columns)
+    figure, axes = make_figure(rows, columns, (2.0 * columns, 1.4 * rows))
+    low, high = _limits(shown)
+    for axis, series in zip(axes, shown, strict=False):
+        axis.plot(((series - low) / (high - low)).T.numpy(), linewidth=1)
+        axis.set(xticks=[], yticks=[], ylim=(-0.1, 1.1))
+    for axis in axes[len(shown) :]:
+        axis.set_axis_off()
+    return figure_to_image(figure)
+
+
+def _limits(samples: Tensor) -> tuple[Tensor, Tensor]:
+    """Lowest and highest value of each channel, (C, 1), at least a little apart."""
+    low = samples.nan_to_num(torch.inf).amin((0, 2))[:, None]
+    high = samples.nan_to_num(-torch.inf).amax((0, 2))[:, None]
+    return low, torch.maximum(high, low + 1e-6 * low.abs() + 1e-12)
+
+
+def compare(samples: Tensor, real: Tensor, names: tuple[str, ...], path: Path) -> None:
+    """Generated beside real series (N, C, T): quantile bands over time, autocorrelation, and a projection of both."""
+    count = min(len(names), CHANNELS)
+    figure, axes = make_figure(count + 1, 3, (12, 2.4 * (count + 1)))
+    for channel in range(count):
+        bands, correlation, example = axes[3 * channel : 3 * channel + 3]
+        for label, color, series in (("real", "C0", real), ("generated", "C1", samples)):
+            values = series[:, channel].float().numpy()
+            with np.errstate(all="ignore"):
+                quantiles = np.nanquantile(values, BANDS, axis=0)
+            steps = np.arange(values.shape[1])
+            bands.fill_between(steps, quantiles[0], quantiles[-1], color=color, alpha=0.15)
+            bands.fill_between(steps, quantiles[1], quantiles[-2], color=color, alpha=0.25)
+            bands.plot(steps, quantiles[2], color=color, label=label)
+            correlation.plot(autocorrelation(series[:, channel]).numpy(), color=color, label=label)
+            example.plot(values[:5].T, color=color, linewidth=0.8, alpha=0.8)
+        bands.set(ylabel=names[channel], title="quantiles 5, 25, 50, 75, 95%" if channel == 0 else "")
+        correlation.set(title="autocorrelation" if channel == 0 else "", ylim=(-1.05, 1.05))
+        example.set(title="five of each" if channel == 0 else "")
+    axes[0].legend()
+    projection = axes[3 * count]
+    both = torch.cat([real[:PROJECTED], samples[:PROJECTED]]).float().nan_to_num(0).flatten(1)
+    both = (both - both.mean(0)) / both.std(0).clamp_min(1e-6)
+    _, _, directions = (
+        torch.pca_lowrank(both, q=2, niter=4) if both.shape[1] > 2 else (None, None, torch.eye(both.shape[1], 2))
+    )
+    for label, color, part in (
+        ("real", "C0", both[: len(real[:PROJECTED])]), ("generated", "C1", both[len(real[:PROJECTED]) :]),
+    ):  # fmt: skip
+        projection.scatter(*(part @ directions).T.numpy(), s=4, color=color, label=label, alpha=0.5)
+    projection.set(title="first two principal components")
+    for axis in axes[3 * count + 1 :]:
+        axis.set_axis_off()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, lambda temporary: figure.savefig(temporary, format=path.suffix[1:].lower() or "png", dpi=100))
+
+
+def autocorrelation(series: Tensor) -> Tensor:
+    """Mean autocorrelation of series (N, T), NaN beyond their ends, at lags 0 to half the length."""
+    present = ~series.isnan()
+    centred = (series - series.nanmean(1, keepdim=True)).nan_to_num(0)
+    lags = max(1, round(LAGS * series.shape[1]))
+    variance = centred.square().sum(1) / present.sum(1)
+    values = []
+    for lag in range(lags):
+        pairs = (present[:, lag:] & present[:, : series.shape[1] - lag]).sum(1)
+        covariance = (centred[:, lag:] * centred[:, : series.shape[1] - lag]).sum(1) / pairs.clamp_min(1)
+        values.append((covariance / variance.clamp_min(1e-12)).mean())
+    return torch.stack(values)
+
+
+def save_csv(samples: Tensor, path: Path, spec: DataSpec) -> None:
+    """Series (N, C, T) as a table: sample, step, and a column a channel; steps beyond a series' end are left out."""
+    names = spec.channels.names if spec.channels else tuple(f"channel {i}" for i in range(1, samples.shape[1] + 1))
+    write_atomic(path, lambda temporary: _write_csv(samples, temporary, names))
+
+
+def _write_csv(samples: Tensor, path: Path, names: tuple[str, ...]) -> None:
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["sample", "step", *names])
+        for index, series in enumerate(samples.tolist()):
+            for step, values in enumerate(zip(*series, strict=True)):
+                if not all(map(math.isnan, values)):
+                    writer.writerow([index, step, *(f"{value:.7g}" for value in values)])
+
+
+def save_all(samples: Tensor, path: Path, spec: DataSpec) -> None:
+    """A table (.csv) or small line plots (.png)."""
+    if path.suffix.lower() == ".csv":
+        save_csv(samples, path, spec)
+    else:
+        image = plot_series(samples)
+        write_atomic(path, lambda temporary: image.save(temporary, format="png"))

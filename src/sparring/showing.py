@@ -1,0 +1,84 @@
+"""How samples are shown and saved, by what they are: series (C, T), pictures (C, H, W) or clips (C, T, H, W)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+from torch import Tensor
+
+from sparring import films, pictures, plots
+from sparring.config import ConfigError
+from sparring.models.networks import DataSpec
+
+ARRAYS = ".npz"
+
+
+@dataclass(frozen=True)
+class Showing:
+    """One kind of sample: its name, how many make one picture, and how to draw and save it."""
+
+    name: str
+    picture: Callable[[Tensor, int | None], Image.Image]
+    """Samples (N, ...) in so many columns as one picture."""
+    save_one: Callable[[Tensor, Path, DataSpec], None]
+    save_all: Callable[[Tensor, Path, DataSpec], None]
+    single: str
+    """The suffix of a single sample's file."""
+    together: tuple[str, ...]
+    """Suffixes of files that hold all samples; the first is the default."""
+
+
+def _clips_in_a_row(samples: Tensor, columns: int | None) -> Image.Image:
+    """A clip a row, its frames side by side; of a hundred clips the first ten."""
+    frames = samples[: 2 * films.ROWS].transpose(1, 2)  # (N, T, C, H, W)
+    return pictures.grid(frames.flatten(0, 1), samples.shape[2])
+
+
+SHOWINGS = {
+    1: Showing(
+        "series", lambda samples, columns: plots.plot_series(samples), plots.save_csv, plots.save_all, ".csv",
+        (".csv", ".png"),
+    ),
+    2: Showing(
+        "pictures", pictures.grid, lambda sample, path, spec: pictures.save_image(pictures.to_image(sample[0]), path),
+        lambda samples, path, spec: pictures.save_image(pictures.grid(samples), path), ".png",
+        (".png", ".webp", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff"),
+    ),
+    3: Showing("clips", _clips_in_a_row, films.save_clips, films.save_clips, ".webp", films.FORMATS),
+}  # fmt: skip
+
+
+def showing_of(sample_shape: tuple[int, ...]) -> Showing:
+    return SHOWINGS[len(sample_shape) - 1]
+
+
+def picture(samples: Tensor, columns: int | None = None) -> Image.Image:
+    """Samples (N, *sample_shape) as one picture."""
+    return showing_of(tuple(samples.shape[1:])).picture(samples, columns)
+
+
+def check_out(path: Path, spec: DataSpec) -> None:
+    """Raises `ConfigError` for a file that cannot be written, before any work is done."""
+    showing, suffix = showing_of(spec.sample_shape), path.suffix.lower()
+    if suffix and suffix not in (ARRAYS, *showing.together):
+        kinds = ", ".join(showing.together[:2])
+        raise ConfigError(f"--out {path} must end in {kinds}, {ARRAYS}, or be a folder: {showing.name} are saved so")
+    if suffix in films.FORMATS and showing.name == "clips":
+        films.check_format(path)
+
+
+def save(samples: Tensor, path: Path, spec: DataSpec) -> None:
+    """In one file (a picture, a film, a table, or arrays in .npz under "samples"), or singly in a folder."""
+    check_out(path, spec)
+    showing = showing_of(spec.sample_shape)
+    if not path.suffix:
+        path.mkdir(parents=True, exist_ok=True)
+        for index in range(len(samples)):
+            showing.save_one(samples[index : index + 1], path / f"{index:05d}{showing.single}", spec)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix.lower() == ARRAYS:
+        pictures.save_arrays(samples, path)
+    else:
+        showing.save_all(samples, path, spec)
