@@ -17,7 +17,7 @@ from sparring.metrics.series_scores import (
 )
 
 
-def draw(count, seed, channels=3, length=12):
+def draw(count, seed, channels=6, length=8):
     """Series of sines in units far from [0, 1]."""
     dataset = sines(length=length, channels=channels, count=count, seed=seed)
     stored, _ = dataset.batch(torch.arange(count))
@@ -58,53 +58,44 @@ def test_grus_are_those_of_torch():
 
 
 def test_discriminative_score_orders_as_it_should(real, alike):
-    scores = [discriminative_score(real, fake, seed=0, steps=400) for fake in (alike, shuffled(real), real + 2000)]
+    scores = [discriminative_score(real, fake, seed=0, steps=300) for fake in (alike, shuffled(real), real + 2000)]
     assert scores[0] < 0.15
-    assert scores[1] > 0.3
+    assert scores[1] > 0.25
     assert scores[2] == 0.5
 
 
 def test_predictive_score_orders_as_it_should(real, alike):
-    own, same, wrong = (
-        predictive_score(real, fake, seed=0, steps=500)
-        for fake in (real, alike, real * torch.tensor([[1], [1], [0.9]]))
-    )
+    top = real.clone()
+    top[:, -1] = real[:, -1].max()
+    own, same, wrong = (predictive_score(real, fake, seed=0, steps=300) for fake in (real, alike, top))
     assert same == pytest.approx(own, rel=0.05)
-    assert own < 0.35
-    assert wrong > 1.2 * own
+    assert own < 0.2
+    assert wrong > 0.35
 
 
 def test_predictive_score_knows_what_follows_from_what():
-    """The last channel is the first, a step later: learnt from the reals, and not when that is undone."""
-    first = torch.rand(300, 1, 11, generator=torch.Generator().manual_seed(0))
+    """The last channel is the first, a step later: learnt from the reals, and not where time is shuffled."""
+    first = torch.rand(300, 1, 6, generator=torch.Generator().manual_seed(0))
     real = torch.cat([first[..., 1:], first[..., :-1]], 1)
-    assert predictive_score(real, real, seed=0, steps=1500) < 0.5 * predictive_score(
-        real, shuffled(real), seed=0, steps=300
-    )
+    own, wrong = (predictive_score(real, fake, seed=0, steps=700) for fake in (real, shuffled(real)))
+    assert own < 0.7 * wrong
 
 
 def test_a_single_channel_is_predicted_from_itself(real):
     one = real[:, :1]
-    assert predictive_score(one, one, seed=0, steps=1200) < 0.6 * predictive_score(
-        one, shuffled(one), seed=0, steps=600
-    )
+    own, wrong = (predictive_score(one, fake, seed=0, steps=600) for fake in (one, shuffled(one)))
+    assert own < 0.6 * wrong
 
 
 def test_units_do_not_matter(real, alike):
-    scale, offset = torch.tensor([[2.0], [0.25], [-8.0]]), torch.tensor([[0.0], [64.0], [-1.0]])
+    scale = torch.tensor([[2.0], [0.25], [8.0], [1.0], [4.0], [0.5]])  # powers of two round alike
     for score in (discriminative_score, predictive_score):
-        assert score(real[:, :2] * scale[:2], alike[:, :2] * scale[:2], seed=0, steps=40) == pytest.approx(
-            score(real[:, :2], alike[:, :2], seed=0, steps=40), abs=1e-3
-        )
-    assert correlational_score(real * scale + offset, alike * scale + offset) == pytest.approx(
-        correlational_score(real, alike), abs=1e-4
-    )
-
-
-def test_scores_are_in_shares_of_the_real_range():
-    real = torch.tensor([[[0.0, 10.0]], [[10.0, 0.0]]]).repeat(20, 1, 1)
-    flat = torch.full_like(real, 5.0)
-    assert predictive_score(real, flat, seed=0, steps=300) == pytest.approx(0.5, abs=0.02)
+        scores = [score(real * factor, alike * factor, seed=0, steps=20) for factor in (scale, 1)]
+        assert scores[0] == scores[1]
+    expected = correlational_score(real, alike)
+    assert correlational_score(real * scale + 7, alike * scale + 7) == pytest.approx(expected, abs=1e-3)
+    flipped = -scale.clone()
+    assert correlational_score(real * flipped, alike * flipped) == pytest.approx(expected, abs=1e-3)
 
 
 def test_side_by_side_is_one_by_one(real, alike):
@@ -152,19 +143,19 @@ def test_context_frechet_compares_features(real):
         return series.mean(2)
 
     assert context_frechet(real, real, encoder) == pytest.approx(0, abs=1e-2)
-    assert context_frechet(real, real + 100, encoder) == pytest.approx(3 * 100**2, rel=1e-3)
+    assert context_frechet(real, real + 100, encoder) == pytest.approx(6 * 100**2, rel=1e-2)
 
 
 def test_what_lies_beyond_an_end_does_not_count(real, alike):
     generator = torch.Generator().manual_seed(0)
     both = []
     for series in (real, alike):
-        ends = torch.randint(1, 13, (len(series), 1, 1), generator=generator)
-        beyond = torch.arange(12) >= ends
+        ends = torch.randint(1, 9, (len(series), 1, 1), generator=generator)
+        beyond = torch.arange(8) >= ends
         nan = series.masked_fill(beyond, torch.nan)
         assert torch.equal(steps_of(nan), ~beyond[:, 0])
         # One NaN ends a series: what the other channels hold there and later is garbage.
-        garbage = torch.where(torch.arange(12) == ends, torch.nan, series * 1e9).where(beyond, series)
+        garbage = torch.where(torch.arange(8) == ends, torch.nan, series * 1e9).where(beyond, series)
         garbage[:, 1:] = torch.where(beyond, 1e9, series)[:, 1:]
         both.append((nan, garbage))
     (real, real_garbage), (fake, fake_garbage) = both
@@ -178,8 +169,8 @@ def test_what_lies_beyond_an_end_does_not_count(real, alike):
 
 
 def test_lengths_alone_tell_series_apart(real, alike):
-    short = alike.masked_fill(torch.arange(12) >= 4, torch.nan)
-    assert discriminative_score(real, short, seed=0, steps=600) > 0.3
+    short = alike.masked_fill(torch.arange(8) >= 3, torch.nan)
+    assert discriminative_score(real, short, seed=0, steps=300) > 0.3
 
 
 def test_series_that_cannot_be_scored_are_refused(real):
@@ -194,7 +185,7 @@ def test_series_that_cannot_be_scored_are_refused(real):
         discriminative_score(real, real[:1], seed=0)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.integers(2, 9), st.integers(2, 300), st.integers(1, 7), st.integers(2, 9), st.booleans(), st.integers(0, 2**40)
 )

@@ -1,0 +1,68 @@
+import csv
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sparring import showing
+from sparring.config import ConfigError
+from sparring.data.channels import Channels
+from sparring.models.networks import DataSpec
+
+SERIES = DataSpec((2, 5), channels=Channels(("a", "b"), (0.0, 0.0), (1.0, 1.0)))
+PICTURES = DataSpec((3, 8, 8))
+CLIPS = DataSpec((1, 4, 16, 16))
+
+
+def test_series_are_saved_as_a_table_without_what_lies_beyond_their_ends(tmp_path):
+    series = torch.arange(20.0).view(2, 2, 5)
+    series[1, :, 3:] = torch.nan
+    showing.save(series, tmp_path / "series.csv", SERIES)
+    rows = list(csv.reader(open(tmp_path / "series.csv", newline="")))
+    assert rows[0] == ["sample", "step", "a", "b"]
+    assert len(rows) == 1 + 5 + 3
+    assert [float(cell) for cell in rows[2]] == [0, 1, 1, 6]
+    assert [float(cell) for cell in rows[-1]] == [1, 2, 12, 17]
+
+
+@pytest.mark.parametrize(("spec", "suffix"), [(SERIES, ".csv"), (PICTURES, ".png"), (CLIPS, ".webp")])
+def test_a_folder_holds_single_samples_and_an_npz_all(tmp_path, spec, suffix):
+    samples = torch.rand(3, *spec.sample_shape)
+    showing.save(samples, tmp_path / "single", spec)
+    assert sorted(path.name for path in (tmp_path / "single").iterdir()) == [f"{i:05d}{suffix}" for i in range(3)]
+    showing.save(samples, tmp_path / "all.npz", spec)
+    assert np.array_equal(np.load(tmp_path / "all.npz")["samples"], samples.numpy())
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+def test_clips_are_one_tiled_film_with_every_frame(tmp_path, suffix):
+    clips = torch.full((5, 1, 4, 16, 16), -1.0)
+    clips[:, :, 2] = 1
+    showing.save(clips, tmp_path / f"clips{suffix}", CLIPS)
+    with Image.open(tmp_path / f"clips{suffix}") as film:
+        assert film.n_frames >= 3  # equal neighbours may be stored as one, shown for longer
+        film.seek(film.n_frames - 1)
+        last = np.asarray(film.convert("L"))
+    assert last.max() < 30
+    assert last.shape[1] > last.shape[0]  # three columns, two rows
+
+
+def test_clips_as_mp4(tmp_path):
+    av = pytest.importorskip("av")
+    showing.save(torch.rand(4, 1, 4, 16, 16), tmp_path / "clips.mp4", CLIPS)
+    with av.open(str(tmp_path / "clips.mp4")) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 16  # four times over
+
+
+@pytest.mark.parametrize(("spec", "path"), [(SERIES, "a.mp4"), (PICTURES, "a.csv"), (CLIPS, "a.csv"), (CLIPS, "a.png")])
+def test_a_file_that_does_not_go_with_the_samples_is_refused(spec, path, tmp_path):
+    with pytest.raises(ConfigError, match=r"must end in .*\.npz, or be a folder"):
+        showing.save(torch.zeros(1, *spec.sample_shape), tmp_path / path, spec)
+
+
+@pytest.mark.parametrize("shape", [(1, 9), (7, 30), (1, 8, 8), (4, 8, 8), (2, 1, 1), (1, 3, 8, 8), (3, 16, 32, 32)])
+def test_anything_makes_a_picture(shape):
+    picture = showing.picture(torch.randn(12, *shape))
+    assert min(picture.size) > 50
+    assert len(picture.convert("L").getcolors()) > 1
