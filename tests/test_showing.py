@@ -19,7 +19,7 @@ def test_series_are_saved_as_a_table_without_what_lies_beyond_their_ends(tmp_pat
     series = torch.arange(20.0).view(2, 2, 5)
     series[1, :, 3:] = torch.nan
     showing.save(series, tmp_path / "series.csv", SERIES)
-    rows = list(csv.reader(open(tmp_path / "series.csv", newline="")))
+    rows = list(csv.reader((tmp_path / "series.csv").read_text().splitlines()))
     assert rows[0] == ["sample", "step", "a", "b"]
     assert len(rows) == 1 + 5 + 3
     assert [float(cell) for cell in rows[2]] == [0, 1, 1, 6]

@@ -24,7 +24,6 @@ SIZES: dict[str, tuple[int, int, int]] = {
     "L": (384, 12, 6),
     "XL": (768, 12, 12),
 }
-SERIES_TOKENS = 24
 TARGET_TOKENS = 64
 """Tokens of the transformers for an image: the resolution over the stem's factor over the patch, squared."""
 
@@ -75,10 +74,10 @@ def points(name: str = "grid") -> Config:
 
 
 def series(length: int) -> Config:
-    """Series of any kind: patches of steps so that there are about 24 tokens."""
-    patches = [p for p in (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 25, 32) if length % p == 0]
+    """Series of any kind: longer ones in longer patches, so that 24 steps make 6 tokens and 256 make 32."""
+    patches = [patch for patch in (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 25, 32) if length % patch == 0]
     return Config(
-        codec=CodecConfig(patch_size=min(patches, key=lambda patch: abs(length / patch - SERIES_TOKENS))),
+        codec=CodecConfig(patch_size=min(patches, key=lambda patch: abs(math.log(patch / (1.4 * length**0.3))))),
         model=ModelConfig(width=64, depth=3, num_heads=4, bounded=False),
         loss=LossConfig(r1=0.5, r2=0.5),
         optim=OptimConfig(lr=1e-3),
@@ -107,8 +106,37 @@ def images(height: int, width: int, channels: int = 3, size: str = "S") -> Confi
 
 
 def clips(frames: int, height: int, width: int) -> Config:
-    """Clips of any kind, by way of a trained codec with about 64 latents."""
-    raise NotImplementedError
+    """Clips of any kind, by way of a trained codec with some 4×4×4 latents."""
+    stem = 1 if frames % 2 == height % 2 == width % 2 == 0 else 0
+    around = 4 * 2**stem  # patches along each axis
+
+    def patch_of(*sizes: int) -> int:
+        common = math.gcd(*sizes)
+        options = [patch for patch in range(1, common + 1) if common % (patch * 2**stem) == 0]
+        wanted = math.prod(sizes) ** (1 / len(sizes)) / around
+        return min(options, key=lambda patch: abs(math.log(patch / wanted)))
+
+    return Config(
+        codec=CodecConfig(
+            name="autoencoder",
+            patch_size=patch_of(height, width),
+            patch_frames=patch_of(frames),
+            latent_dim=16,
+            width=96,
+            depth=1,
+            stem=stem,
+            stem_channels=64,
+            noise=0.2,
+            batch_size=8,
+            num_samples=20_000,
+        ),
+        model=ModelConfig(width=64, depth=2, num_heads=2, bounded=False, noise_dim=0),
+        loss=LossConfig(r1=0.5, r2=0.5, instance_noise=0.2),
+        optim=OptimConfig(lr=5e-4, discriminator_lr=1.5e-3),
+        train=TrainConfig(
+            num_samples=80_000, batch_size=16, sample_every=10_000, evaluate_every=20_000, checkpoint_every=10_000
+        ),
+    )
 
 
 def preset_for(sample_shape: tuple[int, ...], size: str = "S") -> Config:

@@ -10,6 +10,7 @@ from sparring.models.attention import (
     FEW_TOKENS,
     MultiHeadAttention,
     attention_backend,
+    reaches,
     scaled_dot_product_attention,
 )
 from sparring.models.positions import rotary_angles
@@ -234,3 +235,29 @@ def test_bfloat16_autocast_stays_close(backend):
         with torch.autocast("cpu", torch.bfloat16):
             rounded = attention(x, rotary)
     assert (rounded.float() - exact).norm() < 0.02 * exact.norm()
+
+
+@pytest.mark.parametrize("extra", [0, 1])
+@pytest.mark.parametrize("reach", ["space", "time"])
+def test_attention_along_space_or_time_is_full_attention_with_a_mask(reach, extra):
+    """Against attention over all tokens with a mask; frames of 6 places each, and a class token in front."""
+    torch.manual_seed(0)
+    frames, places = 4, 6
+    attention = MultiHeadAttention(16, 2, reach=reach, frames=frames).double()
+    x = torch.randn(3, extra + frames * places, 16, dtype=torch.float64)
+    frame = torch.arange(frames).repeat_interleave(places)
+    place = torch.arange(places).repeat(frames)
+    group = frame if reach == "space" else place
+    mask = torch.ones(len(group) + extra, len(group) + extra, dtype=torch.bool)
+    mask[extra:, extra:] = group[:, None] == group
+    query, key, value = attention.qkv(x).view(3, -1, 3, 2, 8).permute(2, 0, 3, 1, 4)
+    expected = scaled_dot_product_attention(attention.query_norm(query), attention.key_norm(key), value, mask)
+    expected = attention.project(expected.transpose(1, 2).reshape(3, -1, 16))
+    torch.testing.assert_close(attention(x, None), expected)
+
+
+def test_only_large_grids_of_frames_are_factorised():
+    assert reaches((16, 8, 8), 3) == ["all"] * 3
+    assert reaches((16, 16, 16), 3) == ["space", "time", "space"]
+    assert reaches((1, 64, 64), 2) == ["all"] * 2
+    assert reaches((4096, 1, 1), 2) == ["all"] * 2

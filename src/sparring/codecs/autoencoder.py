@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sparring.codecs.patch import PatchCodec
+from sparring.models.attention import Reach, reaches
 from sparring.models.blocks import DiscriminatorBlock
 from sparring.models.initialization import initialize
 from sparring.models.normalization import RMSNorm
@@ -55,7 +56,8 @@ class AutoencoderCodec(nn.Module):
         self.patches = PatchCodec(self.latent_shape, 1)
 
         def blocks() -> nn.ModuleList:
-            return nn.ModuleList(DiscriminatorBlock(width, num_heads) for _ in range(depth))
+            along: list[Reach] = ["all"] * depth if latents else reaches(coarse, depth)  # queries must see everything
+            return nn.ModuleList(DiscriminatorBlock(width, num_heads, reach=r, frames=coarse[0]) for r in along)
 
         self.embed: nn.Module = nn.Linear(token_dim, width)
         self.to_patch: nn.Module = nn.Linear(width, token_dim)

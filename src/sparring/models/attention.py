@@ -15,11 +15,17 @@ from torch import Tensor, nn
 
 from sparring.models.initialization import initialize
 from sparring.models.normalization import RMSNorm
-from sparring.models.positions import rotate
+from sparring.models.positions import Grid, rotate
 
 Backend = Literal["auto", "math", "fused"]
 
 _backend: contextvars.ContextVar[Backend] = contextvars.ContextVar("attention_backend", default="auto")
+
+Reach = Literal["all", "space", "time"]
+"""What a token looks at: every token, those of its frame, or those of its place in other frames."""
+
+FULL_ATTENTION_TOKENS = 1024
+"""Up to so many tokens, those of a clip all look at each other; beyond, blocks look along space and time in turn."""
 
 # On a CPU the fused kernel loses to two plain matrix products while the score matrix fits the cache.
 FEW_TOKENS = 256
@@ -60,13 +66,50 @@ def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(query, key, value)
 
 
+# Bertasius et al. 2021 (TimeSformer), "divided space-time attention", a block for each
+def reaches(grid: Grid, depth: int) -> list[Reach]:
+    """What each of `depth` blocks on a token grid looks at."""
+    t, h, w = grid
+    if t == 1 or h * w == 1 or t * h * w <= FULL_ATTENTION_TOKENS:
+        return ["all"] * depth
+    return ["space" if block % 2 == 0 else "time" for block in range(depth)]
+
+
+def _attend_along(query: Tensor, key: Tensor, value: Tensor, frames: int, reach: Reach) -> Tensor:
+    """Attention within each frame, or within each place over time, (B, H, E + T·P, D) -> the same.
+
+    The first E tokens have no place on the grid (a class token): all look at them, and they look at all.
+    """
+    extra = query.shape[-2] % frames
+    front = _attend(query[..., :extra, :], key, value) if extra else query[..., :0, :]
+
+    def groups(x: Tensor) -> Tensor:
+        x = x[..., extra:, :].unflatten(-2, (frames, -1))  # (B, H, T, P, D)
+        return x if reach == "space" else x.transpose(-3, -2)
+
+    def with_front(x: Tensor) -> Tensor:
+        grouped = groups(x)
+        shared = x[..., None, :extra, :].expand(*grouped.shape[:3], extra, -1)
+        return torch.cat([shared, grouped], -2) if extra else grouped
+
+    found = _attend(groups(query), with_front(key), with_front(value))
+    if reach == "time":
+        found = found.transpose(-3, -2)
+    return torch.cat([front, found.flatten(-3, -2)], -2)
+
+
 # Vaswani et al. 2017, section 3.2.2; QK-norm: Dehghani et al. 2023 (ViT-22B), with RMSNorm per head
 class MultiHeadAttention(nn.Module):
-    """Self-attention with `num_heads` heads, RMS-normalised queries and keys, and rotary positions."""
+    """Self-attention with `num_heads` heads, RMS-normalised queries and keys, and rotary positions.
 
-    def __init__(self, width: int, num_heads: int, *, qk_norm: bool = True) -> None:
+    With a `reach` along space or time the tokens are those of so many `frames`, behind any that have no place.
+    """
+
+    def __init__(
+        self, width: int, num_heads: int, *, qk_norm: bool = True, reach: Reach = "all", frames: int = 1
+    ) -> None:
         super().__init__()
-        self.num_heads = num_heads
+        self.num_heads, self.reach, self.frames = num_heads, reach, frames
         self.qkv = nn.Linear(width, 3 * width)
         self.project = nn.Linear(width, width)
         head_width = width // num_heads
@@ -84,5 +127,9 @@ class MultiHeadAttention(nn.Module):
         query, key = self.query_norm(query), self.key_norm(key)
         if rotary is not None:
             query, key = rotate(query, rotary), rotate(key, rotary)
-        x = _attend(query, key, value.to(query.dtype))
+        value = value.to(query.dtype)
+        if self.reach == "all":
+            x = _attend(query, key, value)
+        else:
+            x = _attend_along(query, key, value, self.frames, self.reach)
         return self.project(x.transpose(1, 2).reshape(batch, num_tokens, width))

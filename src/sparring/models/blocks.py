@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sparring.models.attention import MultiHeadAttention
+from sparring.models.attention import MultiHeadAttention, Reach
 from sparring.models.initialization import initialize
 from sparring.models.normalization import RMSNorm
 
@@ -38,10 +38,12 @@ class GeneratorBlock(nn.Module):
         qk_norm: bool = True,
         gain: float = 1.0,
         gate_bias: float = 0.1,
+        reach: Reach = "all",
+        frames: int = 1,
     ) -> None:
         super().__init__()
         self.norm = RMSNorm(width, affine=False)
-        self.attention = MultiHeadAttention(width, num_heads, qk_norm=qk_norm)
+        self.attention = MultiHeadAttention(width, num_heads, qk_norm=qk_norm, reach=reach, frames=frames)
         self.mlp = SwiGLU(width, mlp_ratio)
         self.modulation = nn.Linear(width, 4 * width)
         nn.init.xavier_uniform_(self.modulation.weight, gain)
@@ -60,11 +62,19 @@ class DiscriminatorBlock(nn.Module):
     """x += scale * attention(norm(x)), the same for the MLP; the scale is a learned vector."""
 
     def __init__(
-        self, width: int, num_heads: int, *, mlp_ratio: float = 8 / 3, qk_norm: bool = True, layer_scale: float = 1.0
+        self,
+        width: int,
+        num_heads: int,
+        *,
+        mlp_ratio: float = 8 / 3,
+        qk_norm: bool = True,
+        layer_scale: float = 1.0,
+        reach: Reach = "all",
+        frames: int = 1,
     ) -> None:
         super().__init__()
         self.attention_norm = RMSNorm(width)
-        self.attention = MultiHeadAttention(width, num_heads, qk_norm=qk_norm)
+        self.attention = MultiHeadAttention(width, num_heads, qk_norm=qk_norm, reach=reach, frames=frames)
         self.attention_scale = nn.Parameter(torch.full((width,), layer_scale))
         self.mlp_norm = RMSNorm(width)
         self.mlp = SwiGLU(width, mlp_ratio)

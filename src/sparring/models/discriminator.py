@@ -8,6 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from sparring.models.attention import reaches
 from sparring.models.blocks import DiscriminatorBlock
 from sparring.models.normalization import RMSNorm
 from sparring.models.positions import Grid, Positions
@@ -50,8 +51,16 @@ class Discriminator(nn.Module):
         self.positions = Positions(coarse, width, width // num_heads, added=positions, rotary=rotary)
         self.class_tokens = nn.Embedding(max(1, num_classes), width)
         self.blocks = nn.ModuleList(
-            DiscriminatorBlock(width, num_heads, mlp_ratio=mlp_ratio, qk_norm=qk_norm, layer_scale=layer_scale)
-            for _ in range(depth)
+            DiscriminatorBlock(
+                width,
+                num_heads,
+                mlp_ratio=mlp_ratio,
+                qk_norm=qk_norm,
+                layer_scale=layer_scale,
+                reach=reach,
+                frames=coarse[0],
+            )
+            for reach in reaches(coarse, depth)
         )
         self.norm = RMSNorm(width)
         self.head = nn.Linear(width, 1)

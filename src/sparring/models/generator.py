@@ -8,6 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from sparring.models.attention import reaches
 from sparring.models.blocks import GeneratorBlock
 from sparring.models.initialization import initialize
 from sparring.models.normalization import RMSNorm
@@ -76,8 +77,17 @@ class Generator(nn.Module):
         self.embed = nn.Linear(noise_dim, width) if noise_dim else None
         self.positions = Positions(coarse, width, width // num_heads, added=positions, rotary=rotary)
         self.blocks = nn.ModuleList(
-            GeneratorBlock(width, num_heads, mlp_ratio=mlp_ratio, qk_norm=qk_norm, gain=adaln_gain, gate_bias=gate_bias)
-            for _ in range(depth)
+            GeneratorBlock(
+                width,
+                num_heads,
+                mlp_ratio=mlp_ratio,
+                qk_norm=qk_norm,
+                gain=adaln_gain,
+                gate_bias=gate_bias,
+                reach=reach,
+                frames=coarse[0],
+            )
+            for reach in reaches(coarse, depth)
         )
         self.norm = RMSNorm(width, affine=False)
         self.scale = nn.Linear(width, width)
