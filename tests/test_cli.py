@@ -213,3 +213,74 @@ def test_checkpoints_cut_short(pictures, run, capsys):
     for path in (run / "checkpoints").iterdir():
         path.write_bytes(path.read_bytes()[:500])
     fails(capsys, "train", pictures, "--out", run, *SMALL, saying="is damaged")
+
+
+def test_a_table_becomes_a_gan_and_comes_back_as_a_table(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    steps = np.arange(80)
+    rows = [f"2026-01-01 00:{s // 60:02}:{s % 60:02},{np.sin(s / 3):.5f},{1000 + s % 7}" for s in steps]
+    (tmp_path / "log.csv").write_text("\n".join(["time,height,count", *rows]))
+    fails(capsys, "train", tmp_path / "log.csv", saying="--window N")
+    assert cli.main(["data", "log.csv", "--window", "12"]) == 0
+    assert "sample shape: 2, 12" in capsys.readouterr().out
+    tiny = [
+        "--num-samples",
+        "32",
+        "--batch-size",
+        "8",
+        "--model.width",
+        "16",
+        "--model.depth",
+        "1",
+        "--model.num_heads",
+        "2",
+    ]
+    assert cli.main(["train", "log.csv", "--window", "12", "--out", "run", *tiny]) == 0
+    assert cli.main(["sample", "run", "--num", "5", "--plot", "plot.png"]) == 0
+    assert capsys.readouterr().out.endswith("samples.csv\n")
+    table = (tmp_path / "samples.csv").read_text().splitlines()
+    assert table[0] == "sample,step,height,count"
+    assert len(table) == 1 + 5 * 12
+    assert (tmp_path / "plot.png").stat().st_size > 1000
+    fails(capsys, "sample", "run", "--out", "clips.mp4", saying=r"must end in \.csv")
+    fails(capsys, "train", "log.csv", "--resolution", "8", saying="--data.resolution has no effect on series")
+
+
+def test_films_become_a_gan_through_a_codec(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "films").mkdir()
+    for film in range(12):
+        frames = [Image.fromarray(np.full((16, 16), 20 * film + 10 * frame, np.uint8)) for frame in range(4)]
+        frames[0].save(f"films/{film}.gif", save_all=True, append_images=frames[1:])
+    tiny = [
+        "--frames",
+        "4",
+        "--num-samples",
+        "16",
+        "--batch-size",
+        "4",
+        "--codec.num_samples",
+        "16",
+        "--codec.width",
+        "16",
+    ]
+    tiny += ["--codec.num_heads", "2", "--model.width", "16", "--model.depth", "1"]
+    assert cli.main(["train", "films", "--out", "run", *tiny]) == 0
+    assert cli.main(["sample", "run", "--num", "4"]) == 0
+    with Image.open("samples.webp") as film:
+        assert film.n_frames > 1
+    assert cli.main(["reconstruct", "run", "--num", "3", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert told["codec"] == "autoencoder"
+    assert told["mean_squared_error"] > 0
+    assert (tmp_path / "reconstructed.png").exists()
+    fails(capsys, "train", "films", "--window", "4", saying="--data.window has no effect on pictures")
+
+
+def test_evaluate_measures_what_there_is_a_measure_for(run, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fails(capsys, "evaluate", run, saying="no metric yet")
+    assert cli.main(["train", "rings", "--out", "rings", "--num-samples", "64", "--batch-size", "32"]) == 0
+    capsys.readouterr()
+    assert cli.main(["evaluate", "rings", "--json"]) == 0
+    assert 0 <= json.loads(capsys.readouterr().out)["modes"] <= 8

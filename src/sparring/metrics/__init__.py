@@ -27,10 +27,10 @@ def metric_for(dataset: Dataset) -> Metric | None:
         from sparring.metrics.digits import DigitMetric
 
         return DigitMetric(dataset)
-    if dataset.name in ("bouncing", "bouncing-1"):
-        from sparring.metrics.motion import MotionMetric
+    if len(dataset.sample_shape) == 4:
+        from sparring.metrics.clips import ClipMetric
 
-        return MotionMetric(dataset)
+        return ClipMetric(dataset)
     if dataset.name in ("rings", "grid"):
         from sparring.metrics.modes import ModeMetric
 
@@ -49,5 +49,5 @@ def evaluate(
         return evaluate_series(dataset, sample, repeats=repeats, seed=seed, report=report)
     metric = metric_for(dataset)
     if metric is None:
-        raise DataError(f"there is no metric yet for data like {dataset.name}: digits, series and bouncing have one")
+        raise DataError(f"there is no metric yet for pictures like {dataset.name}: digits, series and clips have some")
     return metric(sample)

@@ -1,0 +1,44 @@
+"""The feature extractor behind the clips' Fréchet distances: 3-D convolutions with fixed random weights.
+
+Untrained, so it knows nothing of digits or faces; what it sees is shading, edges and how they move, at three scales. It
+is not I3D: distances in its features compare with each other, and with nothing else.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+NAME = "sparring-clips (untrained 3-D convolutions, seed 0)"
+CHANNELS = (16, 16, 16)
+SIDE = 32
+
+
+# Random convolutions tell textures and motion apart about as well as trained ones do: Ustyuzhaninov et al. 2017
+class ClipFeatures(nn.Module):
+    """Clips (B, C, T, H, W) in [-1, 1] to features (B, 48): mean activity of every channel of every layer."""
+
+    def __init__(self, channels: int, frames: int) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        inputs, time = channels, min(3, frames)
+        self.weights = nn.ParameterList()
+        for outputs in CHANNELS:
+            weight = torch.randn(outputs, inputs, time, 3, 3, generator=generator)
+            weight = weight - weight.mean((2, 3, 4), keepdim=True)  # blind to an even shade
+            self.weights.append(weight / math.sqrt(inputs * time * 9 / 2))
+            inputs = outputs
+        self.time = time
+        self.requires_grad_(False)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        frames = clips.shape[2]
+        x = F.interpolate(clips.flatten(1, 2), (SIDE, SIDE), mode="bilinear", antialias=True).unflatten(1, (-1, frames))
+        features = []
+        for weight in self.weights:
+            x = F.conv3d(F.pad(x, (1, 1, 1, 1)), weight, stride=(1, 2, 2)).abs()
+            features.append(x.mean((2, 3, 4)))
+            if x.shape[2] < self.time:  # too few frames are left to convolve over
+                x = x.mean(2, keepdim=True).expand(-1, -1, self.time, -1, -1)
+        return torch.cat(features, 1)
