@@ -2,11 +2,13 @@ import dataclasses
 import json
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sparring import presets
 from sparring.config import Config, ConfigError, describe, differences
+from sparring.models.networks import DataSpec, Networks
 
 
 def test_json_round_trip():
@@ -16,7 +18,7 @@ def test_json_round_trip():
 
 @pytest.mark.parametrize("name", presets.PRESETS)
 def test_presets_are_valid_and_survive_json(name):
-    config = presets.PRESETS[name].make()
+    config = presets.PRESETS[name].make(presets.PRESETS[name].shape)
     assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
@@ -112,3 +114,15 @@ def test_every_setting_is_documented():
 def test_settings_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Config().model.depth = 3
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(1, 2), (6, 24), (13, 29), (1, 1024), (1, 28, 28), (3, 64, 64), (4, 30, 50), (1, 16, 64, 64), (3, 5, 9, 15)],
+)
+def test_there_is_a_preset_for_any_shape_that_makes_networks(shape):
+    config = presets.preset_for(shape, "XS")
+    networks = Networks(config, DataSpec(shape))
+    tokens = networks.generator(torch.randn(2, networks.generator.z_size))
+    assert networks.codec.decode(tokens).shape == (2, *shape)
+    assert networks.discriminator(tokens).shape == (2,)

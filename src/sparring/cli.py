@@ -173,12 +173,16 @@ def _configure(arguments: argparse.Namespace, changes: dict[str, Any]) -> Any:
         raise ConfigError(f"there is no preset {name}; choose from {', '.join(presets.PRESETS)}")
     if name not in (None, "images") and arguments.size:
         raise ConfigError(f"--size goes with any images; the preset {name} sets --model.width and --model.depth itself")
-    data = Config().replace({key: value for key, value in changes.items() if key.startswith("data.")}).data
+    preset = presets.PRESETS[name] if name else None
+    of_data = {key: value for key, value in changes.items() if key.startswith("data.")}
+    data = (preset.make(preset.shape) if preset else Config()).replace(of_data).data
     dataset = open_dataset(**dataclasses.asdict(data))
-    if name in (None, "images"):
+    if len(dataset.sample_shape) != 3 and arguments.size:
+        raise ConfigError("--size goes with images: drop it, and set --model.width and --model.depth")
+    if preset is None or name == "images":
         config = presets.preset_for(dataset.sample_shape, arguments.size or "S")
     else:
-        config = presets.PRESETS[name].make()
+        config = preset.make(dataset.sample_shape)
     return config.replace(changes), dataset
 
 
@@ -341,7 +345,7 @@ def run_presets(arguments: argparse.Namespace) -> int:
     rows = [
         {"preset": name, "size": size, "data": p.data, "time": p.time, "quality": p.quality}
         for name, p in PRESETS.items()
-        for c in [p.make()]
+        for c in [p.make(p.shape)]
         for size in [f"width {c.model.width}, depth {c.model.depth}, {c.train.num_samples:,} samples"]
     ]
     if arguments.json:

@@ -166,9 +166,10 @@ def tokens_for(height: int, width: int) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Preset:
-    """A row of `sparring presets`."""
+    """A row of `sparring presets`; `make` takes the shape of a sample, (C, T), (C, H, W) or (C, T, H, W)."""
 
-    make: Callable[[], Config]
+    make: Callable[[tuple[int, ...]], Config]
+    shape: tuple[int, ...]
     data: str
     time: str
     quality: str
@@ -176,22 +177,32 @@ class Preset:
 
 PRESETS: dict[str, Preset] = {
     "digits": Preset(
-        digits,
+        lambda shape: digits(),
+        (1, 28, 28),
         "built-in digits, 28×28, 10 classes",
         "6 minutes on two cores of an AMD EPYC (Zen 3), 9 on one",
         "Fréchet distance 6.5 (real data: 1.1), 97.7% recognised (median of three seeds)",
     ),
-    "digits-unconditional": Preset(unconditional_digits, "the same without classes", "", ""),
-    "rings": Preset(
-        lambda: points("rings"), "8 Gaussians on a ring", "some 20 minutes on a CPU, by its first steps", "not measured"
+    "digits-unconditional": Preset(
+        lambda shape: unconditional_digits(),
+        (1, 28, 28),
+        "built-in digits without their classes",
+        "UNCOND_TIME",
+        "UNCOND_QUALITY",
     ),
-    "grid": Preset(
-        lambda: points("grid"), "25 Gaussians on a grid", "some 20 minutes on a CPU, by its first steps", "not measured"
-    ),
-    "sines": Preset(
-        lambda: series(24).replace({"data.path": "sines"}), "TimeGAN's sines, 5 channels, 24 steps", "", ""
+    "rings": Preset(lambda shape: points("rings"), (2, 1, 1), "8 Gaussians on a ring", "RINGS_TIME", "RINGS_QUALITY"),
+    "grid": Preset(lambda shape: points("grid"), (2, 1, 1), "25 Gaussians on a grid", "GRID_TIME", "GRID_QUALITY"),
+    "series": Preset(
+        preset_for,
+        (5, 24),
+        "any series, as sines or tables; patches follow from the length",
+        "SERIES_TIME",
+        "SERIES_QUALITY",
     ),
     "images": Preset(
-        lambda: images(32, 32), "any images; patches follow from the resolution", "hours on a CPU", "not measured"
+        preset_for, (3, 32, 32), "any images; patches follow from the resolution", "hours on a CPU", "IMAGES_QUALITY"
+    ),
+    "clips": Preset(
+        preset_for, (1, 16, 64, 64), "any clips: bouncing, films; by way of a codec", "CLIPS_TIME", "CLIPS_QUALITY"
     ),
 }
