@@ -126,3 +126,11 @@ def test_there_is_a_preset_for_any_shape_that_makes_networks(shape):
     tokens = networks.generator(torch.randn(2, networks.generator.z_size))
     assert networks.codec.decode(tokens).shape == (2, *shape)
     assert networks.discriminator(tokens).shape == (2,)
+
+
+def test_the_textbook_s_pairs_get_ten_times_the_penalty():
+    config = presets.with_loss(presets.digits(), "non-saturating")
+    assert (config.loss.name, config.loss.r1, config.loss.r2) == ("non-saturating", 3.0, 3.0)
+    assert presets.with_loss(presets.digits(), "hinge").loss.r1 == 0.3
+    with pytest.raises(ConfigError, match="did you mean hinge"):
+        presets.with_loss(presets.digits(), "hing")
