@@ -11,8 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
-from threading import Lock
-from typing import Any, ClassVar, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -48,10 +47,10 @@ from sparring.data.film_files import (
     look_at_strip,
     look_at_video,
 )
-from sparring.data.images import Picture, Pixels, channels_to_hold, labels_from_folders, look_at_header
+from sparring.data.images import Picture, channels_to_hold, labels_from_folders, look_at_header
+from sparring.data.streamed import THREADS, Pixels, StreamedDataset
 
 _LOOKED_AT = 16  # files that tell what a set's pictures are
-_THREADS = min(8, os.cpu_count() or 1)
 
 
 def is_clips(path: str, frames: int | None) -> bool:
@@ -161,44 +160,24 @@ def open_clips(
 
 
 @dataclass(kw_only=True, eq=False)
-class StreamedClips(Dataset):
-    """Clips decoded each time they are asked for; one that turns bad is replaced by the next."""
+class StreamedClips(StreamedDataset):
+    """Clips decoded each time they are asked for."""
 
     films: dict[str, Film]
     clips: list[tuple[str, int]]  # the film and the first frame of each
     frame_step: int
     resolution: int | None
 
-    storage: ClassVar[str] = "streamed"
+    def decode(self, position: int) -> Pixels | str:
+        (channels, frames), (name, start) = self.sample_shape[:2], self.clips[position]
+        try:
+            numbers = range(start, start + frames * self.frame_step, self.frame_step)
+            return self.films[name].decode(numbers, channels, self.resolution)
+        except FILM_ERRORS as error:
+            return reason(error)
 
-    def __post_init__(self) -> None:
-        self._pool = ThreadPoolExecutor(_THREADS)
-        self._lost: set[int] = set()
-        self._lock = Lock()
-
-    def batch(self, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        chosen = torch.arange(len(self))[indices.to("cpu", torch.int64)]
-        loaded = list(self._pool.map(self._load, chosen.tolist()))
-        samples = torch.from_numpy(np.stack([pixels for _, pixels in loaded]))
-        used = torch.tensor([position for position, _ in loaded])
-        return samples.float() / 127.5 - 1, self.classes[used]
-
-    def _load(self, wanted: int) -> tuple[int, Pixels]:
-        channels, frames = self.sample_shape[:2]
-        for step in range(len(self)):
-            position = (wanted + step) % len(self)
-            if position in self._lost:
-                continue
-            name, start = self.clips[position]
-            try:
-                numbers = range(start, start + frames * self.frame_step, self.frame_step)
-                return position, self.films[name].decode(numbers, channels, self.resolution)
-            except FILM_ERRORS as error:
-                with self._lock:
-                    if position not in self._lost:
-                        self._lost.add(position)
-                        self.skipped.append(printable(f"{name}: {reason(error)}"))
-        raise DataError(f"no film of {self.name} can be read any more; is its disk still there?")
+    def name_of(self, position: int) -> str:
+        return self.clips[position][0]
 
 
 def _source(path: str) -> FilmSource:
@@ -269,7 +248,7 @@ def _scan(found: Sequence[_Found]) -> tuple[dict[str, Film], list[str]]:
 
     films: dict[str, Film] = {}
     broken = []
-    with warnings.catch_warnings(), ThreadPoolExecutor(_THREADS) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(THREADS) as pool:
         # Bombs are reported as skipped; Pillow's other warnings are about EXIF blocks nobody needs.
         warnings.simplefilter("ignore")
         for (name, *_), outcome in zip(found, pool.map(look, found), strict=True):
@@ -339,6 +318,6 @@ def _decode_all(
             samples[row] = pixels[:, place]
         return None
 
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         outcomes = dict(zip(films, pool.map(decode, films), strict=True))
     return torch.from_numpy(samples), {name: why for name, why in outcomes.items() if why is not None}

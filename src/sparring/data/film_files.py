@@ -20,13 +20,13 @@ from sparring.data.archives import ARCHIVE_ERRORS, FolderSource, Source, TarSour
 from sparring.data.images import (
     IMAGE_ERRORS,
     Picture,
-    Pixels,
     channels_to_hold,
     look,
     look_at_header,
     square,
     widen,
 )
+from sparring.data.streamed import Pixels
 
 VIDEO_ENDINGS = (".mp4", ".m4v", ".webm", ".mov", ".avi", ".mkv")
 ANIMATION_ENDINGS = (".gif", ".webp")

@@ -11,11 +11,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
 from pathlib import PurePosixPath
-from threading import Lock
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 
@@ -40,6 +38,7 @@ from sparring.data.dataset import (
     number_classes,
     printable,
 )
+from sparring.data.streamed import THREADS, Pixels, StreamedDataset
 
 # Naming the formats keeps Pillow from trying its rarer ones, some of which start other programs.
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF")
@@ -56,11 +55,8 @@ _UPRIGHT = {
 }
 _CHUNK = 32
 _HEAD_BYTES = 64 * 1024
-_THREADS = min(8, os.cpu_count() or 1)
 
 IMAGE_ERRORS = (*PARSE_ERRORS, Image.DecompressionBombError)
-
-Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -188,7 +184,7 @@ def _scan(source: Source, resolution: int | None, memory_limit: int) -> tuple[di
     broken: list[str] = []
     shapes: set[tuple[int, int, int]] = set()
     keep = True
-    with warnings.catch_warnings(), ThreadPoolExecutor(_THREADS) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(THREADS) as pool:
         # Bombs are reported as skipped; Pillow's other warnings are about EXIF blocks nobody needs.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         warnings.simplefilter("ignore", UserWarning)
@@ -284,50 +280,24 @@ def _stack(pictures: dict[int, Picture], shape: tuple[int, int, int]) -> torch.T
 
 
 @dataclass(kw_only=True, eq=False)
-class StreamedImages(Dataset):
-    """Images decoded each time they are asked for; one that turns bad is replaced by the next."""
+class StreamedImages(StreamedDataset):
+    """Images decoded each time they are asked for."""
 
     source: Source
     places: list[int]  # where each sample is in the source
     resolution: int | None
 
-    storage: ClassVar[str] = "streamed"
-
-    def __post_init__(self) -> None:
-        self._pool = ThreadPoolExecutor(_THREADS)
-        self._lost: dict[int, str] = {}
-        self._lock = Lock()
-
-    def batch(self, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        chosen = torch.arange(len(self))[indices.to("cpu", torch.int64)]
-        loaded = list(self._pool.map(self._load, chosen.tolist()))
-        samples = torch.from_numpy(np.stack([pixels for _, pixels in loaded]))
-        used = torch.tensor([position for position, _ in loaded])
-        return samples.float() / 127.5 - 1, self.classes[used]
-
-    def _load(self, wanted: int) -> tuple[int, Pixels]:
-        for step in range(len(self)):
-            position = (wanted + step) % len(self)
-            if position in self._lost:
-                continue
-            pixels = self._decode(self.places[position])
-            if not isinstance(pixels, str):
-                return position, pixels
-            with self._lock:
-                if position not in self._lost:
-                    self._lost[position] = pixels
-                    self.skipped.append(printable(f"{self.source.names[self.places[position]]}: {pixels}"))
-        raise DataError(f"no image of {self.name} can be read any more; is its disk still there?")
-
-    def _decode(self, place: int) -> Pixels | str:
-        """(C, H, W) pixels, or why there are none."""
-        picture = _look_or_say_why(_read_or_say_why(self.source, place), self.resolution)
+    def decode(self, position: int) -> Pixels | str:
+        picture = _look_or_say_why(_read_or_say_why(self.source, self.places[position]), self.resolution)
         if isinstance(picture, str):
             return picture
         channels = self.sample_shape[0]
         if picture.shape[1:] != self.sample_shape[1:] or channels_to_hold((channels, picture.shape[0])) != channels:
             return f"its shape is now {picture.shape}, that of the set is {self.sample_shape}"
         return "the pixels are missing" if picture.pixels is None else widen(picture.pixels, channels)
+
+    def name_of(self, position: int) -> str:
+        return self.source.names[self.places[position]]
 
 
 def open_images(
