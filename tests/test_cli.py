@@ -284,3 +284,16 @@ def test_evaluate_measures_what_there_is_a_measure_for(run, tmp_path, capsys, mo
     capsys.readouterr()
     assert cli.main(["evaluate", "rings", "--json"]) == 0
     assert 0 <= json.loads(capsys.readouterr().out)["modes"] <= 8
+
+
+def test_what_goes_with_other_samples_is_refused(tmp_path, run, pictures, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fails(capsys, "train", pictures, "--preset", "clips", saying="the preset clips is not for samples of shape")
+    fails(capsys, "train", "sines", "--model.bounded", "true", saying="--model.bounded false")
+    fails(capsys, "train", "sines", "--size", "S", saying="--size goes with images")
+    fails(capsys, "train", "sines", "--window", "100000", saying="do not fit in memory: lower --window")
+    fails(capsys, "sample", run, "--plot", "plot.png", saying="--plot draws series")
+    fails(capsys, "reconstruct", run, "--out", "x.mp4", saying="must end in .png")
+    for path in (pictures / "red").iterdir():
+        path.unlink()
+    fails(capsys, "reconstruct", run, saying="is no longer what this GAN was trained on")

@@ -129,7 +129,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), 2)
     except ValueError as error:  # UsageError, ConfigError, DataError, CheckpointError: one line that says what to do
         return _fail(str(error), 2)
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         return _fail(_explain(error), 2)
 
 
@@ -166,9 +166,10 @@ def _configure(arguments: argparse.Namespace, changes: dict[str, Any]) -> Any:
     """The configuration and the data, opened once: the preset follows from the data unless one is named."""
     from sparring import presets
     from sparring.config import Config, ConfigError
-    from sparring.data import open_dataset
+    from sparring.data import BUILT_IN, open_dataset
 
-    name = arguments.preset or (arguments.data if arguments.data in presets.PRESETS else None)
+    built_in = arguments.data in BUILT_IN and arguments.data in presets.PRESETS
+    name = arguments.preset or (arguments.data if built_in else None)
     if name is not None and name not in presets.PRESETS:
         raise ConfigError(f"there is no preset {name}; choose from {', '.join(presets.PRESETS)}")
     if name not in (None, "images") and arguments.size:
@@ -179,6 +180,8 @@ def _configure(arguments: argparse.Namespace, changes: dict[str, Any]) -> Any:
     dataset = open_dataset(**dataclasses.asdict(data))
     if len(dataset.sample_shape) != 3 and arguments.size:
         raise ConfigError("--size goes with images: drop it, and set --model.width and --model.depth")
+    if preset and len(preset.shape) != len(dataset.sample_shape):
+        raise ConfigError(f"the preset {name} is not for samples of shape {dataset.sample_shape}: drop --preset")
     if preset is None or name == "images":
         config = presets.preset_for(dataset.sample_shape, arguments.size or "S")
     else:
@@ -223,23 +226,30 @@ def run_sample(arguments: argparse.Namespace) -> int:
     )
     showing.save(samples, out, gan.spec)
     if arguments.plot:
-        _plot_beside_real(gan, samples, Path(arguments.plot))
+        from sparring.sampling import class_indices
+
+        wanted = None
+        if arguments.class_label is not None:
+            wanted = int(class_indices(arguments.class_label, 1, gan.class_names))
+        _plot_beside_real(gan, samples, wanted, Path(arguments.plot))
     print(out)
     return 0
 
 
-def _plot_beside_real(gan: Any, samples: Any, path: Path) -> None:
+def _plot_beside_real(gan: Any, samples: Any, wanted: int | None, path: Path) -> None:
     import torch
 
     from sparring import plots
     from sparring.config import ConfigError
-    from sparring.data import open_dataset
+    from sparring.models.networks import DataSpec
+    from sparring.pretrained import open_data_of
 
     if gan.spec.channels is None:
         raise ConfigError("--plot draws series, and this GAN makes pictures or clips: drop it")
-    dataset = open_dataset(**dataclasses.asdict(gan.config.data))
-    shown = torch.linspace(0, len(dataset) - 1, min(len(dataset), len(samples))).long()
-    plots.compare(samples, gan.spec.finish(dataset.batch(shown)[0]), gan.spec.channels.names, path)
+    dataset = open_data_of(gan)
+    places = torch.arange(len(dataset)) if wanted is None else (dataset.labels() == wanted).nonzero().flatten()
+    shown = places[torch.linspace(0, len(places) - 1, min(len(places), len(samples))).long()]
+    plots.compare(samples, DataSpec.of(dataset).finish(dataset.batch(shown)[0]), gan.spec.channels.names, path)
 
 
 def run_interpolate(arguments: argparse.Namespace) -> int:
@@ -261,11 +271,11 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     import torch
 
     import sparring
-    from sparring.data import open_dataset
     from sparring.metrics import evaluate
+    from sparring.pretrained import open_data_of
 
     gan = sparring.load(arguments.folder, arguments.device)
-    dataset = open_dataset(**dataclasses.asdict(gan.config.data))
+    dataset = open_data_of(gan)
     classes = len(gan.class_names)
 
     def sample(num: int) -> Any:
@@ -284,10 +294,10 @@ def run_reconstruct(arguments: argparse.Namespace) -> int:
 
     import sparring
     from sparring import pictures, showing
-    from sparring.data import open_dataset
+    from sparring.pretrained import open_data_of
 
     gan = sparring.load(arguments.folder, arguments.device)
-    dataset = open_dataset(**dataclasses.asdict(gan.config.data))
+    dataset = open_data_of(gan)
     source = dataset.held_out or dataset
     chosen = torch.randperm(len(source), generator=torch.Generator().manual_seed(arguments.seed))[: arguments.num]
     samples = source.batch(chosen)[0]
@@ -295,7 +305,8 @@ def run_reconstruct(arguments: argparse.Namespace) -> int:
     pairs = torch.stack([gan.spec.finish(samples), back], 1).flatten(0, 1)
     pictures.save_image(showing.picture(pairs, 2), Path(arguments.out))
     error = (gan.spec.stored(back) - samples).square().mean().item()
-    share = error / (samples - samples.mean(0)).square().mean().clamp_min(1e-12).item()
+    spread = source.batch(torch.linspace(0, len(source) - 1, min(len(source), 64)).long())[0].var(0).mean()
+    share = error / spread.clamp_min(1e-12).item()
     facts = {"codec": gan.config.codec.name, "mean_squared_error": error, "share_of_variance_lost": share}
     _print_facts(facts | {"picture": arguments.out}, arguments.json)
     return 0
@@ -317,7 +328,8 @@ def run_info(arguments: argparse.Namespace) -> int:
         "generator_parameters": sum(p.numel() for p in gan.generator.parameters()),
         "discriminator_parameters": sum(p.numel() for p in gan.discriminator.parameters()),
         "samples_seen": int(states[-1].stem) if states else None,
-        "num_samples": gan.config.train.num_samples,
+        "num_samples": gan.config.train.num_samples
+        + (gan.config.codec.num_samples if gan.config.codec.name == "autoencoder" else 0),
         "loss": gan.config.loss.name,
         "verdict": verdict.read_text(encoding="utf-8").strip() if verdict.exists() else None,
     }
@@ -354,7 +366,7 @@ def run_presets(arguments: argparse.Namespace) -> int:
         print(json.dumps(rows))
         return 0
     for row in rows:
-        print(f"{row['preset']:8}{row['data']}\n        {row['size']}\n        {row['time']}; {row['quality']}")
+        print(f"{row['preset']:22}{row['data']}\n{'':22}{row['size']}\n{'':22}{row['time']}; {row['quality']}")
     sizes = ", ".join(f"{name} (width {w}, depth {d})" for name, (w, d, _) in SIZES.items())
     print(f"--size for images: {sizes}")
     return 0
@@ -392,12 +404,17 @@ def _print_facts(facts: dict[str, Any], as_json: bool) -> None:
         print(f"{name.replace('_', ' ')}: {value if value not in (None, '') else '-'}")
 
 
-def _explain(error: RuntimeError) -> str:
+def _explain(error: RuntimeError | MemoryError) -> str:
     text = str(error)
-    if "out of memory" in text or "not enough memory" in text or "can't allocate memory" in text:
+    if (
+        isinstance(error, MemoryError)
+        or "out of memory" in text
+        or "not enough memory" in text
+        or "can't allocate memory" in text
+    ):
         return (
-            "out of memory: lower --train.micro_batch_size (it must divide --batch-size), then --model.width or "
-            "--size, then --resolution"
+            "out of memory: lower --train.micro_batch_size (it must divide --batch-size) or --codec.batch_size, then "
+            "--model.width or --size, then --resolution"
         )
     if type(error) is RuntimeError:
         raise error

@@ -100,7 +100,8 @@ class CodecConfig(Section):
     def __post_init__(self) -> None:
         self._require_range(1, 256, "patch_size", "patch_frames")
         self._require_range(0, self.patch_size // 2, "overlap")
-        self._require_range(1, 4096, "latents", "latent_dim", "batch_size", "stem_channels")
+        self._require_range(1, 4096, "latents", "batch_size", "stem_channels")
+        self._require_range(4, 4096, "latent_dim")
         self._require_range(8, 16_384, "width")
         self._require_range(1, 512, "depth")
         self._require_range(0, 5, "stem")
@@ -118,6 +119,8 @@ class CodecConfig(Section):
                     raise ConfigError(
                         f"--codec.{field.name} has no effect with --codec.name patch: drop one of the two"
                     )
+        elif self.stem == 0 and self.stem_channels != CodecConfig.stem_channels:
+            raise ConfigError("--codec.stem_channels has no effect with --codec.stem 0: drop one of the two")
         elif self.overlap:
             raise ConfigError("--codec.overlap has no effect with --codec.name autoencoder: drop one of the two")
 
@@ -133,7 +136,7 @@ class ModelConfig(Section):
     noise_dim: int = setting(16, "numbers of noise each token of the generator starts from; 0: positions only")
     stem: int = setting(0, "stride-2 convolutions between the codec's tokens and the transformers; 0: none")
     stem_channels: int | None = setting(
-        None, "channels of the generator's convolutions, the discriminator has twice as many; unset: width / 8"
+        None, "channels of the generator's convolutions, the discriminator has twice as many; unset: width / 4"
     )
     bounded: bool = setting(True, "tanh on the generator's output, as pixels end at -1 and 1")
     positions: Literal["learned", "sinusoidal", "none"] = setting("learned", "positions added to the tokens")
@@ -276,6 +279,11 @@ class Config(Section):
                 "--augment.probability changes samples, and with --codec.name autoencoder the discriminator sees "
                 "latents: set it to 0"
             )
+        if self.codec.name == "autoencoder" and self.augment.flip:
+            raise ConfigError(
+                "--augment.flip mirrors samples, and with --codec.name autoencoder the GAN sees latents: set it to "
+                "false"
+            )
         if self.codec.name == "autoencoder" and self.model.bounded:
             raise ConfigError("--codec.name autoencoder has unbounded latents: set --model.bounded false")
         if self.loss.penalty == "exact" and self.train.compile:
@@ -296,6 +304,10 @@ class Config(Section):
             if section not in values or field not in values[section]:
                 raise ConfigError(f"there is no setting --{name}{suggest(name)}")
             values[section][field] = value
+        if values["codec"]["name"] == "patch" and self.codec.name != "patch":
+            patch = {name: values["codec"][name] for name in ("name", "patch_size", "patch_frames", "overlap")}
+            typed = {name.partition(".")[2] for name in changes if name.startswith("codec.")}
+            values["codec"] = patch | {name: values["codec"][name] for name in typed}
         return Config.from_dict(values)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from sparring.config import ConfigError
 from sparring.figures import figure_to_image, make_figure
 from sparring.training.checkpoint import write_atomic
 
@@ -53,8 +54,9 @@ def plot_training(rows: Sequence[Mapping[str, float]], path: Path) -> None:
         ("gap D(x) - D(G(z))", {"logits/gap": ""}),
     ]
     panels.append(("1/2 slope² of D", {"loss/r1": "R1 (real)", "loss/r2": "R2 (fake)"}))
-    if any("frechet" in row for row in rows):
-        panels.append(("Fréchet distance", {"frechet": "generated", "frechet_floor": "real"}))
+    for name in ("frechet", "frechet_clips", "context_frechet"):
+        if any(name in row for row in rows):
+            panels.append(("Fréchet distance", {name: "generated", f"{name}_floor": "real"}))
     figure, axes = make_figure(1, len(panels), (4 * len(panels), 3.2))
     for axis, (title, lines) in zip(axes, panels, strict=True):
         for key, label in lines.items():
@@ -71,7 +73,10 @@ def plot_training(rows: Sequence[Mapping[str, float]], path: Path) -> None:
 
 def save_image(image: Image.Image, path: Path) -> None:
     """In the format that the path's suffix names, written whole or not at all."""
-    image_format = Image.registered_extensions()[path.suffix.lower()]
+    image_format = Image.registered_extensions().get(path.suffix.lower())
+    if image_format not in Image.SAVE:
+        raise ConfigError(f"{path} must end in .png, .webp, .jpg or another picture's suffix")
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, lambda temporary: image.save(temporary, format=image_format))
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,8 @@ def compare(samples: Tensor, real: Tensor, names: tuple[str, ...], path: Path) -
         bands, correlation, example = axes[3 * channel : 3 * channel + 3]
         for label, color, series in (("real", "C0", real), ("generated", "C1", samples)):
             values = series[:, channel].float().numpy()
-            with np.errstate(all="ignore"):
+            with warnings.catch_warnings():  # beyond the end of every series there is nothing to take quantiles of
+                warnings.simplefilter("ignore")
                 quantiles = np.nanquantile(values, BANDS, axis=0)
             steps = np.arange(values.shape[1])
             bands.fill_between(steps, quantiles[0], quantiles[-1], color=color, alpha=0.15)
@@ -63,11 +65,12 @@ def compare(samples: Tensor, real: Tensor, names: tuple[str, ...], path: Path) -
         example.set(title="five of each" if channel == 0 else "")
     axes[0].legend()
     projection = axes[3 * count]
-    both = torch.cat([real[:PROJECTED], samples[:PROJECTED]]).float().nan_to_num(0).flatten(1)
+    both = torch.cat([real[:PROJECTED], samples[:PROJECTED]]).float().flatten(1)
+    both = both.where(~both.isnan(), both.nanmean(0)).nan_to_num(
+        0
+    )  # beyond a series' end: the mean of those that go on
     both = (both - both.mean(0)) / both.std(0).clamp_min(1e-6)
-    _, _, directions = (
-        torch.pca_lowrank(both, q=2, niter=4) if both.shape[1] > 2 else (None, None, torch.eye(both.shape[1], 2))
-    )
+    directions = torch.linalg.svd(both, full_matrices=False).Vh[:2].T
     for label, color, part in (
         ("real", "C0", both[: len(real[:PROJECTED])]), ("generated", "C1", both[len(real[:PROJECTED]) :]),
     ):  # fmt: skip
@@ -89,7 +92,7 @@ def autocorrelation(series: Tensor) -> Tensor:
     for lag in range(lags):
         pairs = (present[:, lag:] & present[:, : series.shape[1] - lag]).sum(1)
         covariance = (centred[:, lag:] * centred[:, : series.shape[1] - lag]).sum(1) / pairs.clamp_min(1)
-        values.append((covariance / variance.clamp_min(1e-12)).mean())
+        values.append((covariance / variance.clamp_min(1e-12))[pairs > 0].mean())
     return torch.stack(values)
 
 

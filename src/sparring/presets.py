@@ -98,10 +98,10 @@ def images(height: int, width: int, channels: int = 3, size: str = "S") -> Confi
     return Config(
         codec=CodecConfig(patch_size=patch),
         model=ModelConfig(width=model_width, depth=depth, num_heads=heads, stem=stem),
-        loss=LossConfig(r1=0.3, r2=0.3),
+        loss=LossConfig(r1=0.5, r2=0.5),
         augment=AugmentConfig(probability=0.5, cutout=0.25, color=0.2 if colorful else 0.0, flip=colorful),
         optim=OptimConfig(lr=lr, discriminator_lr=3 * lr),
-        train=TrainConfig(num_samples=500_000, batch_size=32),
+        train=TrainConfig(num_samples=500_000, batch_size=16 if model_width <= 128 else 64),
     )
 
 
@@ -125,7 +125,7 @@ def clips(frames: int, height: int, width: int) -> Config:
             width=96,
             depth=1,
             stem=stem,
-            stem_channels=64,
+            stem_channels=64 if stem else CodecConfig.stem_channels,
             noise=0.2,
             batch_size=8,
             num_samples=20_000,

@@ -4,6 +4,7 @@ The folder holds `config.json` and `model.safetensors`, whose metadata carries t
 to know what the weights are. Loading runs no code from the folder and allocates no more than the file holds.
 """
 
+import dataclasses
 import json
 import math
 import struct
@@ -15,6 +16,8 @@ import torch
 from torch import Tensor
 
 from sparring.config import Config, ConfigError
+from sparring.data import open_dataset
+from sparring.data.dataset import Dataset
 from sparring.device import choose_device
 from sparring.models.networks import DataSpec, Networks
 from sparring.sampling import class_indices, draw_z, interpolate, mean_w
@@ -110,6 +113,17 @@ def load(path: str | Path, device: str = "auto") -> GAN:
     return GAN(config, spec, networks.to(choose_device(device)).eval().requires_grad_(False))
 
 
+def open_data_of(gan: GAN) -> Dataset:
+    """The data that a GAN was trained on; raises `ConfigError` where it has become something else."""
+    dataset = open_dataset(**dataclasses.asdict(gan.config.data))
+    if not gan.spec.like(DataSpec.of(dataset)):
+        raise ConfigError(
+            f"{gan.config.data.path} is no longer what this GAN was trained on: samples of {dataset.sample_shape} in "
+            f"{dataset.num_classes} classes, then {gan.spec.sample_shape} in {gan.spec.num_classes}"
+        )
+    return dataset
+
+
 def write_model(path: Path, networks_state: dict[str, Tensor], config: Config, spec: DataSpec) -> None:
     """Writes `model.safetensors`: "generator.*" (averaged) and "discriminator.*"."""
     save_tensors(path, networks_state, run_json(config, spec))
@@ -132,7 +146,7 @@ def read_config(folder: Path) -> tuple[Config, DataSpec]:
         raise CheckpointError(
             f"{folder} is not a run folder: it has no config.json; `sparring train DATA --out {folder}` makes one"
         ) from None
-    except (KeyError, TypeError, OSError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, OSError, ValueError) as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{path} is damaged ({type(error).__name__}: {error})") from error

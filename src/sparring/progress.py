@@ -12,6 +12,7 @@ from rich.text import Text
 from sparring.training.run import Progress
 
 PLAIN_SECONDS = 10
+DISTANCES = {"frechet": "Fréchet", "frechet_clips": "Fréchet of clips", "context_frechet": "Fréchet of series"}
 
 
 class TrainingProgress:
@@ -39,7 +40,7 @@ class TrainingProgress:
     def report(self, progress: Progress) -> None:
         if self.live:
             self.live.update(Text(describe(progress)), refresh=True)
-        elif time.monotonic() - self.shown > PLAIN_SECONDS or "frechet" in progress.row:
+        elif time.monotonic() - self.shown > PLAIN_SECONDS or DISTANCES.keys() & progress.row.keys():
             self.shown = time.monotonic()
             self.say(describe(progress))
 
@@ -61,8 +62,9 @@ def describe(progress: Progress) -> str:
             f"gap {row['logits/gap']:.2f}",
             f"R1 {row['loss/r1']:.3f} R2 {row['loss/r2']:.3f}",
         ]
-    if "frechet" in row:
-        parts.append(f"Fréchet {row['frechet']:.1f} (real {row['frechet_floor']:.1f})")
+    for name, label in DISTANCES.items():
+        if name in row:
+            parts.append(f"{label} {row[name]:.3g} (real {row[name + '_floor']:.3g})")
     if "recognised" in row:
         parts.append(f"recognised {row['recognised']:.1%}")
     if "modes" in row:

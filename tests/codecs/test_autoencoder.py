@@ -97,9 +97,9 @@ def test_config_makes_the_codec_and_refuses_what_has_no_effect():
 def test_measures_each_channel():
     codec, samples = (
         make((2, 8, 8), patch_size=4),
-        torch.randn(50, 2, 8, 8) * torch.tensor([3.0, 0.1])[:, None, None] + 5,
+        torch.randn(50, 2, 8, 8) * torch.tensor([3.0, 0.5])[:, None, None] + 5,
     )
     codec.measure(samples)
-    torch.testing.assert_close(codec.std.flatten(), torch.tensor([3.0, 0.1]), rtol=0.05, atol=0)
+    torch.testing.assert_close(codec.std.flatten(), torch.tensor([3.0, 0.5]), rtol=0.05, atol=0)
     torch.testing.assert_close(codec.mean.flatten(), torch.tensor([5.0, 5.0]), rtol=0.05, atol=0)
     assert {"mean", "std"} <= codec.state_dict().keys()

@@ -89,7 +89,8 @@ class AutoencoderCodec(nn.Module):
         """Learns the mean and the spread of each channel: most of a picture may be background, and little differ."""
         over = [0, *range(2, samples.ndim)]
         self.mean.copy_(samples.mean(over, keepdim=True))
-        self.std.copy_(samples.std(over, keepdim=True).clamp_min(1e-4))
+        std = samples.std(over, keepdim=True)
+        self.std.copy_(std.clamp_min(0.1 * std.max().clamp_min(1e-3)))  # a channel may rarely change
 
     def compress(self, samples: Tensor) -> Tensor:
         """(B, *sample_shape) -> (B, *latent_shape)."""

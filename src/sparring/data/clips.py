@@ -192,10 +192,13 @@ def _source(path: str) -> FilmSource:
 
 
 def _holds_films(source: FilmSource) -> bool:
-    if any(name.lower().endswith(VIDEO_ENDINGS) for name in source.names):
+    """Whether a set is one of films: at least half of its files are."""
+    videos = sum(name.lower().endswith(VIDEO_ENDINGS) for name in source.names)
+    if videos and 2 * videos >= len(source.names):
         return True
     candidates = [place for place, name in enumerate(source.names) if name.lower().endswith(ANIMATION_ENDINGS)]
-    return any(is_animated(source, place) for place in candidates[:_LOOKED_AT])
+    animated = any(is_animated(source, place) for place in candidates[:_LOOKED_AT])
+    return animated and 2 * (videos + len(candidates)) >= len(source.names)
 
 
 _Found = tuple[str, Callable[[], Film], list[int]]  # a film's name, how to look at it, its places in the source

@@ -6,10 +6,11 @@ import numpy as np
 import torch
 
 from sparring.data.channels import Channels
-from sparring.data.dataset import TensorDataset, digest, number_classes
+from sparring.data.dataset import DataError, TensorDataset, digest, number_classes
 from sparring.data.series import measure
 
 _NAME = "sines"
+_MOST_NUMBERS = 200_000_000
 _MOST = 0.1  # of the frequency and of the phase, in radians a step
 
 
@@ -19,6 +20,8 @@ def sines(length: int = 24, channels: int = 5, count: int = 10_000, seed: int = 
     The frequency f and the phase p are U[0, 0.1], drawn for each channel of each sample.
     Held out are a tenth as many more, scaled as the others are.
     """
+    if length * channels * count > _MOST_NUMBERS:
+        raise DataError(f"{count} sines of {length} steps do not fit in memory: lower --window")
     values = _draw(length, channels, count, [seed, 0])
     names = [f"sine {index}" for index in range(1, channels + 1)]
     scaling, _, _ = measure(_NAME, values.transpose(0, 2, 1).reshape(-1, channels), names)

@@ -27,7 +27,7 @@ def metric_for(dataset: Dataset) -> Metric | None:
         from sparring.metrics.digits import DigitMetric
 
         return DigitMetric(dataset)
-    if len(dataset.sample_shape) == 4:
+    if len(dataset.sample_shape) == 4 and len(dataset.held_out or dataset) >= 4:
         from sparring.metrics.clips import ClipMetric
 
         return ClipMetric(dataset)

@@ -114,7 +114,7 @@ def evaluate_series(
 def _real(dataset: Dataset, seed: int) -> Tensor:
     """At most 10,000 series of the set in their own units, in random order: (N, C, T)."""
     channels, steps = dataset.sample_shape
-    count = min(len(dataset), MOST, max(2 * SAMPLES, _NUMBERS // (channels * steps)))
+    count = min(len(dataset), MOST, max(4, _NUMBERS // (channels * steps)))
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed))
     stored, _ = dataset.batch(order[:count])
     return stored if dataset.channels is None else dataset.channels.restore(stored)

@@ -70,7 +70,7 @@ def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 def reaches(grid: Grid, depth: int) -> list[Reach]:
     """What each of `depth` blocks on a token grid looks at."""
     t, h, w = grid
-    if t == 1 or h * w == 1 or t * h * w <= FULL_ATTENTION_TOKENS:
+    if t == 1 or h * w == 1 or t * h * w <= FULL_ATTENTION_TOKENS or depth == 1:
         return ["all"] * depth
     return ["space" if block % 2 == 0 else "time" for block in range(depth)]
 
@@ -120,7 +120,7 @@ class MultiHeadAttention(nn.Module):
             nn.init.xavier_uniform_(part)
 
     def forward(self, x: Tensor, rotary: Tensor | None) -> Tensor:
-        """x (B, N, width), rotary (2, N, D / 2) as `positions.RotaryPositions` makes it -> (B, N, width)."""
+        """x (B, N, width), rotary (2, N, D / 2) as `positions.Positions` holds it -> (B, N, width)."""
         batch, num_tokens, width = x.shape
         qkv = self.qkv(x).view(batch, num_tokens, 3, self.num_heads, -1)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)  # 3 × (B, H, N, D)

@@ -39,8 +39,11 @@ class DataSpec:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "DataSpec":
         channels = values.get("channels")
+        shape = tuple(int(size) for size in values["sample_shape"])
+        if channels is not None and shape[0] != len(channels["names"]) + bool(channels["masked"]):
+            raise ValueError("as many channels as a sample has must be named")
         return cls(
-            tuple(int(size) for size in values["sample_shape"]),
+            shape,
             tuple(map(str, values["class_names"])),
             None if channels is None else Channels.from_dict(channels),
         )
@@ -48,6 +51,11 @@ class DataSpec:
     @classmethod
     def of(cls, dataset: Dataset) -> "DataSpec":
         return cls(dataset.sample_shape, tuple(dataset.class_names), dataset.channels)
+
+    def like(self, other: "DataSpec") -> bool:
+        """Whether samples are of one kind; the scaling of series may differ, as it is measured."""
+        names = [spec.channels and spec.channels.names for spec in (self, other)]
+        return (self.sample_shape, self.class_names, names[0]) == (other.sample_shape, other.class_names, names[1])
 
     def stored(self, samples: Tensor) -> Tensor:
         """The inverse of `finish`: numbers of like size in every channel."""
@@ -68,6 +76,10 @@ class Networks(nn.Module):
     def __init__(self, config: Config, spec: DataSpec) -> None:
         super().__init__()
         model = config.model
+        if spec.channels is not None and model.bounded:
+            raise ConfigError("series have no bounds: set --model.bounded false (sparring.presets.series does)")
+        if len(spec.sample_shape) == 2 and (config.augment.flip or config.augment.color):
+            raise ConfigError("--augment.flip and --augment.color are for pictures and clips: drop them for series")
         self.codec = make_codec(config, spec.sample_shape)
         shared: dict[str, Any] = {
             "width": model.width,
@@ -80,7 +92,7 @@ class Networks(nn.Module):
             "stem": model.stem,
         }
         grid, token_dim = self.codec.patches.grid, self.codec.patches.token_dim
-        stem_channels = model.stem_channels or max(1, model.width // 8)
+        stem_channels = model.stem_channels or max(1, model.width // 4)
         depth = model.discriminator_depth or model.depth
         if math.prod(grid) > MAX_TOKENS:
             raise ValueError(

@@ -15,7 +15,11 @@ from sparring.training.optim import set_lr
 
 ROLLBACK_LR = 0.5
 WARMUP = 0.02  # of the training
-CHUNK = 256
+CHUNK_NUMBERS = 16_000_000  # in the samples that are looked at or encoded at once
+
+
+def _chunk(dataset: Dataset) -> int:
+    return max(1, min(256, CHUNK_NUMBERS // math.prod(dataset.sample_shape)))
 
 
 class CodecTrainer:
@@ -26,9 +30,8 @@ class CodecTrainer:
     ) -> None:
         self.config, self.dataset, self.device, self.dtype = config, dataset, device, dtype
         self.codec = codec.to(device)
-        self.codec.measure(
-            dataset.batch(torch.linspace(0, len(dataset) - 1, min(CHUNK, len(dataset))).long())[0].to(device)
-        )
+        looked_at = torch.linspace(0, len(dataset) - 1, min(_chunk(dataset), len(dataset))).long()
+        self.codec.measure(dataset.batch(looked_at)[0].to(device))
         self.optimizer = torch.optim.Adam(self.codec.parameters(), config.codec.lr, betas=(0.9, 0.99), fused=True)
         self.order = ShuffledOrder(len(dataset), derive_seed(config.train.seed, "codec"))
         self.samples_seen, self.rollbacks = 0, 0
@@ -66,7 +69,7 @@ def latents_of(dataset: Dataset, codec: AutoencoderCodec, device: torch.device) 
 
     Always in the same chunks, as a sample's last bits may depend on its neighbours in the batch.
     """
-    chunks = torch.arange(len(dataset)).split(CHUNK)
+    chunks = torch.arange(len(dataset)).split(_chunk(dataset))
     latents = torch.cat([codec.compress(dataset.batch(chunk)[0].to(device)).cpu() for chunk in chunks])
     return TensorDataset(
         name=dataset.name,

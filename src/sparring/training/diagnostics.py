@@ -20,24 +20,26 @@ ALARM_SLOPE, ALARM_GAP, ALARM_LOSS, ALARM_STEPS = 1e-3, 5e-3, 2e-3, 200
 class Alarm:
     """Tells while a run goes on, once each, that the discriminator has won, or is dead."""
 
-    def __init__(self) -> None:
+    def __init__(self, idle_loss: float = math.log(2)) -> None:
+        """`idle_loss` is the discriminator's loss where all logits are zero."""
+        self.idle_loss = idle_loss
         self.idle_steps = 0
         self.rung: set[str] = set()
 
     def check(self, row: Row, steps: int) -> str | None:
         """A line to show, from a row that is the mean of `steps` steps."""
         gap, slope = row.get("logits/gap", math.nan), row.get("loss/r1", math.nan)
-        if gap > OVERPOWERED and slope < ALARM_SLOPE and self._first("won"):
+        if gap > OVERPOWERED and 0 < slope < ALARM_SLOPE and self._first("won"):
             return (
                 f"alarm: the discriminator wins (gap {gap:.1f}) and is flat at the data (R1 {slope:.1e}): the "
                 "generator learns little from it; try a larger --loss.r1 and --loss.r2, or --loss.instance_noise 0.2"
             )
-        idle = abs(gap) < ALARM_GAP and abs(row.get("loss/d", math.nan) - math.log(2)) < ALARM_LOSS
+        idle = abs(gap) < ALARM_GAP and abs(row.get("loss/d", math.nan) - self.idle_loss) < ALARM_LOSS
         self.idle_steps = self.idle_steps + steps if idle else 0
         if self.idle_steps >= ALARM_STEPS and self._first("dead"):
             return (
-                f"alarm: the discriminator is dead (gap {gap:.4f}, loss log 2, for {self.idle_steps} steps): try a "
-                "smaller --loss.r1 and --loss.r2, or half the --optim.lr"
+                f"alarm: the discriminator is dead (gap {gap:.4f}, loss {self.idle_loss:.3f}, for {self.idle_steps} "
+                "steps): try a smaller --loss.r1 and --loss.r2, or half the --optim.lr"
             )
         return None
 
@@ -64,6 +66,8 @@ def diversity(samples: Tensor, reference: Tensor, classes: Tensor) -> float:
 
 
 def _scatter(samples: Tensor, classes: Tensor) -> Tensor:
+    if classes.unique(return_counts=True)[1].max() < 3:  # too few of a class to tell: all count as one
+        classes = torch.zeros_like(classes)
     groups = [samples[classes == c].flatten(1).float() for c in classes.unique()]
     return torch.cat([(group - group.mean(0)).square().sum(1) for group in groups]).mean()
 

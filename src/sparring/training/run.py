@@ -109,7 +109,8 @@ class Run:
             self.phases.insert(0, CodecTrainer(config, self.codec, self.dataset, device, dtype))
         self.checkpoints = Checkpoints(folder / "checkpoints", config.train.keep_checkpoints)
         self.metric = metric_for(self.dataset) if config.train.evaluate_every else None
-        self.alarm, self.seconds = Alarm(), 0.0
+        zeros = torch.zeros(1)
+        self.alarm, self.seconds = Alarm(self.trainer.loss.discriminator(zeros, zeros).item()), 0.0
         self.log = MetricsLog(folder, tensorboard=config.train.tensorboard)
         counts = [sum(p.numel() for p in n.parameters()) for n in (networks.generator, networks.discriminator)]
         learnt = sum(p.numel() for p in self.codec.parameters())
@@ -183,7 +184,7 @@ class Run:
         """The pictures, the plot and the verdict on the whole run."""
         pictures.save_image(showing.picture(self._sample(GRID)[0], self._columns()), self.folder / "samples.png")
         pictures.plot_training(self.log.rows, self.folder / "training.png")
-        verdict = judge(self.log.rows, self.trainer.rollbacks)
+        verdict = judge(self.log.rows, sum(phase.rollbacks for phase in self.phases))
         (self.folder / "verdict.txt").write_text(verdict.text + "\n", encoding="utf-8")
         return verdict
 
@@ -202,7 +203,7 @@ class Run:
         if changed:
             listed = "; ".join(f"--{name} is {old} there and {new} here" for name, (old, new) in changed.items())
             raise ConfigError(f"{self.folder} holds a run with other settings: {listed}. Use them, or another --out")
-        if spec != self.spec:
+        if not spec.like(self.spec):
             raise ConfigError(
                 f"--out {self.folder} was trained on {spec.sample_shape} samples of {spec.num_classes} classes, and "
                 f"{self.config.data.path} now has {self.spec.sample_shape} of {self.spec.num_classes}: use another"
