@@ -301,7 +301,8 @@ class Run:
 
     def _columns(self) -> int:
         """Classes side by side where they fit, so that a column is a class."""
-        return self.spec.num_classes if 2 <= self.spec.num_classes <= 20 else 10
+        classes = self.spec.num_classes
+        return classes * max(1, 10 // classes) if 2 <= classes <= 20 else 10
 
     def _sample(self, num: int) -> tuple[Tensor, Tensor | None]:
         """The averaged generator's samples for seed 0 and their classes, all classes in turn."""
