@@ -128,7 +128,8 @@ def train(seed: int = 0, steps: int = 1400, loss: str = "relativistic") -> Gener
     ema = copy.deepcopy(generator)
     # No momentum: it makes the two players overshoot each other.
     optimizer_g, optimizer_d = (
-        torch.optim.Adam(network.parameters(), lr, betas=(0.0, 0.99), fused=True) for network in (generator, discriminator)
+        torch.optim.Adam(network.parameters(), lr, betas=(0.0, 0.99), fused=True)
+        for network in (generator, discriminator)
     )
     for step in range(steps):
         progress = step / steps

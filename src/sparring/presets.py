@@ -68,8 +68,8 @@ def points(name: str = "grid") -> Config:
         data=DataConfig(name),
         codec=CodecConfig(patch_size=1),
         model=ModelConfig(width=64, depth=2, num_heads=2, bounded=False, positions="none"),
-        loss=LossConfig(r1=0.1, r2=0.1),
-        train=TrainConfig(num_samples=400_000, batch_size=256, sample_every=50_000, evaluate_every=50_000),
+        loss=LossConfig(r1=0.02, r2=0.02, epsilon=0.005),
+        train=TrainConfig(num_samples=200_000, batch_size=256, sample_every=50_000, evaluate_every=50_000),
     )
 
 
@@ -130,7 +130,7 @@ def clips(frames: int, height: int, width: int) -> Config:
             batch_size=8,
             num_samples=20_000,
         ),
-        model=ModelConfig(width=64, depth=2, num_heads=2, bounded=False, noise_dim=0),
+        model=ModelConfig(width=64, depth=2, num_heads=2, bounded=False),
         loss=LossConfig(r1=0.5, r2=0.5, instance_noise=0.2),
         optim=OptimConfig(lr=5e-4, discriminator_lr=1.5e-3),
         train=TrainConfig(
@@ -197,22 +197,42 @@ PRESETS: dict[str, Preset] = {
         lambda shape: unconditional_digits(),
         (1, 28, 28),
         "built-in digits without their classes",
-        "UNCOND_TIME",
-        "UNCOND_QUALITY",
+        "16 minutes on one core of an AMD EPYC (Zen 3)",
+        "Fréchet distance 10.7 (real data: 1.1), all ten digits; median of three seeds",
     ),
-    "rings": Preset(lambda shape: points("rings"), (2, 1, 1), "8 Gaussians on a ring", "RINGS_TIME", "RINGS_QUALITY"),
-    "grid": Preset(lambda shape: points("grid"), (2, 1, 1), "25 Gaussians on a grid", "GRID_TIME", "GRID_QUALITY"),
+    "rings": Preset(
+        lambda shape: points("rings"),
+        (2, 1, 1),
+        "8 Gaussians on a ring",
+        "1 minute on one core",
+        "7 modes of 8, blurred: 24% within 3 sigma",
+    ),
+    "grid": Preset(
+        lambda shape: points("grid"),
+        (2, 1, 1),
+        "25 Gaussians on a grid",
+        "1 minute on one core",
+        "6 modes of 25, blurred; examples/toy_gan.py has all 25",
+    ),
     "series": Preset(
         preset_for,
         (5, 24),
         "any series, as sines or tables; patches follow from the length",
-        "SERIES_TIME",
-        "SERIES_QUALITY",
+        "5 minutes on one core for 150,000 of sines",
+        "not measured yet",
     ),
     "images": Preset(
-        preset_for, (3, 32, 32), "any images; patches follow from the resolution", "hours on a CPU", "IMAGES_QUALITY"
+        preset_for,
+        (3, 32, 32),
+        "any images; patches follow from the resolution",
+        "hours on a CPU; --size XS on one core: 75 samples of 32×32 a second, 40 of 64×64",
+        "after half an hour colours and layout (CIFAR-10) or figures (TinyHero): README",
     ),
     "clips": Preset(
-        preset_for, (1, 16, 64, 64), "any clips: bouncing, films; by way of a codec", "CLIPS_TIME", "CLIPS_QUALITY"
+        preset_for,
+        (1, 16, 64, 64),
+        "any clips: bouncing, films; by way of a codec",
+        "20 minutes on one core",
+        "not good yet: things move but change their shape",
     ),
 }
