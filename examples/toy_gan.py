@@ -6,6 +6,7 @@ the textbook's five: generate, judge, compute both losses, update both, repeat. 
 
 import argparse
 import copy
+import functools
 import json
 import math
 import time
@@ -127,10 +128,8 @@ def train(seed: int = 0, steps: int = 1400, loss: str = "relativistic") -> Gener
     initialize(discriminator, head_scale=0.3)
     ema = copy.deepcopy(generator)
     # No momentum: it makes the two players overshoot each other.
-    optimizer_g, optimizer_d = (
-        torch.optim.Adam(network.parameters(), lr, betas=(0.0, 0.99), fused=True)
-        for network in (generator, discriminator)
-    )
+    adam = functools.partial(torch.optim.Adam, betas=(0.0, 0.99), fused=True)
+    optimizer_g, optimizer_d = adam(generator.parameters(), lr), adam(discriminator.parameters(), lr)
     for step in range(steps):
         progress = step / steps
         for optimizer in (optimizer_g, optimizer_d):
