@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sparring.config import ConfigError
 from sparring.figures import figure_to_image, make_figure
+from sparring.metrics import DISTANCES
 from sparring.training.checkpoint import write_atomic
 
 SMALLEST_SIDE = 56
@@ -54,7 +55,7 @@ def plot_training(rows: Sequence[Mapping[str, float]], path: Path) -> None:
         ("gap D(x) - D(G(z))", {"logits/gap": ""}),
     ]
     panels.append(("1/2 slope² of D", {"loss/r1": "R1 (real)", "loss/r2": "R2 (fake)"}))
-    for name in ("frechet", "frechet_clips", "context_frechet"):
+    for name in DISTANCES:
         if any(name in row for row in rows):
             panels.append(("Fréchet distance", {name: "generated", f"{name}_floor": "real"}))
     figure, axes = make_figure(1, len(panels), (4 * len(panels), 3.2))

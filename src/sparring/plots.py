@@ -66,9 +66,8 @@ def compare(samples: Tensor, real: Tensor, names: tuple[str, ...], path: Path) -
     axes[0].legend()
     projection = axes[3 * count]
     both = torch.cat([real[:PROJECTED], samples[:PROJECTED]]).float().flatten(1)
-    both = both.where(~both.isnan(), both.nanmean(0)).nan_to_num(
-        0
-    )  # beyond a series' end: the mean of those that go on
+    # Beyond a series' end stands the mean of those that go on.
+    both = both.where(~both.isnan(), both.nanmean(0)).nan_to_num(0)
     both = (both - both.mean(0)) / both.std(0).clamp_min(1e-6)
     directions = torch.linalg.svd(both, full_matrices=False).Vh[:2].T
     for label, color, part in (

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from sparring.metrics import DISTANCES
 from sparring.training.run import Progress
 
 PLAIN_SECONDS = 10
-DISTANCES = {"frechet": "Fréchet", "frechet_clips": "Fréchet of clips", "context_frechet": "Fréchet of series"}
 
 
 class TrainingProgress:

@@ -7,6 +7,9 @@ from torch import Tensor
 
 from sparring.data.dataset import DataError, Dataset
 
+DISTANCES = {"frechet": "Fréchet", "frechet_clips": "Fréchet of clips", "context_frechet": "Fréchet of series"}
+"""What is shown while training and plotted, each beside its `_floor`."""
+
 Sampler = Callable[[int], tuple[Tensor, Tensor | None]]
 """n -> n samples and the classes they were made for, or None."""
 

@@ -11,9 +11,8 @@ from sparring.config import Config
 from sparring.data.dataset import Dataset, TensorDataset
 from sparring.data.order import ShuffledOrder, derive_seed
 from sparring.training import state
-from sparring.training.optim import set_lr
+from sparring.training.optim import ROLLBACK_LR, set_lr
 
-ROLLBACK_LR = 0.5
 WARMUP = 0.02  # of the training
 CHUNK_NUMBERS = 16_000_000  # in the samples that are looked at or encoded at once
 

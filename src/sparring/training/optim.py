@@ -7,6 +7,8 @@ from torch import nn
 
 from sparring.config import OptimConfig
 
+ROLLBACK_LR = 0.5  # the learning rates' factor after each roll-back
+
 
 def make_optimizer(model: nn.Module, lr: float, config: OptimConfig) -> torch.optim.Adam:
     """Adam without momentum: beta1 = 0, as momentum makes the two players overshoot each other."""

@@ -19,9 +19,7 @@ from sparring.models.networks import Networks
 from sparring.penalties import exact_penalty, finite_difference_penalty
 from sparring.training import state
 from sparring.training.ema import ExponentialMovingAverage
-from sparring.training.optim import lr_factor, make_optimizer, set_lr
-
-ROLLBACK_LR = 0.5  # the learning rates' factor after each roll-back
+from sparring.training.optim import ROLLBACK_LR, lr_factor, make_optimizer, set_lr
 
 
 @dataclass
