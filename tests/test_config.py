@@ -66,6 +66,9 @@ def test_errors_say_what_to_type(name, value, message):
         {"data.labels": "l.csv", "data.conditional": False},
         {"model.stem": 0, "model.stem_channels": 32},
         {"model.positions": "none", "model.rotary": False},
+        {"model.stem": 2, "model.fourier": 1.0},
+        {"loss.final_noise": 0.1},
+        {"loss.r1": 0, "loss.r2": 0, "loss.final_gamma": 0.1},
         {"loss.penalty": "exact", "train.compile": True},
     ],
 )

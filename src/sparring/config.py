@@ -142,6 +142,9 @@ class ModelConfig(Section):
     positions: Literal["learned", "sinusoidal", "none"] = setting("learned", "positions added to the tokens")
     rotary: bool = setting(True, "rotary positions in attention (RoPE on every axis)")
     qk_norm: bool = setting(True, "RMS-normalised queries and keys")
+    fourier: float = setting(
+        0.0, "frequency of sines and cosines that go beside the numbers of a token into both networks; 0: none"
+    )
     adaln_gain: float = setting(1.0, "gain of the generator's modulation at the start")
     gate_bias: float = setting(0.1, "openness of the generator's residual branches at the start")
     layer_scale: float = setting(1.0, "LayerScale of the discriminator's residual branches at the start")
@@ -154,6 +157,9 @@ class ModelConfig(Section):
         self._require_range(0.25, 16, "mlp_ratio")
         self._require_range(0, 5, "stem")
         self._require_range(1, 1024, "stem_channels")
+        self._require_range(0, 1e3, "fourier")
+        if self.stem and self.fourier:
+            raise ConfigError("--model.fourier is for tokens without --model.stem: set one of the two to 0")
         if self.stem == 0 and self.stem_channels is not None:
             raise ConfigError("--model.stem_channels has no effect with --model.stem 0: drop one of the two")
         self._require(
@@ -174,12 +180,16 @@ class LossConfig(Section):
     )
     r1: float = setting(1.0, "gamma of R1: gamma/2 ||grad D||^2 on real samples")
     r2: float = setting(1.0, "gamma of R2: the same on fakes")
+    final_gamma: float = setting(
+        1.0, "share of r1 and r2 left at the end, to which they fall evenly (on a log scale): smooth first, sharp last"
+    )
     penalty: Literal["finite-difference", "exact"] = setting("finite-difference", "how R1 and R2 are computed")
     penalty_fraction: float = setting(0.25, "share of the batch that R1 and R2 look at")
     epsilon: float = setting(0.01, "step of the finite difference, in units of the samples' [-1, 1]")
     centring: float = setting(0.01, "weight of (D(x) + D(G(z)))^2, which keeps the logits near zero")
     transport: float = setting(0.0, "weight of the optimal-transport term between a sample and its tokens' noise")
-    instance_noise: float = setting(0.0, "noise on all the discriminator sees, falling to 0 over the run's first half")
+    instance_noise: float = setting(0.0, "noise on all the discriminator sees, falling over the run's first half")
+    final_noise: float = setting(0.0, "to which it falls, and where it stays: on latents that of the codec makes sense")
     gamma_size: int | None = setting(
         None, "numbers in a sample for which r1 and r2 hold as given: larger samples get in proportion more; unset: all"
     )
@@ -187,10 +197,13 @@ class LossConfig(Section):
     def __post_init__(self) -> None:
         self._require_range(0, 1e6, "r1", "r2", "centring", "transport")
         self._require_range(0, 10, "instance_noise")
+        self._require_range(0, self.instance_noise, "final_noise")
         self._require_range(1, 1e12, "gamma_size")
         if self.gamma_size and not (self.r1 or self.r2):
             raise ConfigError("--loss.gamma_size has no effect with --loss.r1 0 --loss.r2 0: drop it")
-        self._require_range(1e-6, 1, "epsilon", "penalty_fraction")
+        self._require_range(1e-6, 1, "epsilon", "penalty_fraction", "final_gamma")
+        if self.final_gamma != 1 and not (self.r1 or self.r2):
+            raise ConfigError("--loss.final_gamma has no effect with --loss.r1 0 --loss.r2 0: drop it")
         if self.penalty == "exact" and self.epsilon != LossConfig.epsilon:
             raise ConfigError("--loss.epsilon has no effect with --loss.penalty exact: drop it")
 

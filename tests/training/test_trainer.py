@@ -202,6 +202,10 @@ def test_instance_noise_is_on_all_the_discriminator_sees_and_ends_halfway(tiny, 
     noisy.samples_seen = 32
     assert noisy._batches()[0].noise is None
     assert clear.disturbed(fakes) is fakes
+    stays = make(config.replace({"loss.final_noise": 0.4}), shapes)
+    for seen, sigma in ((0, 0.8), (16, 0.6), (32, 0.4), (56, 0.4)):
+        stays.samples_seen = seen
+        assert stays._batches()[0].noise.std().item() == pytest.approx(sigma, rel=0.15)
 
 
 def test_gamma_grows_with_the_size_of_a_sample(tiny, shapes):
@@ -211,3 +215,18 @@ def test_gamma_grows_with_the_size_of_a_sample(tiny, shapes):
     scaled.step()
     plain.step()
     assert_equal(weights(scaled), weights(plain))
+
+
+def test_gamma_falls_evenly_on_a_log_scale(tiny, shapes):
+    """Half-way to a hundredth it is a tenth."""
+    config = tiny.replace({"loss.r1": 2.0, "loss.r2": 2.0, "loss.final_gamma": 0.01})
+    falling, plain = make(config, shapes), make(tiny.replace({"loss.r1": 0.2, "loss.r2": 0.2}), shapes)
+    assert falling.gamma == 1
+    falling.samples_seen = plain.samples_seen = 32  # of 64
+    assert falling.gamma == pytest.approx(0.1)
+    falling.step()
+    plain.step()
+    for name, value in weights(plain).items():
+        torch.testing.assert_close(weights(falling)[name], value, rtol=1e-4, atol=1e-5)
+    falling.samples_seen = 64
+    assert falling.gamma == pytest.approx(0.01)

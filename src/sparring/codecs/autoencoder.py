@@ -65,14 +65,16 @@ class AutoencoderCodec(nn.Module):
             self.embed = Stem(fine, token_dim, width, levels=stem, channels=stem_channels)
             self.to_patch = Head(fine, width, token_dim, levels=stem, channels=stem_channels)
         # A latent of the grid needs not say where it is; a learned place would drown what little differs there.
-        added = "learned" if latents else "none"
+        added = "none"
         self.positions = Positions(coarse, width, width // num_heads, added=added, rotary=True)
-        self.queries = nn.Parameter(0.5 * torch.randn(latents, width)) if latents else None
         self.encoder = blocks()
         self.encoder_norm = RMSNorm(width)
-        self.to_latent = nn.Linear(width, latent_dim)
-        self.from_latent = nn.Linear(latent_dim, width)
-        self.latent_positions = nn.Parameter(0.5 * torch.randn(latents, width)) if latents else None
+        if latents:
+            self.to_latent = Mix(self.num_tokens, width, latents, latent_dim)
+            self.from_latent = Mix(latents, latent_dim, self.num_tokens, width)
+        else:
+            self.to_latent = nn.Linear(width, latent_dim)
+            self.from_latent = nn.Linear(latent_dim, width)
         self.places = Positions(coarse, width, width // num_heads, added="learned", rotary=True)
         self.decoder = blocks()
         self.decoder_norm = RMSNorm(width)
@@ -95,25 +97,16 @@ class AutoencoderCodec(nn.Module):
     def compress(self, samples: Tensor) -> Tensor:
         """(B, *sample_shape) -> (B, *latent_shape)."""
         x = self.positions(self.embed(self.pixels.encode((samples - self.mean) / self.std)))  # (B, M, D)
-        if self.queries is not None:
-            x = torch.cat([self.queries.to(x.dtype).expand(len(x), -1, -1), x], 1)  # (B, L + M, D)
         for block in self.encoder:
             x = block(x, self.positions.rotary)
-        if self.queries is not None:
-            x = x[:, : len(self.queries)]
         return self.patches.decode(normalized(self.to_latent(self.encoder_norm(x)).float()))
 
     def expand(self, latents: Tensor) -> Tensor:
         """(B, *latent_shape) -> (B, *sample_shape); latents are normalised first, as `compress` leaves them."""
-        x = self.from_latent(normalized(self.patches.encode(latents)))  # (B, L, D)
-        if self.latent_positions is None:
-            x = self.places(x)
-        else:
-            empty = x.new_zeros(len(x), self.num_tokens, x.shape[-1])
-            x = torch.cat([x + self.latent_positions, self.places(empty)], 1)  # (B, L + M, D)
+        x = self.places(self.from_latent(normalized(self.patches.encode(latents))))  # (B, M, D)
         for block in self.decoder:
             x = block(x, self.places.rotary)
-        x = self.to_patch(self.decoder_norm(x[:, -self.num_tokens :]))
+        x = self.to_patch(self.decoder_norm(x))
         return self.pixels.decode(x.float()) * self.std + self.mean
 
     def encode(self, samples: Tensor) -> Tensor:
@@ -130,6 +123,24 @@ class AutoencoderCodec(nn.Module):
         noise = torch.randn(latents.shape, generator=generator, device=latents.device)
         error = (self.expand(latents + self.noise * noise) - samples) / self.std
         return {"loss/reconstruction": error.square().mean()}
+
+
+class Mix(nn.Module):
+    """Tokens (B, N, C) to other tokens (B, M, D), each linear in all of them, by way of few numbers a token."""
+
+    def __init__(self, num_in: int, dim_in: int, num_out: int, dim_out: int) -> None:
+        super().__init__()
+        small_in, small_out = min(dim_in, SMALL), min(dim_out, SMALL)
+        self.shape = num_out, small_out
+        self.narrow = nn.Linear(dim_in, small_in)
+        self.mix = nn.Linear(num_in * small_in, num_out * small_out)
+        self.widen = nn.Linear(small_out, dim_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.widen(self.mix(self.narrow(x).flatten(1)).unflatten(1, self.shape))
+
+
+SMALL = 24
 
 
 def normalized(latents: Tensor) -> Tensor:

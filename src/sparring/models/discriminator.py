@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sparring.models.attention import reaches
 from sparring.models.blocks import DiscriminatorBlock
+from sparring.models.fourier import embedding
 from sparring.models.normalization import RMSNorm
 from sparring.models.positions import Grid, Positions
 from sparring.models.stem import Stem, coarse_grid
@@ -40,13 +41,14 @@ class Discriminator(nn.Module):
         layer_scale: float = 1.0,
         stem: int = 0,
         stem_channels: int = 16,
+        fourier: float = 0.0,
     ) -> None:
         super().__init__()
         self.embed: nn.Module
         if stem:
             self.embed = Stem(grid, token_dim, width, levels=stem, channels=stem_channels)
         else:
-            self.embed = nn.Linear(token_dim, width)
+            self.embed = embedding(token_dim, width, fourier)
         coarse = coarse_grid(grid, stem)
         self.positions = Positions(coarse, width, width // num_heads, added=positions, rotary=rotary)
         self.class_tokens = nn.Embedding(max(1, num_classes), width)

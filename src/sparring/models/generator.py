@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sparring.models.attention import reaches
 from sparring.models.blocks import GeneratorBlock
+from sparring.models.fourier import embedding
 from sparring.models.initialization import initialize
 from sparring.models.normalization import RMSNorm
 from sparring.models.positions import Grid, Positions
@@ -68,13 +69,14 @@ class Generator(nn.Module):
         stem: int = 0,
         stem_channels: int = 8,
         bounded: bool = False,
+        fourier: float = 0.0,
     ) -> None:
         super().__init__()
         coarse = coarse_grid(grid, stem)
         self.z_dim, self.noise_dim, self.num_tokens = z_dim, noise_dim, math.prod(coarse)
         self.num_classes = num_classes
         self.mapping = Mapping(z_dim, num_classes, width)
-        self.embed = nn.Linear(noise_dim, width) if noise_dim else None
+        self.embed = embedding(noise_dim, width, fourier) if noise_dim else None
         self.positions = Positions(coarse, width, width // num_heads, added=positions, rotary=rotary)
         self.blocks = nn.ModuleList(
             GeneratorBlock(

@@ -90,6 +90,7 @@ class Networks(nn.Module):
             "positions": model.positions,
             "rotary": model.rotary,
             "stem": model.stem,
+            "fourier": model.fourier,
         }
         grid, token_dim = self.codec.patches.grid, self.codec.patches.token_dim
         stem_channels = model.stem_channels or max(1, model.width // 4)

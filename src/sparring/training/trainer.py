@@ -64,9 +64,6 @@ class Trainer:
         self.loss = LOSSES[config.loss.name]
         self.normalize = GradientNormalization().to(device) if config.loss.transport else nn.Identity()
         self.noise_codec = networks.noise_codec(config) if config.loss.transport else None
-        # The more numbers a sample has, the farther apart samples lie, and the less a steep D costs.
-        size = math.prod(self.patches.sample_shape)
-        self.gamma = size / config.loss.gamma_size if config.loss.gamma_size else 1.0
         self.order = ShuffledOrder(len(dataset), config.train.seed)
         self.samples_seen, self.rollbacks = 0, 0
         self.num_samples, self.batch_size = config.train.num_samples, config.train.batch_size
@@ -171,6 +168,14 @@ class Trainer:
         optimizer.zero_grad()
         return norm
 
+    @property
+    def gamma(self) -> float:
+        """What R1 and R2 are multiplied with beside their own weights."""
+        loss = self.config.loss
+        # The more numbers a sample has, the farther apart samples lie, and the less a steep D costs.
+        size = math.prod(self.patches.sample_shape) / loss.gamma_size if loss.gamma_size else 1.0
+        return size * loss.final_gamma ** min(1.0, self.samples_seen / self.config.train.num_samples)
+
     def _batches(self) -> list[Batch]:
         """The micro-batches of the step that starts at `samples_seen`."""
         train, loss = self.config.train, self.config.loss
@@ -182,7 +187,8 @@ class Trainer:
             samples = flip(samples, random)
         size = train.micro_batch_size or train.batch_size
         count, shape = max(1, round(size * loss.penalty_fraction)), samples.shape[1:]
-        sigma = loss.instance_noise * max(0.0, 1 - 2 * self.samples_seen / train.num_samples)
+        left = max(0.0, 1 - 2 * self.samples_seen / train.num_samples)
+        sigma = loss.final_noise + (loss.instance_noise - loss.final_noise) * left
         noise = None
         if sigma:
             noise_real, noise = sigma * torch.randn(2, *samples.shape, generator=random, device=self.device)
