@@ -35,6 +35,17 @@ def test_a_folder_holds_single_samples_and_an_npz_all(tmp_path, spec, suffix):
     assert np.array_equal(np.load(tmp_path / "all.npz")["samples"], samples.numpy())
 
 
+def test_a_film_of_series_keeps_its_scale_and_pairs_stand_side_by_side():
+    """A line that shrinks to a tenth looks smaller; on a scale of its own it would look the same."""
+    line = torch.linspace(0, 1, 5).expand(1, 1, 5)
+    large, small = showing.film(torch.stack([line, 0.1 * line]))
+    assert large.tobytes() != small.tobytes()
+    assert showing.picture(line).tobytes() == showing.picture(0.1 * line).tobytes()
+    wide = showing.picture(line.expand(4, 1, 5), 2)
+    tall = showing.picture(line.expand(4, 1, 5), 1)
+    assert wide.width == 2 * tall.width
+
+
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])
 def test_clips_are_one_tiled_film_with_every_frame(tmp_path, suffix):
     clips = torch.full((5, 1, 4, 16, 16), -1.0)

@@ -253,8 +253,6 @@ def _plot_beside_real(gan: Any, samples: Any, wanted: int | None, path: Path) ->
 
 
 def run_interpolate(arguments: argparse.Namespace) -> int:
-    import torch
-
     import sparring
     from sparring import films, showing
 
@@ -262,7 +260,7 @@ def run_interpolate(arguments: argparse.Namespace) -> int:
     films.check_format(path)
     gan = sparring.load(arguments.folder, arguments.device)
     walk = gan.interpolate(arguments.frames, seed=arguments.seed, num=arguments.num, class_labels=arguments.class_label)
-    films.save([showing.picture(torch.as_tensor(frame)) for frame in walk], path)
+    films.save(showing.film(walk), path)
     print(path)
     return 0
 

@@ -14,20 +14,21 @@ from sparring.figures import figure_to_image, make_figure
 from sparring.models.networks import DataSpec
 from sparring.training.checkpoint import write_atomic
 
-SHOWN = 25  # series in one picture
+SHOWN = 30  # series in one picture
 CHANNELS = 6  # lines in one plot
 LAGS = 0.5  # of the length: how far autocorrelation is drawn
 BANDS = (0.05, 0.25, 0.5, 0.75, 0.95)
 PROJECTED = 500  # samples of each kind in the 2-D projection
 
 
-def plot_series(samples: Tensor) -> Image.Image:
-    """Series (N, C, T), the first 25 of them as small line plots."""
+def plot_series(samples: Tensor, columns: int | None = None, scale: Tensor | None = None) -> Image.Image:
+    """Series (N, C, T), the first 30 of them as small line plots, each channel drawn between its least and its
+    greatest value in `scale` (M, C, T), or in what is shown."""
     shown = samples[:SHOWN, :CHANNELS].detach().float().cpu()
-    columns = math.ceil(math.sqrt(len(shown)))
+    columns = columns or math.ceil(math.sqrt(len(shown)))
     rows = math.ceil(len(shown) / columns)
-    figure, axes = make_figure(rows, columns, (2.0 * columns, 1.4 * rows))
-    low, high = _limits(shown)
+    figure, axes = make_figure(rows, columns, (1.6 * columns, 1.2 * rows))
+    low, high = _limits(shown if scale is None else scale[:, :CHANNELS].detach().float().cpu())
     for axis, series in zip(axes, shown, strict=False):
         axis.plot(((series - low) / (high - low)).T.numpy(), linewidth=1)
         axis.set(xticks=[], yticks=[], ylim=(-0.1, 1.1))

@@ -19,8 +19,8 @@ class Showing:
     """One kind of sample: its name, how many make one picture, and how to draw and save it."""
 
     name: str
-    picture: Callable[[Tensor, int | None], Image.Image]
-    """Samples (N, ...) in so many columns as one picture."""
+    picture: Callable[[Tensor, int | None, Tensor | None], Image.Image]
+    """Samples (N, ...) in so many columns as one picture, those without bounds on the scale of others (M, ...)."""
     save_one: Callable[[Tensor, Path, DataSpec], None]
     save_all: Callable[[Tensor, Path, DataSpec], None]
     single: str
@@ -29,19 +29,20 @@ class Showing:
     """Suffixes of files that hold all samples; the first is the default."""
 
 
-def _clips_in_a_row(samples: Tensor, columns: int | None) -> Image.Image:
+def _pictures(samples: Tensor, columns: int | None, scale: Tensor | None) -> Image.Image:
+    return pictures.grid(samples, columns)
+
+
+def _clips_in_a_row(samples: Tensor, columns: int | None, scale: Tensor | None) -> Image.Image:
     """A clip a row, its frames side by side; of a hundred clips the first ten."""
     frames = samples[: 2 * films.ROWS].transpose(1, 2)  # (N, T, C, H, W)
     return pictures.grid(frames.flatten(0, 1), samples.shape[2])
 
 
 SHOWINGS = {
-    1: Showing(
-        "series", lambda samples, columns: plots.plot_series(samples), plots.save_csv, plots.save_all, ".csv",
-        (".csv", ".png"),
-    ),
+    1: Showing("series", plots.plot_series, plots.save_csv, plots.save_all, ".csv", (".csv", ".png")),
     2: Showing(
-        "pictures", pictures.grid, lambda sample, path, spec: pictures.save_image(pictures.to_image(sample[0]), path),
+        "pictures", _pictures, lambda sample, path, spec: pictures.save_image(pictures.to_image(sample[0]), path),
         lambda samples, path, spec: pictures.save_image(pictures.grid(samples), path), ".png",
         (".png", ".webp", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff"),
     ),
@@ -55,7 +56,13 @@ def showing_of(sample_shape: tuple[int, ...]) -> Showing:
 
 def picture(samples: Tensor, columns: int | None = None) -> Image.Image:
     """Samples (N, *sample_shape) as one picture."""
-    return showing_of(tuple(samples.shape[1:])).picture(samples, columns)
+    return showing_of(tuple(samples.shape[1:])).picture(samples, columns, None)
+
+
+def film(walk: Tensor) -> list[Image.Image]:
+    """Samples that change from frame to frame, (frames, N, *sample_shape), all on one scale."""
+    draw = showing_of(tuple(walk.shape[2:])).picture
+    return [draw(samples, None, walk.flatten(0, 1)) for samples in walk]
 
 
 def check_out(path: Path, spec: DataSpec) -> None:

@@ -69,6 +69,8 @@ class AutoencoderCodec(nn.Module):
         self.positions = Positions(coarse, width, width // num_heads, added=added, rotary=True)
         self.encoder = blocks()
         self.encoder_norm = RMSNorm(width)
+        self.to_latent: nn.Module
+        self.from_latent: nn.Module
         if latents:
             self.to_latent = Mix(self.num_tokens, width, latents, latent_dim)
             self.from_latent = Mix(latents, latent_dim, self.num_tokens, width)
