@@ -65,14 +65,10 @@ class DataConfig(Section):
     fill_gaps: bool = setting(False, "interpolate missing values of series; false leaves out what has some")
     frames: int | None = setting(None, "frames of a clip; unset: 16 where the data are films")
     frame_step: int | None = setting(None, "take every n-th frame of a film; unset: every one")
-    groups: int | None = setting(
-        None, "learn so many groups of alike samples as if they were classes, where there are none; unset: no groups"
-    )
 
     def __post_init__(self) -> None:
         self._require_range(1, 4096, "resolution")
         self._require_range(2, 1_000_000, "window")
-        self._require_range(2, 1000, "groups")
         self._require_range(1, 1_000_000, "stride")
         self._require_range(1, 4096, "frames", "frame_step")
         if self.labels and not self.conditional:
@@ -88,7 +84,7 @@ class CodecConfig(Section):
     patch_frames: int | None = setting(None, "frames that a clip's patch spans; unset: 1")
     overlap: int = setting(0, "pixels by which a patch reaches into its neighbours, blended on decoding")
     latents: int | None = setting(
-        None, "latent tokens a sample, read by learned queries (autoencoder); unset: one for each place of its grid"
+        None, "latent tokens that stand for the whole sample (autoencoder); unset: one for each place of its grid"
     )
     latent_dim: int = setting(16, "numbers in a latent token (autoencoder)")
     width: int = setting(96, "width of the autoencoder's transformers")

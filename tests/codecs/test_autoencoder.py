@@ -42,12 +42,13 @@ def test_latents_are_normalised_and_their_scale_means_nothing(latents):
     torch.testing.assert_close(codec.decode(3 * tokens), codec.decode(tokens), atol=1e-4, rtol=1e-4)
 
 
-def test_a_latent_of_the_grid_knows_its_place_and_a_query_everything():
+def test_a_latent_of_the_grid_knows_its_place_and_one_of_few_everything():
     samples, changed = torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 8, 8)
     changed[..., 4:, 4:] = 1
     for latents in (None, 2):
         codec = make((1, 8, 8), latents, patch_size=4)
-        assert not torch.allclose(codec.encode(samples), codec.encode(changed))
+        moved = (codec.encode(changed) - codec.encode(samples)).abs().amax(-1)
+        assert (moved > 1e-3).all()
     assert make((1, 8, 8), None, patch_size=4).latent_shape == (6, 2, 2)
     assert make((1, 4, 8, 8), None, patch_size=4, patch_frames=2).latent_shape == (6, 2, 2, 2)
     assert make((2, 12), None, patch_size=3).latent_shape == (6, 4)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sparring.codecs.patch import PatchCodec
-from sparring.models.attention import Reach, reaches
+from sparring.models.attention import reaches
 from sparring.models.blocks import DiscriminatorBlock
 from sparring.models.initialization import initialize
 from sparring.models.normalization import RMSNorm
@@ -18,13 +18,12 @@ from sparring.models.positions import Positions
 from sparring.models.stem import Head, Stem, coarse_grid
 
 
-# Queries that read the samples' tokens: Jaegle et al. 2021 (Perceiver), here within self-attention as in Yu et al. 2024
-# (TiTok). Noise on latents of fixed size instead of a KL term, as in the denoising autoencoders of Vincent et al. 2008.
+# Noise on latents of fixed size instead of a KL term, as in the denoising autoencoders of Vincent et al. 2008
 class AutoencoderCodec(nn.Module):
     """One transformer turns a sample's patches into latents, a second one writes them out again.
 
-    Without `latents` every place of the token grid has a latent of its own: what is near stays near, and little has to
-    be learnt. With it, so many learned queries read the whole sample, which takes longer and packs more.
+    Without `latents` every place of the token grid has a latent of its own: what is near stays near, and details are
+    kept. With it, so many latents stand for the whole sample, far fewer numbers, which a GAN learns far more easily.
 
     A latent has zero mean and unit variance over its K numbers, whatever the sample, so noise of a fixed size on it is
     all that keeps neighbours alike. The GAN is trained on samples of `latent_shape`: (K, *places) or (K, L).
@@ -56,17 +55,17 @@ class AutoencoderCodec(nn.Module):
         self.patches = PatchCodec(self.latent_shape, 1)
 
         def blocks() -> nn.ModuleList:
-            along: list[Reach] = ["all"] * depth if latents else reaches(coarse, depth)  # queries must see everything
-            return nn.ModuleList(DiscriminatorBlock(width, num_heads, reach=r, frames=coarse[0]) for r in along)
+            return nn.ModuleList(
+                DiscriminatorBlock(width, num_heads, reach=reach, frames=coarse[0]) for reach in reaches(coarse, depth)
+            )
 
         self.embed: nn.Module = nn.Linear(token_dim, width)
         self.to_patch: nn.Module = nn.Linear(width, token_dim)
         if stem:
             self.embed = Stem(fine, token_dim, width, levels=stem, channels=stem_channels)
             self.to_patch = Head(fine, width, token_dim, levels=stem, channels=stem_channels)
-        # A latent of the grid needs not say where it is; a learned place would drown what little differs there.
-        added = "none"
-        self.positions = Positions(coarse, width, width // num_heads, added=added, rotary=True)
+        # The encoder's tokens need not say where they are; a learned place would drown what little differs there.
+        self.positions = Positions(coarse, width, width // num_heads, added="none", rotary=True)
         self.encoder = blocks()
         self.encoder_norm = RMSNorm(width)
         self.to_latent: nn.Module
@@ -80,8 +79,8 @@ class AutoencoderCodec(nn.Module):
         self.places = Positions(coarse, width, width // num_heads, added="learned", rotary=True)
         self.decoder = blocks()
         self.decoder_norm = RMSNorm(width)
-        for linear in (self.to_latent, self.from_latent):
-            initialize(linear)
+        initialize(self.to_latent)
+        initialize(self.from_latent)
         channels = (1, sample_shape[0], *(1 for _ in sample_shape[1:]))
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("std", torch.ones(channels))
@@ -128,11 +127,14 @@ class AutoencoderCodec(nn.Module):
 
 
 class Mix(nn.Module):
-    """Tokens (B, N, C) to other tokens (B, M, D), each linear in all of them, by way of few numbers a token."""
+    """Tokens (B, N, C) to other tokens (B, M, D), each linear in all of them, by way of at most 24 numbers a token.
+
+    Queries that attend to the tokens would do the same, but first have to learn where to look.
+    """
 
     def __init__(self, num_in: int, dim_in: int, num_out: int, dim_out: int) -> None:
         super().__init__()
-        small_in, small_out = min(dim_in, SMALL), min(dim_out, SMALL)
+        small_in, small_out = min(dim_in, 24), min(dim_out, 24)
         self.shape = num_out, small_out
         self.narrow = nn.Linear(dim_in, small_in)
         self.mix = nn.Linear(num_in * small_in, num_out * small_out)
@@ -140,9 +142,6 @@ class Mix(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.widen(self.mix(self.narrow(x).flatten(1)).unflatten(1, self.shape))
-
-
-SMALL = 24
 
 
 def normalized(latents: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ from sparring.data import archives, arrays, clips, hub, images, series, syntheti
 from sparring.data.bouncing import bouncing
 from sparring.data.dataset import MEMORY_LIMIT, DataError, Dataset
 from sparring.data.digits import open_digits
-from sparring.data.groups import group
 from sparring.data.sines import sines
 from sparring.data.synthetic import mode_coverage
 
@@ -35,34 +34,15 @@ def open_dataset(
     fill_gaps: bool = False,
     frames: int | None = None,
     frame_step: int | None = None,
-    groups: int | None = None,
     memory_limit: int = MEMORY_LIMIT,
 ) -> Dataset:
     """Open a data set by its name or path; raises DataError with one clear line if that cannot be done.
 
     `resolution` crops pictures centrally to a square and resizes them. `labels` names a CSV file (file,label for files;
-    one label a row for arrays) or an IDX labels file. With `conditional=False` labels are ignored; with `groups` so
-    many groups of alike samples stand in for them. `window`, `stride` and `fill_gaps` are for series, `frames` and
-    `frame_step` for clips. Pictures of more than `memory_limit` bytes of pixels are decoded on demand.
+    one label a row for arrays) or an IDX labels file. With `conditional=False` labels are ignored. `window`, `stride`
+    and `fill_gaps` are for series, `frames` and `frame_step` for clips. Pictures of more than `memory_limit` bytes of
+    pixels are decoded on demand.
     """
-    dataset = _open(path, resolution, labels, conditional, window, stride, fill_gaps, frames, frame_step, memory_limit)
-    if groups is not None:
-        group(dataset, groups)
-    return dataset
-
-
-def _open(
-    path: str,
-    resolution: int | None,
-    labels: str | None,
-    conditional: bool,
-    window: int | None,
-    stride: int | None,
-    fill_gaps: bool,
-    frames: int | None,
-    frame_step: int | None,
-    memory_limit: int,
-) -> Dataset:
     if resolution is not None and (isinstance(resolution, bool) or not 1 <= resolution <= LARGEST_RESOLUTION):
         raise DataError(f"the resolution must be a whole number from 1 to {LARGEST_RESOLUTION}, not {resolution}")
     of_series = {"window": window, "stride": stride, "fill_gaps": fill_gaps or None}
@@ -70,7 +50,7 @@ def _open(
     of_pictures = {"resolution": resolution}
 
     def refuse(kind: str, *settings: Mapping[str, object]) -> None:
-        for name, value in ((n, v) for several in settings for n, v in several.items()):
+        for name, value in ((n, v) for group in settings for n, v in group.items()):
             if value is not None:
                 raise DataError(f"--data.{name} has no effect on {kind} like {path}: drop it")
 
