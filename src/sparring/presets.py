@@ -69,13 +69,18 @@ def unconditional_digits() -> Config:
 
 
 def points(name: str = "grid") -> Config:
-    """Gaussians in the plane: for teaching and tests."""
+    """Gaussians in the plane: for teaching and tests. A smooth D finds all modes, then a steep one sharpens them."""
     return Config(
         data=DataConfig(name),
         codec=CodecConfig(patch_size=1),
-        model=ModelConfig(width=64, depth=2, num_heads=2, bounded=False, positions="none"),
-        loss=LossConfig(r1=0.02, r2=0.02, epsilon=0.005),
-        train=TrainConfig(num_samples=200_000, batch_size=256, sample_every=50_000, evaluate_every=50_000),
+        model=ModelConfig(
+            width=64, depth=2, num_heads=2, bounded=False, z_dim=2, noise_dim=2, fourier=5.0, adaln_gain=4.0
+        ),
+        loss=LossConfig(r1=0.08, r2=0.08, final_gamma=0.005, epsilon=0.006, penalty_fraction=0.5),
+        optim=OptimConfig(lr=2e-3, warmup=20_000),
+        train=TrainConfig(
+            num_samples=200_000, batch_size=128, precision="float32", sample_every=50_000, evaluate_every=50_000
+        ),
     )
 
 

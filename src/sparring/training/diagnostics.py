@@ -39,7 +39,8 @@ class Alarm:
         if self.idle_steps >= ALARM_STEPS and self._first("dead"):
             return (
                 f"alarm: the discriminator is dead (gap {gap:.4f}, loss {self.idle_loss:.3f}, for {self.idle_steps} "
-                "steps): try a smaller --loss.r1 and --loss.r2, or half the --optim.lr"
+                "steps): if the samples do not pass for real yet, try a smaller --loss.r1 and --loss.r2, or half the "
+                "--optim.lr"
             )
         return None
 
