@@ -117,7 +117,7 @@ def images(height: int, width: int, channels: int = 3, size: str = "S") -> Confi
 
 
 def clips(frames: int, height: int, width: int) -> Config:
-    """Clips of any kind, by way of a trained codec with some 4×4×4 latents."""
+    """Clips of any kind, by way of a codec: eight latents a clip, with noise on them for codec and GAN alike."""
     stem = 1 if frames % 2 == height % 2 == width % 2 == 0 else 0
     around = 4 * 2**stem  # patches along each axis
 
@@ -132,20 +132,22 @@ def clips(frames: int, height: int, width: int) -> Config:
             name="autoencoder",
             patch_size=patch_of(height, width),
             patch_frames=patch_of(frames),
+            latents=8,
             latent_dim=16,
             width=96,
             depth=1,
             stem=stem,
             stem_channels=64 if stem else CodecConfig.stem_channels,
-            noise=0.2,
+            noise=0.3,
             batch_size=8,
-            num_samples=20_000,
+            num_samples=80_000,
         ),
-        model=ModelConfig(width=64, depth=2, num_heads=2, bounded=False),
-        loss=LossConfig(r1=0.5, r2=0.5, instance_noise=0.2),
-        optim=OptimConfig(lr=5e-4, discriminator_lr=1.5e-3),
+        model=ModelConfig(width=64, depth=3, num_heads=4, bounded=False, adaln_gain=2.0),
+        # What the decoder cannot tell apart, the discriminator need not: its noise is the codec's, and stays.
+        loss=LossConfig(r1=1.0, r2=1.0, final_gamma=0.25, penalty_fraction=0.5, instance_noise=0.3, final_noise=0.3),
+        optim=OptimConfig(lr=5e-4),
         train=TrainConfig(
-            num_samples=80_000, batch_size=16, sample_every=10_000, evaluate_every=20_000, checkpoint_every=10_000
+            num_samples=150_000, batch_size=16, sample_every=25_000, evaluate_every=50_000, checkpoint_every=25_000
         ),
     )
 
