@@ -1,7 +1,8 @@
 """How like real series generated ones are: the scores of TimeGAN (Yoon et al. 2019) and Diffusion-TS (Yuan, Qiao 2024).
 
 Series are (N, C, T) in their own units; one that is shorter than T is NaN from its end on. All are scaled by the real
-ones' least and greatest value of each channel to [0, 1], the units of the published numbers.
+ones' least and greatest value of each channel to [0, 1], the units of the published numbers. Sines are an exception:
+they are published as they are, (sin + 1) / 2, which leaves half of the range empty and makes errors half as large.
 """
 
 from collections.abc import Callable, Sequence
