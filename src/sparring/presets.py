@@ -89,8 +89,8 @@ def series(length: int) -> Config:
     patches = [patch for patch in (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 25, 32) if length % patch == 0]
     return Config(
         codec=CodecConfig(patch_size=min(patches, key=lambda patch: abs(math.log(patch / (1.4 * length**0.3))))),
-        model=ModelConfig(width=64, depth=3, num_heads=4, bounded=False),
-        loss=LossConfig(r1=0.1, r2=0.1),
+        model=ModelConfig(width=64, depth=3, num_heads=4, bounded=False, adaln_gain=4.0),
+        loss=LossConfig(r1=0.5, r2=0.5, final_gamma=0.1, penalty_fraction=0.5),
         optim=OptimConfig(lr=5e-4, beta2=0.9),
         train=TrainConfig(
             num_samples=300_000, batch_size=128, sample_every=50_000, evaluate_every=0, checkpoint_every=50_000

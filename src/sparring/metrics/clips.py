@@ -35,7 +35,7 @@ class ClipMetric:
         clips = sample(self.count)[0]
         scores = self._distances(self._features(list(clips.split(BATCH))), "") | self.floor
         if self.motion is not None:
-            scores |= self.motion(sample)
+            scores |= self.motion(lambda count: (clips[:count], None))
         return scores
 
     def _features(self, chunks: list[Tensor]) -> tuple[Tensor, Tensor]:
