@@ -98,6 +98,20 @@ def series(length: int) -> Config:
     )
 
 
+def sines(length: int) -> Config:
+    """TimeGAN's sines: smooth and spread evenly, so a steep discriminator is right from the start."""
+    return series(length).replace(
+        {
+            "data.path": "sines",
+            "model.adaln_gain": 1.0,
+            "loss.r1": 0.1,
+            "loss.r2": 0.1,
+            "loss.final_gamma": 1.0,
+            "loss.penalty_fraction": 0.25,
+        }
+    )
+
+
 def images(height: int, width: int, channels: int = 3, size: str = "S") -> Config:
     """Any images: the patch and the stem follow from the resolution, so that there are about 64 tokens."""
     if size not in SIZES:
@@ -138,16 +152,16 @@ def clips(frames: int, height: int, width: int) -> Config:
             depth=1,
             stem=stem,
             stem_channels=64 if stem else CodecConfig.stem_channels,
-            noise=0.3,
+            noise=0.4,
             batch_size=8,
-            num_samples=80_000,
+            num_samples=60_000,
         ),
         model=ModelConfig(width=64, depth=3, num_heads=4, bounded=False, adaln_gain=2.0),
         # What the decoder cannot tell apart, the discriminator need not: its noise is the codec's, and stays.
-        loss=LossConfig(r1=1.0, r2=1.0, final_gamma=0.25, penalty_fraction=0.5, instance_noise=0.3, final_noise=0.3),
+        loss=LossConfig(r1=0.5, r2=0.5, penalty_fraction=0.5, instance_noise=0.4, final_noise=0.4),
         optim=OptimConfig(lr=5e-4),
         train=TrainConfig(
-            num_samples=150_000, batch_size=16, sample_every=25_000, evaluate_every=50_000, checkpoint_every=25_000
+            num_samples=200_000, batch_size=16, sample_every=20_000, evaluate_every=50_000, checkpoint_every=20_000
         ),
     )
 
@@ -227,12 +241,19 @@ PRESETS: dict[str, Preset] = {
         "1 minute on one core",
         "6 modes of 25, blurred; examples/toy_gan.py has all 25",
     ),
+    "sines": Preset(
+        lambda shape: sines(shape[1]),
+        (5, 24),
+        "TimeGAN's sines, 5 channels",
+        "4 minutes on one core of an AMD EPYC with AVX-512",
+        "discriminative score DISC (real data: FLOOR; median of three seeds)",
+    ),
     "series": Preset(
         preset_for,
         (5, 24),
-        "any series, as sines or tables; patches follow from the length",
-        "5 minutes on one core for 150,000 of sines",
-        "not measured yet",
+        "any series, as tables or arrays; patches follow from the length",
+        "5 minutes on one core of an AMD EPYC with AVX-512 for windows of 24 steps",
+        "Google stocks: discriminative score STOCK (real data: 0.011; median of three seeds)",
     ),
     "images": Preset(
         preset_for,
