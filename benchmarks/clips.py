@@ -1,0 +1,44 @@
+"""A run's clips beside its codec's own reconstructions and beside random latents without a GAN.
+
+    python benchmarks/clips.py runs/bouncing-1
+
+Prints a JSON line each, with the scores of `sparring evaluate`; those of real clips are their `_floor`.
+"""
+
+import argparse
+import json
+
+import torch
+from torch import Tensor
+
+import sparring
+from sparring.metrics.clips import BATCH, ClipMetric
+from sparring.pretrained import open_data_of
+
+
+@torch.no_grad()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run")
+    gan = sparring.load(parser.parse_args().run)
+    data = open_data_of(gan)
+    metric, held_out = ClipMetric(data), data.held_out or data
+
+    def reconstructed(count: int) -> tuple[Tensor, None]:
+        chosen = torch.arange(len(held_out) - count, len(held_out))
+        return torch.cat([gan.reconstruct(held_out.batch(part)[0]) for part in chosen.split(BATCH)]), None
+
+    def random(count: int) -> tuple[Tensor, None]:
+        latents = torch.randn(count, *gan.codec.latent_shape, generator=torch.Generator().manual_seed(0))
+        return gan.spec.finish(torch.cat([gan.codec.expand(part) for part in latents.split(BATCH)])), None
+
+    for name, sample in (
+        ("samples", lambda count: (gan.sample(count), None)),
+        ("the codec's reconstructions", reconstructed),
+        ("random latents", random),
+    ):
+        print(json.dumps({"clips": name} | metric(sample)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
