@@ -232,14 +232,14 @@ PRESETS: dict[str, Preset] = {
         (2, 1, 1),
         "8 Gaussians on a ring",
         "1 minute on one core",
-        "7 modes of 8, blurred: 24% within 3 sigma",
+        "6 modes of 8, 94% within 3 sigma",
     ),
     "grid": Preset(
         lambda shape: points("grid"),
         (2, 1, 1),
         "25 Gaussians on a grid",
         "1 minute on one core",
-        "6 modes of 25, blurred; examples/toy_gan.py has all 25",
+        "16 modes of 25, blurred: 26% within 3 sigma; examples/toy_gan.py has all 25",
     ),
     "sines": Preset(
         lambda shape: sines(shape[1]),
@@ -266,7 +266,7 @@ PRESETS: dict[str, Preset] = {
         preset_for,
         (1, 16, 64, 64),
         "any clips: bouncing, films; by way of a codec",
-        "20 minutes on one core",
-        "not good yet: things move but change their shape",
+        "15 minutes on one core of an AMD EPYC with AVX-512 for bouncing-1 at 32×32 without classes",
+        "90% of the clips keep their digit (real ones: 100%); two digits, 64×64: not measured",
     ),
 }
