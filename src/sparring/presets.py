@@ -246,7 +246,7 @@ PRESETS: dict[str, Preset] = {
         (5, 24),
         "TimeGAN's sines, 5 channels",
         "4 minutes on one core of an AMD EPYC with AVX-512",
-        "discriminative score DISC (real data: FLOOR; median of three seeds)",
+        "discriminative score 0.004 (real data: 0.010), median of three seeds",
     ),
     "series": Preset(
         preset_for,
