@@ -34,7 +34,7 @@ def digits() -> Config:
         data=DataConfig("digits"),
         codec=CodecConfig(patch_size=1),
         model=ModelConfig(width=64, depth=2, num_heads=2, stem=2, stem_channels=16),
-        loss=LossConfig(r1=0.3, r2=0.3),
+        loss=LossConfig(r1=0.3, r2=0.3, penalty_fraction=0.5),  # of four samples a step, D once ran away for good
         augment=AugmentConfig(probability=0.5),
         optim=OptimConfig(lr=5e-4, discriminator_lr=1.5e-3),  # a discriminator that keeps up keeps a class' variety
         train=TrainConfig(
