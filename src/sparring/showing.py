@@ -61,8 +61,8 @@ def picture(samples: Tensor, columns: int | None = None) -> Image.Image:
 
 def film(walk: Tensor) -> list[Image.Image]:
     """Samples that change from frame to frame, (frames, N, *sample_shape), all on one scale."""
-    draw = showing_of(tuple(walk.shape[2:])).picture
-    return [draw(samples, None, walk.flatten(0, 1)) for samples in walk]
+    draw, scale = showing_of(tuple(walk.shape[2:])).picture, walk.flatten(0, 1)
+    return [draw(samples, None, scale) for samples in walk]
 
 
 def check_out(path: Path, spec: DataSpec) -> None:
