@@ -47,7 +47,7 @@ def test_truncation_brings_samples_together(run):
 
 def test_interpolation_is_a_closed_walk(run):
     gan = sparring.load(run, "cpu")
-    walk = gan.interpolate(24, num=2, class_labels=0)
+    walk = torch.stack(gan.interpolate(24, num=2, class_labels=0))
     assert walk.shape == (24, 2, 1, 8, 8)
     steps = (walk - walk.roll(1, 0)).flatten(2).norm(dim=2)
     assert steps[0].max() < 2 * steps.max()

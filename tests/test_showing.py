@@ -1,4 +1,5 @@
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from PIL import Image
 from sparring import showing
 from sparring.config import ConfigError
 from sparring.data.channels import Channels
+from sparring.data.vocabulary import Vocabulary
 from sparring.models.networks import DataSpec
 
 SERIES = DataSpec((2, 5), channels=Channels(("a", "b"), (0.0, 0.0), (1.0, 1.0)))
@@ -35,15 +37,18 @@ def test_a_folder_holds_single_samples_and_an_npz_all(tmp_path, spec, suffix):
     assert np.array_equal(np.load(tmp_path / "all.npz")["samples"], samples.numpy())
 
 
-def test_a_film_of_series_keeps_its_scale_and_pairs_stand_side_by_side():
+def test_a_film_of_series_keeps_its_scale_and_pairs_stand_side_by_side(tmp_path):
     """A line that shrinks to a tenth looks smaller; on a scale of its own it would look the same."""
     line = torch.linspace(0, 1, 5).expand(1, 1, 5)
     large, small = showing.film(torch.stack([line, 0.1 * line]))
     assert large.tobytes() != small.tobytes()
-    assert showing.picture(line).tobytes() == showing.picture(0.1 * line).tobytes()
-    wide = showing.picture(line.expand(4, 1, 5), 2)
-    tall = showing.picture(line.expand(4, 1, 5), 1)
-    assert wide.width == 2 * tall.width
+    sheets = [showing.save_sheet(factor * line, tmp_path / f"times {factor}.png").read_bytes() for factor in (1, 0.1)]
+    assert sheets[0] == sheets[1]
+    widths = []
+    for columns in (1, 2):
+        with Image.open(showing.save_sheet(line.expand(4, 1, 5), tmp_path / f"in {columns}", columns)) as sheet:
+            widths.append(sheet.width)
+    assert widths[1] == 2 * widths[0]
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])
@@ -73,7 +78,27 @@ def test_a_file_that_does_not_go_with_the_samples_is_refused(spec, path, tmp_pat
 
 
 @pytest.mark.parametrize("shape", [(1, 9), (7, 30), (1, 8, 8), (4, 8, 8), (2, 1, 1), (1, 3, 8, 8), (3, 16, 32, 32)])
-def test_anything_makes_a_picture(shape):
-    picture = showing.picture(torch.randn(12, *shape))
-    assert min(picture.size) > 50
-    assert len(picture.convert("L").getcolors()) > 1
+def test_anything_makes_a_picture(shape, tmp_path):
+    path = showing.save_sheet(torch.randn(12, *shape), tmp_path / "sheet")
+    assert path == tmp_path / "sheet.png"
+    with Image.open(path) as picture:
+        assert min(picture.size) > 50
+        assert len(picture.convert("L").getcolors()) > 1
+
+
+def test_texts_are_lines_side_by_side_where_they_fit(tmp_path):
+    spec = DataSpec((9,), vocabulary=Vocabulary("char", ("a",)))
+    path = showing.save_sheet(["Ann", "Bo", "Cleo"], tmp_path / "sheet", 2)
+    assert path.read_text() == "Ann    Bo\nCleo\n"
+    long = "a line that is long" * 4
+    assert showing.save_sheet([long, "b"], tmp_path / "long", 2).read_text() == f"{long}\nb\n"
+    showing.save(["Ann", "Bø"], tmp_path / "all.jsonl", spec)
+    assert [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()] == [
+        {"text": "Ann"},
+        {"text": "Bø"},
+    ]
+    showing.save(["Ann", "Bo"], tmp_path / "single", spec)
+    assert sorted(path.read_text() for path in (tmp_path / "single").iterdir()) == ["Ann\n", "Bo\n"]
+    with pytest.raises(ConfigError, match=r"must end in \.txt, \.jsonl, or be a folder: texts"):
+        showing.save(["Ann"], tmp_path / "a.npz", spec)
+    assert showing.beside(["a", "b"], ["c", "d"]) == ["a", "c", "b", "d"]

@@ -21,6 +21,9 @@ SHORT = {
     "labels": ("data.labels", "a CSV of file,label"),
     "window": ("data.window", "steps of a sample cut from a long series"),
     "frames": ("data.frames", "frames of a clip"),
+    "field": ("data.field", "field of a table or .jsonl that holds the text"),
+    "split": ("data.split", "line or sentence: what of a text is a sample"),
+    "tokenizer": ("data.tokenizer", "char, word or bpe: what texts are made of"),
     "loss": ("loss.name", "relativistic, non-saturating, minimax, hinge, least-squares or wasserstein"),
 }
 
@@ -49,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="Any other setting: --SECTION.NAME VALUE, e.g. --model.depth 6. `sparring train --help-all` lists them.",
     )  # fmt: skip
     train.add_argument(
-        "data", nargs="?", help="digits, sines, bouncing, a folder, .zip, film, table, array, or hf:NAME"
+        "data", nargs="?", help="digits, sines, bouncing, names, a folder, .zip, film, table, array, text, or hf:NAME"
     )
     train.add_argument("--out", help="the run's folder (default: runs/DATA)")
     train.add_argument("--preset", help="start from this preset (default: the one for DATA)")
@@ -65,28 +68,34 @@ def build_parser() -> argparse.ArgumentParser:
     sample.add_argument("--num", type=_positive, default=64, help="how many (default: 64)")
     sample.add_argument(
         "--out",
-        help="all in one (.png; .csv of series; .webp, .gif, .mp4 of clips), .npz, or a folder for single files",
+        help="all in one (.png; .csv of series; .webp, .gif, .mp4 of clips; .txt, .jsonl of texts, which are printed "
+        "where no file is named), .npz, or a folder for single files",
     )
     sample.add_argument("--plot", metavar="FILE.png", help="series: generated beside real ones")
     sample.add_argument("--class", dest="class_label", metavar="CLASS", help="only this class, by name or number")
+    sample.add_argument(
+        "--reject", type=float, default=0.0, help="share thrown away, of which the discriminator believes least: 0.5"
+    )
+    sample.add_argument("--json", action="store_true", help="print JSON")
     sample.add_argument("--truncation", type=float, default=1.0, help="below 1: more typical, less diverse")
 
-    walk = command("interpolate", run_interpolate, "Film a walk through the generator's z.")
+    walk = command("interpolate", run_interpolate, "Film a walk through the generator's z; of texts, print one.")
     _add_run(walk)
-    walk.add_argument("--out", default="walk.webp", help=".gif, .webp, or .mp4 (extra: video)")
+    walk.add_argument("--out", help=".gif, .webp, or .mp4 (extra: video); of texts .txt (default: walk.webp)")
     walk.add_argument("--num", type=_positive, default=16, help="samples side by side (default: 16)")
     walk.add_argument("--frames", type=_positive, default=120, help="length (default: 120, at 30 a second)")
     walk.add_argument("--class", dest="class_label", metavar="CLASS", help="only this class, by name or number")
 
     evaluate = command("evaluate", run_evaluate, "Measure a trained GAN's samples beside its data.")
     _add_run(evaluate)
+    evaluate.add_argument("--data", help="texts: compare with this file's instead of those held out")
     evaluate.add_argument("--repeats", type=_positive, default=5, help="of scores that train a network (default: 5)")
     evaluate.add_argument("--json", action="store_true", help="print JSON")
 
     reconstruct = command("reconstruct", run_reconstruct, "Show what the codec keeps: samples beside what comes back.")
     _add_run(reconstruct)
     reconstruct.add_argument("--num", type=_positive, default=10, help="how many (default: 10)")
-    reconstruct.add_argument("--out", default="reconstructed.png", help="the picture (default: reconstructed.png)")
+    reconstruct.add_argument("--out", help="the picture (default: reconstructed.png; of texts .txt)")
     reconstruct.add_argument("--json", action="store_true", help="print JSON")
 
     info = command("info", run_info, "Say what is in a run's folder.")
@@ -102,7 +111,11 @@ def build_parser() -> argparse.ArgumentParser:
     data.add_argument("--fill-gaps", action="store_true", help="interpolate missing values of series")
     data.add_argument("--frames", type=_positive, help="frames of a clip")
     data.add_argument("--frame-step", type=_positive, help="take every n-th frame")
-    data.add_argument("--out", default="data.png", help="the picture (default: data.png)")
+    data.add_argument("--field", help="field of a table or .jsonl that holds the text")
+    data.add_argument("--split", choices=("line", "sentence"), help="what of a text is a sample")
+    data.add_argument("--tokenizer", choices=("char", "word", "bpe"), help="what texts are made of")
+    data.add_argument("--length", type=_positive, help="symbols of the longest text")
+    data.add_argument("--out", help="the picture (default: data.png; of texts data.txt)")
     data.add_argument("--json", action="store_true", help="print JSON")
 
     presets = command("presets", run_presets, "List the presets.")
@@ -158,7 +171,10 @@ def run_train(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"out": str(out), "status": verdict.status, "verdict": verdict.text}))
     else:
-        print(f"{verdict.text}\n{out}/samples.png  {out}/training.png  {out}/model.safetensors")
+        from sparring.showing import sheet_suffix
+
+        sheet = f"samples{sheet_suffix(dataset.sample_shape)}"
+        print(f"{verdict.text}\n{out}/{sheet}  {out}/training.png  {out}/model.safetensors")
     return 0
 
 
@@ -218,12 +234,18 @@ def run_sample(arguments: argparse.Namespace) -> int:
     gan = sparring.load(arguments.folder, arguments.device)
     out = Path(arguments.out or f"samples{showing.showing_of(gan.spec.sample_shape).together[0]}")
     showing.check_out(out, gan.spec)
+    if arguments.plot and gan.spec.channels is None:
+        raise UsageError("--plot draws series, and this GAN makes none: drop it")
     samples = gan.sample(
         arguments.num,
         seed=arguments.seed,
         class_labels=arguments.class_label,
         truncation_psi=arguments.truncation,
+        reject=arguments.reject,
     )
+    if isinstance(samples, list) and not arguments.out:
+        print(json.dumps(samples, ensure_ascii=False) if arguments.json else "\n".join(samples))
+        return 0
     showing.save(samples, out, gan.spec)
     if arguments.plot:
         from sparring.sampling import class_indices
@@ -232,7 +254,7 @@ def run_sample(arguments: argparse.Namespace) -> int:
         if arguments.class_label is not None:
             wanted = int(class_indices(arguments.class_label, 1, gan.class_names))
         _plot_beside_real(gan, samples, wanted, Path(arguments.plot))
-    print(out)
+    print(json.dumps({"out": str(out)}) if arguments.json else out)
     return 0
 
 
@@ -240,12 +262,9 @@ def _plot_beside_real(gan: Any, samples: Any, wanted: int | None, path: Path) ->
     import torch
 
     from sparring import plots
-    from sparring.config import ConfigError
     from sparring.models.networks import DataSpec
     from sparring.pretrained import open_data_of
 
-    if gan.spec.channels is None:
-        raise ConfigError("--plot draws series, and this GAN makes pictures or clips: drop it")
     dataset = open_data_of(gan)
     places = torch.arange(len(dataset)) if wanted is None else (dataset.labels() == wanted).nonzero().flatten()
     shown = places[torch.linspace(0, len(places) - 1, min(len(places), len(samples))).long()]
@@ -256,12 +275,28 @@ def run_interpolate(arguments: argparse.Namespace) -> int:
     import sparring
     from sparring import films, showing
 
-    path = Path(arguments.out)
-    films.check_format(path)
+    path = Path(arguments.out or "walk.webp")
     gan = sparring.load(arguments.folder, arguments.device)
+    if gan.spec.vocabulary is not None:
+        return _print_walk(gan, arguments)
+    films.check_format(path)
     walk = gan.interpolate(arguments.frames, seed=arguments.seed, num=arguments.num, class_labels=arguments.class_label)
     films.save(showing.film(walk), path)
     print(path)
+    return 0
+
+
+def _print_walk(gan: Any, arguments: argparse.Namespace) -> int:
+    """From one text to another and back, each once where neighbours are alike."""
+    from sparring import showing
+
+    walk = gan.interpolate(arguments.frames, seed=arguments.seed, num=1, class_labels=arguments.class_label)
+    lines = [text for (text,), (before,) in zip(walk, [[None], *walk], strict=False) if text != before]
+    if arguments.out:
+        showing.check_out(Path(arguments.out), gan.spec)
+        print(showing.save_sheet(lines, Path(arguments.out), 1))
+    else:
+        print("\n".join(lines))
     return 0
 
 
@@ -269,18 +304,22 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     import torch
 
     import sparring
+    from sparring.data import open_dataset
     from sparring.metrics import evaluate
     from sparring.pretrained import open_data_of
 
     gan = sparring.load(arguments.folder, arguments.device)
     dataset = open_data_of(gan)
     classes = len(gan.class_names)
+    reference = None
+    if arguments.data:
+        reference = open_dataset(**dataclasses.asdict(dataclasses.replace(gan.config.data, path=arguments.data)))
 
     def sample(num: int) -> Any:
         return gan.sample(num, seed=arguments.seed), torch.arange(num) % classes if classes else None
 
     scores = evaluate(
-        dataset, sample, repeats=arguments.repeats, seed=arguments.seed,
+        dataset, sample, repeats=arguments.repeats, seed=arguments.seed, reference=reference,
         report=lambda line: print(line, file=sys.stderr),
     )  # fmt: skip
     _print_facts({"run": arguments.folder, "data": gan.config.data.path} | scores, arguments.json)
@@ -291,7 +330,7 @@ def run_reconstruct(arguments: argparse.Namespace) -> int:
     import torch
 
     import sparring
-    from sparring import pictures, showing
+    from sparring import showing
     from sparring.pretrained import open_data_of
 
     gan = sparring.load(arguments.folder, arguments.device)
@@ -300,13 +339,15 @@ def run_reconstruct(arguments: argparse.Namespace) -> int:
     chosen = torch.randperm(len(source), generator=torch.Generator().manual_seed(arguments.seed))[: arguments.num]
     samples = source.batch(chosen)[0]
     back = gan.reconstruct(samples)
-    pairs = torch.stack([gan.spec.finish(samples), back], 1).flatten(0, 1)
-    pictures.save_image(showing.picture(pairs, 2), Path(arguments.out))
-    error = (gan.spec.stored(back) - samples).square().mean().item()
-    spread = source.batch(torch.linspace(0, len(source) - 1, min(len(source), 64)).long())[0].var(0).mean()
-    share = error / spread.clamp_min(1e-12).item()
-    facts = {"codec": gan.config.codec.name, "mean_squared_error": error, "share_of_variance_lost": share}
-    _print_facts(facts | {"picture": arguments.out}, arguments.json)
+    out = showing.save_sheet(showing.beside(gan.spec.finish(samples), back), Path(arguments.out or "reconstructed"), 2)
+    error = gan.codec.error(samples, gan.spec.stored(back))
+    facts: dict[str, Any] = {"codec": gan.config.codec.name}
+    if gan.spec.vocabulary is not None:
+        facts["share_of_symbols_wrong"] = error
+    else:
+        spread = source.batch(torch.linspace(0, len(source) - 1, min(len(source), 64)).long())[0].var(0).mean()
+        facts |= {"mean_squared_error": error, "share_of_variance_lost": error / spread.clamp_min(1e-12).item()}
+    _print_facts(facts | {"picture": str(out)}, arguments.json)
     return 0
 
 
@@ -338,16 +379,19 @@ def run_info(arguments: argparse.Namespace) -> int:
 def run_data(arguments: argparse.Namespace) -> int:
     import torch
 
-    from sparring import pictures, showing
+    from sparring import showing
     from sparring.data import open_dataset
     from sparring.models.networks import DataSpec
 
-    options = ("resolution", "labels", "window", "stride", "fill_gaps", "frames", "frame_step")
+    options = (
+        "resolution", "labels", "window", "stride", "fill_gaps", "frames", "frame_step", "field", "split", "tokenizer",
+        "length",
+    )  # fmt: skip
     dataset = open_dataset(arguments.data, **{name: getattr(arguments, name) for name in options})
     shown = torch.linspace(0, len(dataset) - 1, min(100, len(dataset))).long()
     samples = DataSpec.of(dataset).finish(dataset.batch(shown)[0])
-    pictures.save_image(showing.picture(samples), Path(arguments.out))
-    _print_facts(dataset.describe() | {"picture": arguments.out}, arguments.json)
+    out = showing.save_sheet(samples, Path(arguments.out or "data"))
+    _print_facts(dataset.describe() | {"picture": str(out)}, arguments.json)
     return 0
 
 

@@ -55,7 +55,8 @@ class Section:
 @dataclass(frozen=True)
 class DataConfig(Section):
     path: str = setting(
-        "digits", "a built-in name (digits, rings, grid, sines, bouncing, bouncing-1), a folder, a file, or hf:NAME"
+        "digits",
+        "a built-in name (digits, rings, grid, sines, bouncing, bouncing-1, names), a folder, a file, or hf:NAME",
     )
     resolution: int | None = setting(None, "crop pictures to a square and resize to this many pixels a side")
     labels: str | None = setting(None, "a CSV file of file,label, where the labels are not the sub-folders' names")
@@ -65,8 +66,19 @@ class DataConfig(Section):
     fill_gaps: bool = setting(False, "interpolate missing values of series; false leaves out what has some")
     frames: int | None = setting(None, "frames of a clip; unset: 16 where the data are films")
     frame_step: int | None = setting(None, "take every n-th frame of a film; unset: every one")
+    field: str | None = setting(None, "the field of a table or .jsonl that holds the text")
+    split: Literal["line", "sentence"] | None = setting(None, "what of a text is a sample; unset: a line")
+    tokenizer: Literal["char", "word", "bpe"] | None = setting(
+        None, "what texts are made of; unset: words, or characters where lines have fewer than three words"
+    )
+    vocabulary: int | None = setting(
+        None, "the most frequent symbols of texts that are kept; unset: 8,000 words, 4,000 characters or 2,000 pairs"
+    )
+    length: int | None = setting(None, "symbols of the longest text; unset: what 99% of them need, 128 at most")
 
     def __post_init__(self) -> None:
+        self._require_range(2, 4096, "length")
+        self._require_range(1, 1_000_000, "vocabulary")
         self._require_range(1, 4096, "resolution")
         self._require_range(2, 1_000_000, "window")
         self._require_range(1, 1_000_000, "stride")
@@ -84,7 +96,9 @@ class CodecConfig(Section):
     patch_frames: int | None = setting(None, "frames that a clip's patch spans; unset: 1")
     overlap: int = setting(0, "pixels by which a patch reaches into its neighbours, blended on decoding")
     latents: int | None = setting(
-        None, "latent tokens that stand for the whole sample (autoencoder); unset: one for each place of its grid"
+        None,
+        "latent tokens that stand for the whole sample (autoencoder); unset: one for each place of its grid, "
+        "four for a text",
     )
     latent_dim: int = setting(16, "numbers in a latent token (autoencoder)")
     width: int = setting(96, "width of the autoencoder's transformers")
@@ -183,6 +197,7 @@ class LossConfig(Section):
     final_gamma: float = setting(
         1.0, "share of r1 and r2 left at the end, to which they fall evenly (on a log scale): smooth first, sharp last"
     )
+    gamma_fall: int | None = setting(None, "samples over which r1 and r2 fall; unset: the whole run")
     penalty: Literal["finite-difference", "exact"] = setting("finite-difference", "how R1 and R2 are computed")
     penalty_fraction: float = setting(0.25, "share of the batch that R1 and R2 look at")
     epsilon: float = setting(0.01, "step of the finite difference, in units of the samples' [-1, 1]")
@@ -202,8 +217,11 @@ class LossConfig(Section):
         if self.gamma_size and not (self.r1 or self.r2):
             raise ConfigError("--loss.gamma_size has no effect with --loss.r1 0 --loss.r2 0: drop it")
         self._require_range(1e-6, 1, "epsilon", "penalty_fraction", "final_gamma")
+        self._require_range(1, 1e12, "gamma_fall")
         if self.final_gamma != 1 and not (self.r1 or self.r2):
             raise ConfigError("--loss.final_gamma has no effect with --loss.r1 0 --loss.r2 0: drop it")
+        if self.final_gamma == 1 and self.gamma_fall:
+            raise ConfigError("--loss.gamma_fall has no effect with --loss.final_gamma 1: drop it")
         if self.penalty == "exact" and self.epsilon != LossConfig.epsilon:
             raise ConfigError("--loss.epsilon has no effect with --loss.penalty exact: drop it")
 

@@ -49,45 +49,57 @@ class GAN:
         seed: int = 0,
         class_labels: int | str | Sequence[int | str] | Tensor | None = None,
         truncation_psi: float = 1.0,
+        reject: float = 0.0,
         batch_size: int = 256,
-    ) -> Tensor:
-        """`num` samples (num, *sample_shape): pixels in [-1, 1], series in their own units, NaN beyond their ends.
+    ) -> Any:
+        """`num` samples (num, *sample_shape): pixels in [-1, 1], series in their own units, NaN beyond their ends, on
+        the CPU; of texts a list of strings.
 
         `class_labels` is a class, by number or name, or one for each sample; None takes all classes in turn.
         `truncation_psi` below 1 trades diversity for typicality: it pulls w toward its mean and shrinks the noise
-        (Karras et al. 2019). Sample i depends on the seed and i alone, not on `num` or `batch_size`.
+        (Karras et al. 2019). `reject` is the share of what is generated that is thrown away: of every 1 / (1 - reject)
+        candidates the one is kept that the discriminator believes most (Azadi et al. 2019). Sample i depends on the
+        seed and i alone, not on `num` or `batch_size`.
         """
+        if not 0 <= reject <= 0.99:
+            raise ConfigError(f"the share to reject must lie between 0 and 0.99, not {reject}")
         labels = class_indices(class_labels, num, self.class_names).to(self.device)
-        chunks = []
+        candidates, chunks = round(1 / (1 - reject)), []
         for start in range(0, num, batch_size):
             count = min(batch_size, num - start)
-            z = draw_z(count, self.generator.z_size, seed=seed, start=start).to(self.device)
-            chunks.append(self.decode(z, labels[start : start + count], truncation_psi))
-        return torch.cat(chunks) if chunks else self.spec.finish(torch.empty(0, *self.spec.sample_shape))
+            z = draw_z(count * candidates, self.generator.z_size, seed=seed, start=start * candidates).to(self.device)
+            chosen = labels[start : start + count]
+            tokens = self._tokens(z, chosen.repeat_interleave(candidates), truncation_psi)
+            if candidates > 1:
+                believed = self.discriminator(tokens, chosen.repeat_interleave(candidates)).view(count, candidates)
+                tokens = tokens.unflatten(0, (count, candidates))[torch.arange(count), believed.argmax(1)]
+            chunks.append(self.codec.decode(tokens))
+        return self.spec.finish(torch.cat(chunks) if chunks else torch.empty(0, *self.spec.sample_shape))
 
     @torch.inference_mode()
-    def decode(self, z: Tensor, class_labels: Tensor, truncation_psi: float = 1.0) -> Tensor:
-        """z (B, z_size), class_labels (B,) -> samples (B, *sample_shape), on the CPU: pixels in [-1, 1], series in
-        their own units, NaN beyond their ends."""
+    def decode(self, z: Tensor, class_labels: Tensor, truncation_psi: float = 1.0) -> Any:
+        """z (B, z_size), class_labels (B,) -> B samples as `sample` gives them."""
+        return self.spec.finish(self.codec.decode(self._tokens(z, class_labels, truncation_psi)))
+
+    def _tokens(self, z: Tensor, class_labels: Tensor, truncation_psi: float) -> Tensor:
         global_z, noise = self.generator.split(z)
         w = self.generator.mapping(global_z, class_labels)
         if truncation_psi != 1:
             w = mean_w(self.generator, class_labels).lerp(w, truncation_psi)
             noise = noise * truncation_psi
-        samples: Tensor = self.codec.decode(self.generator.synthesize(w, noise))
-        return self.spec.finish(samples.float().cpu())
+        return self.generator.synthesize(w, noise)
 
     @torch.inference_mode()
-    def reconstruct(self, samples: Tensor) -> Tensor:
+    def reconstruct(self, samples: Tensor) -> Any:
         """What the codec keeps of samples (B, *sample_shape) as a `Dataset` gives them; finished as `sample`'s are."""
         codec = self.codec
-        return self.spec.finish(codec.expand(codec.compress(samples.to(self.device))).float().cpu())
+        return self.spec.finish(codec.expand(codec.compress(samples.to(self.device))))
 
-    def interpolate(self, steps: int, *, seed: int = 0, num: int = 9, class_labels: Any = None) -> Tensor:
-        """A closed walk through z for each of `num` samples: (steps, num, *sample_shape)."""
+    def interpolate(self, steps: int, *, seed: int = 0, num: int = 9, class_labels: Any = None) -> list[Any]:
+        """A closed walk through z for each of `num` samples: at each of the steps samples as `sample` gives them."""
         labels = class_indices(class_labels, num, self.class_names).to(self.device)
         frames = interpolate(steps, num, self.generator.z_size, seed=seed)
-        return torch.stack([self.decode(z.to(self.device), labels) for z in frames])
+        return [self.decode(z.to(self.device), labels) for z in frames]
 
 
 def load(path: str | Path, device: str = "auto") -> GAN:

@@ -1,13 +1,18 @@
-"""How samples are shown and saved, by what they are: series (C, T), pictures (C, H, W) or clips (C, T, H, W)."""
+"""How samples are shown and saved, by what they are: texts (L,), series (C, T), pictures (C, H, W), clips (C, T, H, W).
 
-from collections.abc import Callable
+`samples` below are what `GAN.sample` gives: a tensor, or of texts a list of strings.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import torch
 from PIL import Image
 from torch import Tensor
 
-from sparring import films, pictures, plots
+from sparring import films, pictures, plots, texts
 from sparring.config import ConfigError
 from sparring.models.networks import DataSpec
 
@@ -19,10 +24,11 @@ class Showing:
     """One kind of sample: its name, how many make one picture, and how to draw and save it."""
 
     name: str
-    picture: Callable[[Tensor, int | None, Tensor | None], Image.Image]
-    """Samples (N, ...) in so many columns as one picture, those without bounds on the scale of others (M, ...)."""
-    save_one: Callable[[Tensor, Path, DataSpec], None]
-    save_all: Callable[[Tensor, Path, DataSpec], None]
+    picture: Callable[[Tensor, int | None, Tensor | None], Image.Image] | None
+    """Samples (N, ...) in so many columns as one picture, those without bounds on the scale of others (M, ...); None of
+    what cannot be drawn."""
+    save_one: Callable[[Any, Path, DataSpec], None]
+    save_all: Callable[[Any, Path, DataSpec], None]
     single: str
     """The suffix of a single sample's file."""
     together: tuple[str, ...]
@@ -40,6 +46,7 @@ def _clips_in_a_row(samples: Tensor, columns: int | None, scale: Tensor | None) 
 
 
 SHOWINGS = {
+    0: Showing("texts", None, texts.save_lines, texts.save_lines, ".txt", (".txt", ".jsonl")),
     1: Showing("series", plots.plot_series, plots.save_csv, plots.save_all, ".csv", (".csv", ".png")),
     2: Showing(
         "pictures", _pictures, lambda sample, path, spec: pictures.save_image(pictures.to_image(sample[0]), path),
@@ -54,28 +61,52 @@ def showing_of(sample_shape: tuple[int, ...]) -> Showing:
     return SHOWINGS[len(sample_shape) - 1]
 
 
-def picture(samples: Tensor, columns: int | None = None) -> Image.Image:
-    """Samples (N, *sample_shape) as one picture."""
-    return showing_of(tuple(samples.shape[1:])).picture(samples, columns, None)
+def sheet_suffix(sample_shape: tuple[int, ...]) -> str:
+    """Of the file that `save_sheet` writes."""
+    return ".png" if showing_of(sample_shape).picture else ".txt"
 
 
-def film(walk: Tensor) -> list[Image.Image]:
-    """Samples that change from frame to frame, (frames, N, *sample_shape), all on one scale."""
-    draw, scale = showing_of(tuple(walk.shape[2:])).picture, walk.flatten(0, 1)
+def save_sheet(samples: Any, path: Path, columns: int | None = None) -> Path:
+    """All samples for a person to look at, in so many columns: a picture, or texts. Where `path` has no suffix it gets
+    one; returns the whole path."""
+    if isinstance(samples, Tensor):
+        draw = showing_of(tuple(samples.shape[1:])).picture
+        assert draw is not None, "what is a tensor can be drawn"
+        path = path if path.suffix else path.with_suffix(".png")
+        pictures.save_image(draw(samples, columns, None), path)
+    else:
+        path = path if path.suffix else path.with_suffix(".txt")
+        texts.save_lines(samples, path, columns=columns)
+    return path
+
+
+def beside(first: Any, second: Any) -> Any:
+    """Samples in turn, one of each."""
+    if isinstance(first, Tensor):
+        return torch.stack([first, second], 1).flatten(0, 1)
+    return [text for pair in zip(first, second, strict=True) for text in pair]
+
+
+def film(walk: Sequence[Tensor]) -> list[Image.Image]:
+    """Samples (N, *sample_shape) that change from frame to frame, all on one scale."""
+    draw, scale = showing_of(tuple(walk[0].shape[1:])).picture, torch.cat(list(walk))
+    assert draw is not None, "texts do not make a film"
     return [draw(samples, None, scale) for samples in walk]
 
 
 def check_out(path: Path, spec: DataSpec) -> None:
     """Raises `ConfigError` for a file that cannot be written, before any work is done."""
     showing, suffix = showing_of(spec.sample_shape), path.suffix.lower()
-    if suffix and suffix not in (ARRAYS, *showing.together):
+    arrays = (ARRAYS,) if showing.picture else ()
+    if suffix and suffix not in (*arrays, *showing.together):
         kinds = ", ".join(showing.together[:2])
-        raise ConfigError(f"--out {path} must end in {kinds}, {ARRAYS}, or be a folder: {showing.name} are saved so")
+        kinds = ", ".join([kinds, *arrays])
+        raise ConfigError(f"--out {path} must end in {kinds}, or be a folder: {showing.name} are saved so")
     if suffix in films.FORMATS and showing.name == "clips":
         films.check_format(path)
 
 
-def save(samples: Tensor, path: Path, spec: DataSpec) -> None:
+def save(samples: Any, path: Path, spec: DataSpec) -> None:
     """In one file (a picture, a film, a table, or arrays in .npz under "samples"), or singly in a folder."""
     check_out(path, spec)
     showing = showing_of(spec.sample_shape)

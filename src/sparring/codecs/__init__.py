@@ -2,17 +2,25 @@
 
 from sparring.codecs.autoencoder import AutoencoderCodec
 from sparring.codecs.patch import PatchCodec
-from sparring.config import Config
+from sparring.codecs.text import TextCodec
+from sparring.config import CodecConfig, Config, ConfigError
+from sparring.data.vocabulary import Vocabulary
 
-__all__ = ["AutoencoderCodec", "Codec", "PatchCodec", "make_codec"]
+__all__ = ["AutoencoderCodec", "Codec", "PatchCodec", "TextCodec", "TrainedCodec", "make_codec"]
 
-Codec = PatchCodec | AutoencoderCodec
-"""Both have `encode` (samples to tokens) and `decode` (back), in two steps each: `compress` and `expand` go between
-samples and latents of `latent_shape`, on which the GAN is trained, and `patches` between latents and tokens."""
+TrainedCodec = AutoencoderCodec | TextCodec
+"""Those that learn, from a loss of their own, before the GAN does."""
+
+Codec = PatchCodec | TrainedCodec
+"""All have `encode` (samples to tokens) and `decode` (back), in two steps each: `compress` and `expand` go between
+samples and latents of `latent_shape`, on which the GAN is trained, and `patches` between latents and tokens; and
+`error`, which says how far what comes back is from what went in."""
 
 
-def make_codec(config: Config, sample_shape: tuple[int, ...]) -> Codec:
+def make_codec(config: Config, sample_shape: tuple[int, ...], vocabulary: Vocabulary | None = None) -> Codec:
     c = config.codec
+    if vocabulary is not None:
+        return _text_codec(c, sample_shape, vocabulary)
     frames = c.patch_frames or (1 if len(sample_shape) == 4 else None)
     if c.name == "patch":
         return PatchCodec(sample_shape, c.patch_size, c.overlap, frames)
@@ -27,5 +35,23 @@ def make_codec(config: Config, sample_shape: tuple[int, ...]) -> Codec:
         num_heads=c.num_heads,
         stem=c.stem,
         stem_channels=c.stem_channels,
+        noise=c.noise,
+    )
+
+
+def _text_codec(c: CodecConfig, sample_shape: tuple[int, ...], vocabulary: Vocabulary) -> TextCodec:
+    if c.name == "patch":
+        raise ConfigError("texts need a trained codec: set --codec.name autoencoder (sparring.presets.texts does)")
+    for name in ("patch_size", "patch_frames", "stem", "stem_channels"):
+        if getattr(c, name) != getattr(CodecConfig, name):
+            raise ConfigError(f"--codec.{name} has no effect on texts: drop it")
+    return TextCodec(
+        sample_shape,
+        len(vocabulary),
+        latents=c.latents or 4,
+        latent_dim=c.latent_dim,
+        width=c.width,
+        depth=c.depth,
+        num_heads=c.num_heads,
         noise=c.noise,
     )

@@ -118,6 +118,10 @@ class AutoencoderCodec(nn.Module):
         """Tokens (B, L, K) -> (B, *sample_shape)."""
         return self.expand(self.patches.decode(tokens))
 
+    def error(self, samples: Tensor, back: Tensor) -> float:
+        """The mean squared error."""
+        return self.pixels.error(samples, back)
+
     def loss(self, samples: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """The squared error of what comes back through latents with noise, as a share of each channel's variance."""
         latents = self.compress(samples)

@@ -94,6 +94,10 @@ class PatchCodec(nn.Module):
         x = self._join(x * self.window) / self.total_weight if any(self.overlap) else self._join(x)
         return x.reshape(len(tokens), *self.sample_shape)
 
+    def error(self, samples: Tensor, back: Tensor) -> float:
+        """The mean squared error."""
+        return (back - samples).square().mean().item()
+
     def _join(self, x: Tensor) -> Tensor:
         """Adds patches (B, gT, gH, gW, C, eT, eH, eW) up where they lie: (B, C, T, H, W)."""
         for axis in (2, 1, 0):  # W, H, T; the axis' grid and extent become one axis behind C

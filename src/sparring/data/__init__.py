@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
-from sparring.data import archives, arrays, clips, hub, images, series, synthetic
+from sparring.data import archives, arrays, clips, hub, images, series, synthetic, text
 from sparring.data.bouncing import bouncing
 from sparring.data.dataset import MEMORY_LIMIT, DataError, Dataset
 from sparring.data.digits import open_digits
 from sparring.data.sines import sines
 from sparring.data.synthetic import mode_coverage
+from sparring.data.vocabulary import Tokenizer
 
 __all__ = ["BUILT_IN", "DataError", "Dataset", "mode_coverage", "open_dataset"]
 
-BUILT_IN = ("digits", "rings", "grid", "sines", "bouncing", "bouncing-1")
+BUILT_IN = ("digits", "rings", "grid", "sines", "bouncing", "bouncing-1", "names")
 LARGEST_RESOLUTION = 4096
 
 _KNOWN = (
     f"{', '.join(BUILT_IN)}, a folder, .zip or .tar of images or films, a film, .npz, .npy, IDX images (.gz), "
-    "a table (.csv, .parquet, .ts) or hf:NAME"
+    "a table (.csv, .parquet, .ts), a text (.txt, .jsonl) or hf:NAME"
 )
 
 
@@ -34,20 +36,27 @@ def open_dataset(
     fill_gaps: bool = False,
     frames: int | None = None,
     frame_step: int | None = None,
+    field: str | None = None,
+    split: text.Split | None = None,
+    tokenizer: Tokenizer | None = None,
+    vocabulary: int | None = None,
+    length: int | None = None,
     memory_limit: int = MEMORY_LIMIT,
 ) -> Dataset:
     """Open a data set by its name or path; raises DataError with one clear line if that cannot be done.
 
     `resolution` crops pictures centrally to a square and resizes them. `labels` names a CSV file (file,label for files;
     one label a row for arrays) or an IDX labels file. With `conditional=False` labels are ignored. `window`, `stride`
-    and `fill_gaps` are for series, `frames` and `frame_step` for clips. Pictures of more than `memory_limit` bytes of
-    pixels are decoded on demand.
+    and `fill_gaps` are for series, `frames` and `frame_step` for clips, and the settings from `field` to `length` for
+    texts. Pictures of more than `memory_limit` bytes of pixels are decoded on demand.
     """
     if resolution is not None and (isinstance(resolution, bool) or not 1 <= resolution <= LARGEST_RESOLUTION):
         raise DataError(f"the resolution must be a whole number from 1 to {LARGEST_RESOLUTION}, not {resolution}")
     of_series = {"window": window, "stride": stride, "fill_gaps": fill_gaps or None}
     of_clips = {"frames": frames, "frame_step": frame_step}
     of_pictures = {"resolution": resolution}
+    symbols: dict[str, Any] = {"tokenizer": tokenizer, "vocabulary": vocabulary, "length": length}
+    of_texts = {"field": field, "split": split, **symbols}
 
     def refuse(kind: str, *settings: Mapping[str, object]) -> None:
         for name, value in ((n, v) for group in settings for n, v in group.items()):
@@ -57,6 +66,10 @@ def open_dataset(
     if path in BUILT_IN or path.startswith(hub.PREFIX):
         if labels is not None:
             raise DataError(f"{path} brings its own labels or has none: leave out the labels file {labels}")
+        if path == "names":
+            refuse("texts", of_series, of_clips, of_pictures, {"field": field, "split": split})
+            return text.open_names(**{name: value for name, value in symbols.items() if value is not None})
+        refuse("samples", of_texts)
         if path.startswith("bouncing"):
             refuse("clips", of_series, {"frame_step": frame_step})
             digits = 1 if path == "bouncing-1" else 2
@@ -70,6 +83,10 @@ def open_dataset(
         return _open_built_in(path, resolution, conditional)
     if not os.path.exists(path):
         raise DataError(f"there is no file or folder {path!r}; data is one of: {_KNOWN}")
+    if text.is_text(path, field=field, tokenizer=tokenizer):
+        refuse("texts", of_series, of_clips, of_pictures, {"labels": labels})
+        return text.open_text(path, field=field, split=split or "line", conditional=conditional, **symbols)
+    refuse("samples", of_texts)
     if series.is_series(path, window):
         refuse("series", of_pictures, of_clips)
         return series.open_series(

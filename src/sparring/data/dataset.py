@@ -9,11 +9,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
 from sparring.data.channels import Channels
+
+if TYPE_CHECKING:
+    from sparring.data.vocabulary import Vocabulary
 
 MEMORY_LIMIT = 2 * 1024**3
 """Bytes of decoded pixels kept in memory; larger image sets are decoded on demand."""
@@ -21,7 +24,7 @@ MEMORY_LIMIT = 2 * 1024**3
 IGNORED_LABELS = "the set has labels, which are ignored as asked"
 
 _FILE_COLUMNS = {"file", "filename", "file_name", "image", "path", "name", "id"}
-_LABEL_COLUMNS = {"label", "labels", "class", "target", "category"}
+LABEL_COLUMNS = {"label", "labels", "class", "target", "category"}
 _SHOWN = 5
 
 
@@ -41,7 +44,7 @@ def printable(text: str) -> str:
 class Dataset(ABC):
     """A fixed collection of samples with a class number for each.
 
-    A sample is an image (C, H, W), a series (C, T) or a clip (C, T, H, W).
+    A sample is an image (C, H, W), a series (C, T), a clip (C, T, H, W) or a text (L,) of numbered symbols.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Dataset(ABC):
     skipped: list[str] = field(default_factory=list)
     held_out: Dataset | None = None
     channels: Channels | None = None  # of series: what undoes their scaling
+    vocabulary: Vocabulary | None = None  # of texts: what their numbers spell
 
     storage: ClassVar[str]
 
@@ -63,7 +67,7 @@ class Dataset(ABC):
     def batch(self, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Samples (B, *sample_shape) float32 and their classes (B,) int64, for indices (B,).
 
-        Pixels lie in [-1, 1]; series are scaled by `channels`.
+        Pixels lie in [-1, 1]; series are scaled by `channels`; texts are int64.
         """
 
     def __len__(self) -> int:
@@ -220,7 +224,7 @@ def _header_columns(row: list[str]) -> tuple[int, int] | None:
     if file_column is None:
         return None if "." in row[0] else (0, 1)
     others = [index for index in range(len(cells)) if index != file_column]
-    named = [index for index in others if cells[index] in _LABEL_COLUMNS]
+    named = [index for index in others if cells[index] in LABEL_COLUMNS]
     return file_column, (named or others or [file_column + 1])[0]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from sparring.data.dataset import DataError, Dataset
@@ -22,6 +23,10 @@ class Metric(Protocol):
 
 def metric_for(dataset: Dataset) -> Metric | None:
     """What a run measures while it trains; None where there is nothing yet."""
+    if dataset.vocabulary is not None:
+        from sparring.metrics.texts import TextMetric
+
+        return TextMetric(dataset)
     if dataset.channels is not None:
         from sparring.metrics.series import SeriesMetric
 
@@ -42,10 +47,24 @@ def metric_for(dataset: Dataset) -> Metric | None:
 
 
 def evaluate(
-    dataset: Dataset, sample: Sampler, *, repeats: int = 5, seed: int = 0, report: Callable[[str], None]
+    dataset: Dataset,
+    sample: Sampler,
+    *,
+    repeats: int = 5,
+    seed: int = 0,
+    reference: Dataset | None = None,
+    report: Callable[[str], None],
 ) -> dict[str, float]:
-    """All that can be measured, beside what real data gets (`_floor`). Slower than what a run measures of series:
-    classifiers and predictors are trained `repeats` times."""
+    """All that can be measured, beside what real data gets (`_floor`). Slower than what a run measures of series and
+    texts: of series classifiers and predictors are trained `repeats` times, of texts language models. Texts can be
+    compared with those of another `reference` than the set's own held-out ones."""
+    if dataset.vocabulary is not None:
+        from sparring.metrics.texts import evaluate_texts
+
+        texts = None if reference is None else all_texts(reference)
+        return evaluate_texts(dataset, sample, seed=seed, reference=texts, report=report)
+    if reference is not None:
+        raise DataError("only texts are compared with another --data yet: drop it")
     if dataset.channels is not None:
         from sparring.metrics.series import evaluate_series
 
@@ -54,3 +73,11 @@ def evaluate(
     if metric is None:
         raise DataError(f"there is no metric yet for pictures like {dataset.name}: digits, series and clips have some")
     return metric(sample)
+
+
+def all_texts(dataset: Dataset) -> list[str]:
+    """Those held out among them."""
+    if dataset.vocabulary is None:
+        raise DataError(f"{dataset.name} holds no texts")
+    parts = [part for part in (dataset, dataset.held_out) if part is not None]
+    return [text for part in parts for text in dataset.vocabulary.decode(part.batch(torch.arange(len(part)))[0])]

@@ -21,8 +21,8 @@ Backend = Literal["auto", "math", "fused"]
 
 _backend: contextvars.ContextVar[Backend] = contextvars.ContextVar("attention_backend", default="auto")
 
-Reach = Literal["all", "space", "time"]
-"""What a token looks at: every token, those of its frame, or those of its place in other frames."""
+Reach = Literal["all", "space", "time", "before"]
+"""What a token looks at: every token, those of its frame, those of its place in other frames, or those up to itself."""
 
 FULL_ATTENTION_TOKENS = 1024
 """Up to so many tokens, those of a clip all look at each other; beyond, blocks look along space and time in turn."""
@@ -57,13 +57,16 @@ def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, mask
     return scores.softmax(-1) @ value
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+def _attend(query: Tensor, key: Tensor, value: Tensor, causal: bool = False) -> Tensor:
     backend = _backend.get()
     if backend == "auto":
         backend = "math" if query.device.type == "cpu" and query.shape[-2] <= FEW_TOKENS else "fused"
     if backend == "math":
-        return scaled_dot_product_attention(query, key, value)
-    return F.scaled_dot_product_attention(query, key, value)
+        mask = None
+        if causal:
+            mask = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device).tril()
+        return scaled_dot_product_attention(query, key, value, mask)
+    return F.scaled_dot_product_attention(query, key, value, is_causal=causal)
 
 
 # Bertasius et al. 2021 (TimeSformer), "divided space-time attention", a block for each
@@ -98,6 +101,21 @@ def _attend_along(query: Tensor, key: Tensor, value: Tensor, frames: int, reach:
     return torch.cat([front, found.flatten(-3, -2)], -2)
 
 
+class Past:
+    """Keys and values of the tokens a causal block has seen, so that the next ones are computed alone."""
+
+    def __init__(self) -> None:
+        self.key: Tensor | None = None
+        self.value: Tensor | None = None
+
+    def extend(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """All keys and values up to now, (B, H, K, D) each."""
+        if self.key is not None and self.value is not None:
+            key, value = torch.cat([self.key, key], -2), torch.cat([self.value, value], -2)
+        self.key, self.value = key, value
+        return key, value
+
+
 # Vaswani et al. 2017, section 3.2.2; QK-norm: Dehghani et al. 2023 (ViT-22B), with RMSNorm per head
 class MultiHeadAttention(nn.Module):
     """Self-attention with `num_heads` heads, RMS-normalised queries and keys, and rotary positions.
@@ -119,8 +137,11 @@ class MultiHeadAttention(nn.Module):
         for part in self.qkv.weight.data.view(3, width, width):  # three maps side by side, not one wide one
             nn.init.xavier_uniform_(part)
 
-    def forward(self, x: Tensor, rotary: Tensor | None) -> Tensor:
-        """x (B, N, width), rotary (2, N, D / 2) as `positions.Positions` holds it -> (B, N, width)."""
+    def forward(self, x: Tensor, rotary: Tensor | None, past: Past | None = None) -> Tensor:
+        """x (B, N, width), rotary (2, N, D / 2) as `positions.Positions` holds it -> (B, N, width).
+
+        With the `past` of a causal attention x is one token, or the first few.
+        """
         batch, num_tokens, width = x.shape
         qkv = self.qkv(x).view(batch, num_tokens, 3, self.num_heads, -1)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)  # 3 × (B, H, N, D)
@@ -128,8 +149,10 @@ class MultiHeadAttention(nn.Module):
         if rotary is not None:
             query, key = rotate(query, rotary), rotate(key, rotary)
         value = value.to(query.dtype)
-        if self.reach == "all":
-            x = _attend(query, key, value)
+        if past is not None:
+            key, value = past.extend(key, value)
+        if self.reach in ("all", "before"):
+            x = _attend(query, key, value, causal=self.reach == "before" and num_tokens > 1)
         else:
             x = _attend_along(query, key, value, self.frames, self.reach)
         return self.project(x.transpose(1, 2).reshape(batch, num_tokens, width))

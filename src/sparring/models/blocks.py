@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sparring.models.attention import MultiHeadAttention, Reach
+from sparring.models.attention import MultiHeadAttention, Past, Reach
 from sparring.models.initialization import initialize
 from sparring.models.normalization import RMSNorm
 
@@ -80,6 +80,6 @@ class DiscriminatorBlock(nn.Module):
         self.mlp = SwiGLU(width, mlp_ratio)
         self.mlp_scale = nn.Parameter(torch.full((width,), layer_scale))
 
-    def forward(self, x: Tensor, rotary: Tensor | None) -> Tensor:
-        x = x + self.attention_scale * self.attention(self.attention_norm(x), rotary)
+    def forward(self, x: Tensor, rotary: Tensor | None, past: Past | None = None) -> Tensor:
+        x = x + self.attention_scale * self.attention(self.attention_norm(x), rotary, past)
         return x + self.mlp_scale * self.mlp(self.mlp_norm(x))

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from sparring.codecs import Codec, make_codec
@@ -11,6 +12,7 @@ from sparring.codecs.patch import PatchCodec
 from sparring.config import Config, ConfigError
 from sparring.data.channels import Channels
 from sparring.data.dataset import Dataset
+from sparring.data.vocabulary import Vocabulary
 from sparring.models.discriminator import Discriminator
 from sparring.models.generator import Generator
 
@@ -24,6 +26,7 @@ class DataSpec:
     sample_shape: tuple[int, ...]
     class_names: tuple[str, ...] = ()
     channels: Channels | None = None
+    vocabulary: Vocabulary | None = None
 
     @property
     def num_classes(self) -> int:
@@ -34,11 +37,12 @@ class DataSpec:
             "sample_shape": list(self.sample_shape),
             "class_names": list(self.class_names),
             "channels": None if self.channels is None else self.channels.to_dict(),
+            "vocabulary": None if self.vocabulary is None else self.vocabulary.to_dict(),
         }
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "DataSpec":
-        channels = values.get("channels")
+        channels, vocabulary = values.get("channels"), values.get("vocabulary")
         shape = tuple(int(size) for size in values["sample_shape"])
         if channels is not None and shape[0] != len(channels["names"]) + bool(channels["masked"]):
             raise ValueError("as many channels as a sample has must be named")
@@ -46,24 +50,41 @@ class DataSpec:
             shape,
             tuple(map(str, values["class_names"])),
             None if channels is None else Channels.from_dict(channels),
+            None if vocabulary is None else Vocabulary.from_dict(vocabulary),
         )
 
     @classmethod
     def of(cls, dataset: Dataset) -> "DataSpec":
-        return cls(dataset.sample_shape, tuple(dataset.class_names), dataset.channels)
+        return cls(dataset.sample_shape, tuple(dataset.class_names), dataset.channels, dataset.vocabulary)
 
     def like(self, other: "DataSpec") -> bool:
         """Whether samples are of one kind; the scaling of series may differ, as it is measured."""
-        names = [spec.channels and spec.channels.names for spec in (self, other)]
-        return (self.sample_shape, self.class_names, names[0]) == (other.sample_shape, other.class_names, names[1])
+        facts = [
+            (spec.sample_shape, spec.class_names, spec.channels and spec.channels.names, spec.vocabulary)
+            for spec in (self, other)
+        ]
+        return facts[0] == facts[1]
 
-    def stored(self, samples: Tensor) -> Tensor:
-        """The inverse of `finish`: numbers of like size in every channel."""
+    def stored(self, samples: Any) -> Tensor:
+        """The inverse of `finish`: numbers of like size in every channel, or those of a text's symbols."""
+        if self.vocabulary is not None:
+            return self.vocabulary.encode(samples, self.sample_shape[0])
         return samples if self.channels is None else self.channels.store(samples)
 
-    def finish(self, samples: Tensor) -> Tensor:
-        """What the codec decoded, as a person expects it: pixels within [-1, 1], series in their own units."""
+    def finish(self, samples: Tensor) -> Any:
+        """What the codec decoded, as a person expects it: pixels within [-1, 1], series in their own units, on the CPU;
+        texts as a list of strings."""
+        if self.vocabulary is not None:
+            return self.vocabulary.decode(samples)
+        samples = samples.float().cpu()
         return samples.clamp(-1, 1) if self.channels is None else self.channels.restore(samples)
+
+    def comparable(self, samples: Tensor) -> Tensor:
+        """Stored samples as numbers whose differences mean something: of a text how often each symbol occurs."""
+        if self.vocabulary is None:
+            return samples
+        counts = torch.zeros(len(samples), len(self.vocabulary))
+        return counts.scatter_add_(1, samples, torch.ones(samples.shape))
 
 
 class Networks(nn.Module):
@@ -80,7 +101,7 @@ class Networks(nn.Module):
             raise ConfigError("series have no bounds: set --model.bounded false (sparring.presets.series does)")
         if len(spec.sample_shape) == 2 and (config.augment.flip or config.augment.color):
             raise ConfigError("--augment.flip and --augment.color are for pictures and clips: drop them for series")
-        self.codec = make_codec(config, spec.sample_shape)
+        self.codec = make_codec(config, spec.sample_shape, spec.vocabulary)
         shared: dict[str, Any] = {
             "width": model.width,
             "num_heads": model.num_heads,

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparring.codecs.autoencoder import AutoencoderCodec
+from sparring.codecs import TrainedCodec
 from sparring.config import Config
 from sparring.data.dataset import Dataset, TensorDataset
 from sparring.data.order import ShuffledOrder, derive_seed
@@ -25,7 +25,7 @@ class CodecTrainer:
     """The codec, its optimiser and the step; randomness follows from the seed and the samples seen."""
 
     def __init__(
-        self, config: Config, codec: AutoencoderCodec, dataset: Dataset, device: torch.device, dtype: torch.dtype
+        self, config: Config, codec: TrainedCodec, dataset: Dataset, device: torch.device, dtype: torch.dtype
     ) -> None:
         self.config, self.dataset, self.device, self.dtype = config, dataset, device, dtype
         self.codec = codec.to(device)
@@ -63,7 +63,7 @@ class CodecTrainer:
 
 
 @torch.no_grad()
-def latents_of(dataset: Dataset, codec: AutoencoderCodec, device: torch.device) -> TensorDataset:
+def latents_of(dataset: Dataset, codec: TrainedCodec, device: torch.device) -> TensorDataset:
     """What the trained codec makes of every sample, in memory: what the GAN is trained on.
 
     Always in the same chunks, as a sample's last bits may depend on its neighbours in the batch.

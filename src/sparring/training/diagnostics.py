@@ -52,7 +52,8 @@ class Alarm:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`status` is healthy, collapsed, discriminator-too-strong, discriminator-idle, unstable or too-short."""
+    """`status` is healthy, collapsed, copies, repeats, discriminator-too-strong, discriminator-idle, unstable or
+    too-short."""
 
     status: str
     text: str
@@ -89,6 +90,8 @@ def judge(rows: Sequence[Row], rollbacks: int) -> Verdict:
             f"Unstable: the run became non-finite {rollbacks} time(s), went back and took smaller steps.{measured} "
             "Try half the --optim.lr, or a larger --loss.r1 and --loss.r2.",
         )
+    if text := _judge_texts(rows):
+        return text
     if diverse < COLLAPSED:
         return Verdict(
             "collapsed",
@@ -114,6 +117,31 @@ def judge(rows: Sequence[Row], rollbacks: int) -> Verdict:
         f"Healthy: the discriminator's gap is {gap:.2f} logits{spread}.{measured} For better samples train for longer "
         "(a larger --num-samples) or use a larger model.",
     )
+
+
+def _judge_texts(rows: Sequence[Row]) -> Verdict | None:
+    """What only texts suffer from, each against the same of real ones; None where nothing is wrong."""
+    unique, copied, repeated = (_last(rows, name) for name in ("unique", "copied", "repeated"))
+    if unique < 0.5 * _last(rows, "unique_floor"):
+        return Verdict(
+            "collapsed",
+            f"Collapsed: only {unique:.0%} of the texts differ. Try a larger --loss.r1 and --loss.r2, a larger "
+            "--model.adaln_gain, or train for longer.",
+        )
+    if copied > 0.5 + _last(rows, "copied_floor"):
+        return Verdict(
+            "copies",
+            f"Copies: {copied:.0%} of the texts are word for word those of the data. Try more data, a larger "
+            "--codec.noise with --loss.instance_noise and --loss.final_noise alike, or a shorter run.",
+        )
+    if repeated > 0.2 + 2 * _last(rows, "repeated_floor"):
+        return Verdict(
+            "repeats",
+            f"Repeats itself: {repeated:.0%} of the texts say a symbol twice in a row (real ones: "
+            f"{_last(rows, 'repeated_floor'):.0%}). Try a longer --codec.num_samples, more --codec.latents, or less "
+            "--codec.noise.",
+        )
+    return None
 
 
 def _values(rows: Sequence[Row], name: str) -> list[float]:

@@ -3,9 +3,9 @@
 config.json          every setting, and what the networks must know of the data
 model.safetensors    the averaged generator and the discriminator; the config is in its metadata too
 checkpoints/         complete training states, the newest few
-samples/             a grid of samples at intervals, always from the same z
+samples/             a grid of samples (of texts a list) at intervals, always from the same z
 metrics.jsonl        one line of measurements every so often
-samples.png, training.png, verdict.txt     at the end
+samples.png (of texts .txt), training.png, verdict.txt     at the end
 """
 
 import contextlib
@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from sparring import pictures, showing
-from sparring.codecs import AutoencoderCodec
+from sparring.codecs import TrainedCodec
 from sparring.config import Config, ConfigError, differences
 from sparring.data import open_dataset
 from sparring.data.dataset import Dataset
@@ -105,7 +105,7 @@ class Run:
         self.codec = networks.codec
         self.trainer = Trainer(config, networks, self.dataset, device, dtype)
         self.phases: list[CodecTrainer | Trainer] = [self.trainer]
-        if isinstance(self.codec, AutoencoderCodec):
+        if isinstance(self.codec, TrainedCodec):
             self.phases.insert(0, CodecTrainer(config, self.codec, self.dataset, device, dtype))
         self.checkpoints = Checkpoints(folder / "checkpoints", config.train.keep_checkpoints)
         self.metric = metric_for(self.dataset) if config.train.evaluate_every else None
@@ -136,7 +136,7 @@ class Run:
         for phase in self.phases:
             if phase.samples_seen >= phase.num_samples:
                 continue
-            if phase is self.trainer and isinstance(self.codec, AutoencoderCodec):
+            if phase is self.trainer and isinstance(self.codec, TrainedCodec):
                 self.codec.eval().requires_grad_(False)
                 self.trainer.dataset = latents_of(self.dataset, self.codec, self.trainer.device)
             self._fit(phase, report, caught)
@@ -182,7 +182,7 @@ class Run:
 
     def finish(self) -> Verdict:
         """The pictures, the plot and the verdict on the whole run."""
-        pictures.save_image(showing.picture(self._sample(GRID)[0], self._columns()), self.folder / "samples.png")
+        showing.save_sheet(self._sample(GRID)[0], self.folder / "samples", self._columns())
         pictures.plot_training(self.log.rows, self.folder / "training.png")
         verdict = judge(self.log.rows, sum(phase.rollbacks for phase in self.phases))
         (self.folder / "verdict.txt").write_text(verdict.text + "\n", encoding="utf-8")
@@ -273,22 +273,23 @@ class Run:
         self._save_picture(samples, self._columns())
         if classes is None:
             classes = torch.zeros(GRID, dtype=torch.long)
-        return {"diversity": diversity(self.spec.stored(samples), self._real_of(classes), classes)}
+        made, real = self.spec.comparable(self.spec.stored(samples)), self.spec.comparable(self._real_of(classes))
+        return {"diversity": diversity(made, real, classes)}
 
     @torch.no_grad()
     def _picture_codec(self) -> dict[str, float]:
         """Saves samples of the data, each beside what the codec makes of it; their mean squared difference."""
         shown = torch.linspace(0, len(self.dataset) - 1, CODEC_GRID).long()
         samples = self.dataset.batch(shown)[0]
-        back = self.codec.expand(self.codec.compress(samples.to(self.trainer.device))).float().cpu()
+        back = self.codec.expand(self.codec.compress(samples.to(self.trainer.device))).to(samples)
         pairs = torch.stack([samples, back], 1).flatten(0, 1)
         self._save_picture(self.spec.finish(pairs), 2)
-        return {"codec/error": (back - samples).square().mean().item()}
+        return {"codec/error": self.codec.error(samples, back)}
 
-    def _save_picture(self, samples: Tensor, columns: int) -> None:
+    def _save_picture(self, samples: Any, columns: int) -> None:
         folder = self.folder / "samples"
         folder.mkdir(exist_ok=True)
-        pictures.save_image(showing.picture(samples, columns), folder / f"{self.samples_seen:012d}.png")
+        showing.save_sheet(samples, folder / f"{self.samples_seen:012d}", columns)
 
     def _real_of(self, classes: Tensor) -> Tensor:
         """Real samples of these classes, spread over the data set."""
@@ -304,7 +305,7 @@ class Run:
         classes = self.spec.num_classes
         return classes * max(1, 10 // classes) if 2 <= classes <= 20 else 10
 
-    def _sample(self, num: int) -> tuple[Tensor, Tensor | None]:
+    def _sample(self, num: int) -> tuple[Any, Tensor | None]:
         """The averaged generator's samples for seed 0 and their classes, all classes in turn."""
         trainer = self.trainer
         networks = Networks.assembled(self.codec, trainer.ema.model, trainer.discriminator)

@@ -174,7 +174,8 @@ class Trainer:
         loss = self.config.loss
         # The more numbers a sample has, the farther apart samples lie, and the less a steep D costs.
         size = math.prod(self.patches.sample_shape) / loss.gamma_size if loss.gamma_size else 1.0
-        return size * loss.final_gamma ** min(1.0, self.samples_seen / self.config.train.num_samples)
+        fall = loss.gamma_fall or self.config.train.num_samples
+        return size * loss.final_gamma ** min(1.0, self.samples_seen / fall)
 
     def _batches(self) -> list[Batch]:
         """The micro-batches of the step that starts at `samples_seen`."""

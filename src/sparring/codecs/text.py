@@ -1,0 +1,153 @@
+"""A trained codec for texts: numbered symbols to a few latents and back.
+
+Shapes: B batch, N symbols of a text, V of the vocabulary, L latents of K numbers, D width.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sparring.codecs.autoencoder import normalized
+from sparring.codecs.patch import PatchCodec
+from sparring.data.vocabulary import END, UNKNOWN
+from sparring.models.attention import Past
+from sparring.models.blocks import DiscriminatorBlock
+from sparring.models.initialization import initialize
+from sparring.models.normalization import RMSNorm
+from sparring.models.positions import Positions
+
+
+class TextCodec(nn.Module):
+    """Learned queries gather a text into latents; a causal transformer with them in front writes it again.
+
+    As in `AutoencoderCodec`, a latent has zero mean and unit variance over its K numbers, and noise of a fixed size on
+    it keeps neighbours alike. The GAN is trained on `latent_shape`: (K, L).
+    """
+
+    def __init__(
+        self,
+        sample_shape: tuple[int, ...],
+        vocabulary_size: int,
+        *,
+        latents: int,
+        latent_dim: int = 16,
+        width: int = 96,
+        depth: int = 2,
+        num_heads: int = 4,
+        noise: float = 0.7,
+        causal: bool = True,
+    ) -> None:
+        super().__init__()
+        (length,) = self.sample_shape = sample_shape
+        self.noise, self.causal = noise, causal
+        self.latent_shape: tuple[int, ...] = (latent_dim, latents)
+        self.patches = PatchCodec(self.latent_shape, 1)
+        self.symbols = nn.Embedding(vocabulary_size, width)
+        nn.init.normal_(self.symbols.weight, std=width**-0.5)
+        self.places = Positions((length, 1, 1), width, width // num_heads, added="learned", rotary=True)
+        self.queries = nn.Parameter(torch.randn(latents, width))
+        self.encoder = nn.ModuleList(DiscriminatorBlock(width, num_heads) for _ in range(depth))
+        self.encoder_norm = RMSNorm(width)
+        self.to_latent = nn.Linear(width, latent_dim)
+        self.from_latent = nn.Linear(latent_dim, width)
+        self.latent_places = nn.Parameter(torch.randn(latents, width))
+        self.decoder = nn.ModuleList(
+            DiscriminatorBlock(width, num_heads, reach="before" if causal else "all") for _ in range(depth)
+        )
+        self.decoder_norm = RMSNorm(width)
+        initialize(self.to_latent)
+        initialize(self.from_latent)
+
+    def measure(self, samples: Tensor) -> None:
+        """Nothing of the data needs to be measured."""
+
+    def compress(self, samples: Tensor) -> Tensor:
+        """(B, N) -> (B, K, L)."""
+        x = self.places(self._embed(samples))
+        x = torch.cat([self.queries.expand(len(x), -1, -1).to(x.dtype), x], 1)
+        for block in self.encoder:
+            x = block(x, self.places.rotary)
+        x = self.to_latent(self.encoder_norm(x[:, : len(self.queries)]))
+        return self.patches.decode(normalized(x.float()))
+
+    def logits(self, latents: Tensor, written: Tensor) -> Tensor:
+        """What comes at each of the places (B, N, V), given latents (B, K, L) and what is written (B, N).
+
+        A causal decoder sees what is written before a place; the other sees a draft of all of it.
+        """
+        if self.causal:
+            written = F.pad(written, (1, -1), value=END)
+        x = torch.cat([self._prefix(latents), self.places(self._embed(written))], 1)
+        for block in self.decoder:
+            x = block(x, self.places.rotary)
+        return self._to_symbols(x[:, len(self.latent_places) :])
+
+    def expand(self, latents: Tensor) -> Tensor:
+        """(B, K, L) -> (B, N): the likeliest symbol at each place, one after the other."""
+        if not self.causal:
+            written = torch.full((len(latents), self.sample_shape[0]), UNKNOWN, device=latents.device)
+            for _ in range(2):
+                written = self._best(self.logits(latents, written))
+            return written
+        written = torch.full((len(latents), self.sample_shape[0]), END, device=latents.device)
+        symbols, going = written[:, :1], torch.ones(len(latents), 1, dtype=torch.bool, device=latents.device)
+        front, pasts = self._prefix(latents), [Past() for _ in self.decoder]
+        added, rotary = self.places.added, self.places.rotary
+        assert added is not None
+        assert rotary is not None
+        for place in range(written.shape[1]):
+            x = torch.cat([front, self._embed(symbols) + added[place]], 1)
+            for block, past in zip(self.decoder, pasts, strict=True):
+                x = block(x, rotary[:, place : place + 1], past)
+            symbols = self._best(self._to_symbols(x[:, -1:])).where(going, END)
+            written[:, place : place + 1] = symbols
+            going &= symbols != END
+            if not going.any():
+                break
+            front = front[:, :0]
+        return written
+
+    def encode(self, samples: Tensor) -> Tensor:
+        """(B, N) -> tokens (B, L, K)."""
+        return self.patches.encode(self.compress(samples))
+
+    def decode(self, tokens: Tensor) -> Tensor:
+        """Tokens (B, L, K) -> (B, N)."""
+        return self.expand(self.patches.decode(tokens))
+
+    def error(self, samples: Tensor, back: Tensor) -> float:
+        """The share of symbols, of the longer of two texts, that are not the same."""
+        longer = (samples != END) | (back != END)
+        return (back != samples)[longer].float().mean().item()
+
+    def loss(self, samples: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """The cross-entropy of the symbols up to the end, given latents with noise."""
+        latents = self.compress(samples)
+        noise = torch.randn(latents.shape, generator=generator, device=latents.device)
+        latents = latents + self.noise * noise
+        if self.causal:
+            hidden = torch.rand(samples.shape, generator=generator, device=samples.device) < 0.1
+            logits = self.logits(latents, samples.masked_fill(hidden, UNKNOWN))
+        else:
+            draft = torch.full_like(samples, UNKNOWN)
+            first = self.logits(latents, draft)
+            redo = torch.rand(len(samples), 1, generator=generator, device=samples.device) < 0.5
+            logits = self.logits(latents, torch.where(redo, self._best(first.detach()), draft))
+        known = (F.pad(samples, (1, 0), value=UNKNOWN)[:, :-1] != END) & (samples != UNKNOWN)
+        error = F.cross_entropy(logits[known], samples[known])
+        if not self.causal:
+            error = 0.5 * (error + F.cross_entropy(first[known], samples[known]))
+        return {"loss/reconstruction": error}
+
+    def _prefix(self, latents: Tensor) -> Tensor:
+        return self.from_latent(normalized(self.patches.encode(latents))) + self.latent_places
+
+    def _to_symbols(self, x: Tensor) -> Tensor:
+        return (self.decoder_norm(x) @ self.symbols.weight.T).float()
+
+    def _embed(self, symbols: Tensor) -> Tensor:
+        return self.symbols(symbols) * self.symbols.embedding_dim**0.5
+
+    def _best(self, logits: Tensor) -> Tensor:
+        """The likeliest symbols that are known."""
+        return logits.index_fill(-1, torch.tensor([UNKNOWN], device=logits.device), -torch.inf).argmax(-1)

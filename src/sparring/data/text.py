@@ -1,0 +1,244 @@
+"""Texts: a line, a sentence, or a field of a table a sample."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from sparring.data.dataset import (
+    IGNORED_LABELS,
+    LABEL_COLUMNS,
+    DataError,
+    TensorDataset,
+    digest,
+    number_classes,
+)
+from sparring.data.vocabulary import UNKNOWN, Tokenizer, Vocabulary, clean, describe_symbols
+
+Split = Literal["line", "sentence"]
+
+FEWEST = 64
+LONGEST_LINE = 100_000  # characters
+LARGEST_FILE = 2 * 1024**3  # bytes
+LENGTHS_KEPT = 0.99  # of the texts, where no length is asked for
+LONGEST = 128  # symbols, where no length is asked for
+MOST_SYMBOLS = {"char": 4_000, "word": 8_000, "bpe": 2_000}
+MOST_HELD_OUT = 1_000
+
+_TABLES = {".csv": ",", ".tsv": "\t"}
+_FIELDS = ("text", "sentence", "content", "caption")
+_SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)]*\s+|(?<=[。！？])")
+
+
+@dataclass(kw_only=True, eq=False)
+class TextDataset(TensorDataset):
+    """Texts as the numbers of their symbols: `samples` (N, L) int32, filled up with `vocabulary.END`."""
+
+    def batch(self, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Symbols (B, L) int64 and classes (B,)."""
+        chosen = indices.to("cpu", torch.int64)
+        return self.samples[chosen].long(), self.classes[chosen]
+
+
+def is_text(path: str, *, field: str | None = None, tokenizer: str | None = None) -> bool:
+    """By the ending; a `.txt` is text unless it begins with a row of numbers, a table where text is asked for."""
+    ending = os.path.splitext(path)[1].lower()
+    if ending == ".jsonl":
+        return True
+    if ending in _TABLES:
+        return field is not None or tokenizer is not None
+    return ending == ".txt" and not _begins_with_numbers(path)
+
+
+def open_names(**settings: Any) -> TextDataset:
+    """The built-in `names`: 5,163 given names of the United States Census of 1990 (public domain)."""
+    lines = files("sparring.data").joinpath("names.txt").read_text("ascii").splitlines()
+    return build("names", [(line, None) for line in lines], **({"tokenizer": "char"} | settings))
+
+
+def open_text(
+    path: str,
+    *,
+    field: str | None = None,
+    split: Split = "line",
+    conditional: bool = True,
+    tokenizer: Tokenizer | None = None,
+    vocabulary: int | None = None,
+    length: int | None = None,
+) -> TextDataset:
+    """The texts of a `.txt` (a line each, or with `split` a sentence), or of one `field` of a `.jsonl`, `.csv` or
+    `.tsv`, whose column of labels, if it has one, becomes the classes."""
+    if os.path.getsize(path) > LARGEST_FILE:
+        raise DataError(f"{path} is larger than {LARGEST_FILE >> 30} GiB: train on a part of it")
+    ending = os.path.splitext(path)[1].lower()
+    if ending == ".txt" and field:
+        raise DataError(f"--data.field has no effect on {path}, which has no fields: drop it")
+    if ending == ".txt":
+        rows: Iterator[tuple[str, str | None]] = ((line, None) for line in _lines(path))
+    else:
+        rows = _records(path, ending, field)
+    if split == "sentence":
+        rows = ((s, label) for text, label in _joined(rows) for s in _SENTENCE_END.split(text))
+    return build(
+        os.path.basename(path), list(rows), conditional=conditional, tokenizer=tokenizer, vocabulary=vocabulary,
+        length=length,
+    )  # fmt: skip
+
+
+def build(
+    name: str,
+    rows: list[tuple[str, str | None]],
+    *,
+    conditional: bool = True,
+    tokenizer: Tokenizer | None = None,
+    vocabulary: int | None = None,
+    length: int | None = None,
+) -> TextDataset:
+    """A data set of texts, each with its label or None; every tenth, 1,000 at most, is held out."""
+    rows = [(text, label) for text, label in ((clean(text), label) for text, label in rows) if text]
+    if not rows:
+        raise DataError(f"{name} holds no text")
+    texts = [text for text, _ in rows]
+    if tokenizer is None:
+        words = sum(text.count(" ") + 1 for text in texts) / len(texts)
+        tokenizer = "word" if words >= 3 else "char"
+    known = Vocabulary.learn(texts, tokenizer, vocabulary or MOST_SYMBOLS[tokenizer])
+    numbers = [known.numbers(text) for text in texts]
+    if length is None:
+        sizes = sorted(map(len, numbers))
+        length = max(2, min(LONGEST, sizes[int(LENGTHS_KEPT * (len(sizes) - 1))]))
+    kept = [row for row in range(len(rows)) if len(numbers[row]) <= length]
+    if len(kept) < FEWEST:
+        raise DataError(
+            f"{name} holds {len(kept)} texts of up to {length} symbols: at least {FEWEST} are needed"
+            + ("; try --data.split sentence or a larger --data.length" if len(kept) < len(rows) else "")
+        )
+    notes = [describe_symbols(known)]
+    if len(kept) < len(rows):
+        notes.append(f"{len(rows) - len(kept):,} of {len(rows):,} texts are longer than {length} symbols: left out")
+    odd = sum(UNKNOWN in numbers[row] for row in kept)
+    if odd:
+        notes.append(f"{odd:,} texts hold symbols outside the vocabulary, which are never written")
+    labels = [rows[row][1] for row in kept]
+    labelled = all(label is not None for label in labels)
+    if labelled and not conditional:
+        notes.append(IGNORED_LABELS)
+    classes, class_names = number_classes(
+        [str(label) for label in labels] if labelled and conditional else None, len(kept)
+    )
+    samples = known.encode([texts[row] for row in kept], length).int()
+    order = torch.randperm(len(kept), generator=torch.Generator().manual_seed(0))
+    count = min(MOST_HELD_OUT, len(kept) // 10)
+
+    def part(name: str, chosen: torch.Tensor) -> TextDataset:
+        return TextDataset(
+            name=name,
+            sample_shape=(length,),
+            classes=classes[chosen],
+            class_names=class_names,
+            fingerprint=digest(samples[chosen], classes[chosen], known.to_dict()),
+            value_range="numbered symbols",
+            notes=notes,
+            samples=samples[chosen],
+            vocabulary=known,
+        )
+
+    data = part(name, order[count:].sort()[0])
+    data.held_out = part(f"{name} (held out)", order[:count].sort()[0])
+    return data
+
+
+def _lines(path: str) -> Iterator[str]:
+    try:
+        with open(path, encoding="utf-8-sig", newline=None) as handle:
+            while line := handle.readline(LONGEST_LINE + 1):
+                if "\0" in line:
+                    raise DataError(f"{path} is not a text: it holds binary data")
+                if len(line) > LONGEST_LINE and not line.endswith("\n"):
+                    raise DataError(
+                        f"{path} has a line of more than {LONGEST_LINE:,} characters: put one sample on each line"
+                    )
+                yield line
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 (at byte {error.start} of a block): save it as UTF-8") from error
+
+
+def _joined(rows: Iterator[tuple[str, str | None]]) -> Iterator[tuple[str, str | None]]:
+    """Lines without labels up to the next empty one as one text: sentences go across lines."""
+    paragraph: list[str] = []
+    for text, label in rows:
+        if label is not None:
+            yield text, label
+        elif text.strip():
+            paragraph.append(text.strip())
+        else:
+            yield " ".join(paragraph), None
+            paragraph = []
+    yield " ".join(paragraph), None
+
+
+def _records(path: str, ending: str, field: str | None) -> Iterator[tuple[str, str | None]]:
+    """The text and the label of every record."""
+    records = _json_records(path) if ending == ".jsonl" else _table_records(path, _TABLES[ending])
+    label_field: str | None = None
+    for number, record in enumerate(records):
+        if number == 0:
+            field = field or _text_field(path, record)
+            label_field = next((key for key in record if key.lower() in LABEL_COLUMNS and key != field), None)
+        text, label = record.get(field or ""), record.get(label_field) if label_field else None
+        if not isinstance(text, str):
+            known = ", ".join(map(str, record))
+            raise DataError(f"{path}: record {number + 1} has no text {field!r}; its fields are {known}: --data.field")
+        yield text, None if label is None else str(label)
+
+
+def _text_field(path: str, record: dict[str, Any]) -> str:
+    texts = [key for key, value in record.items() if isinstance(value, str)]
+    named = [key for key in texts if key.lower() in _FIELDS]
+    if not (named or len(texts) == 1):
+        raise DataError(f"{path} has the fields {', '.join(map(str, record))}: name the text's with --data.field")
+    return (named or texts)[0]
+
+
+def _json_records(path: str) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(_lines(path)):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path}: line {number + 1} is not JSON: {error}") from error
+        if not isinstance(record, dict):
+            raise DataError(f'{path}: line {number + 1} is not a JSON object like {{"text": "..."}}')
+        yield record
+
+
+def _table_records(path: str, delimiter: str) -> Iterator[dict[str, Any]]:
+    try:
+        for record in csv.DictReader(_lines(path), delimiter=delimiter):
+            yield {key: value for key, value in record.items() if key is not None}
+    except csv.Error as error:
+        raise DataError(f"{path} is not a table that can be read: {error}") from error
+
+
+def _begins_with_numbers(path: str) -> bool:
+    with Path(path).open("rb") as handle:
+        rows = [row for row in handle.read(4096).decode("utf-8", "replace").splitlines()[:3] if row.strip()]
+    return bool(rows) and all(_is_number(cell) for cell in re.split(r"[\s,;]+", rows[-1].strip()) if cell)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,25 @@
+"""Texts as lines of a file."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from sparring.models.networks import DataSpec
+from sparring.training.checkpoint import write_atomic
+
+LINE = 120  # characters
+
+
+def save_lines(texts: Sequence[str], path: Path, spec: DataSpec | None = None, columns: int | None = None) -> None:
+    """A text a line (.txt), or so many side by side where they fit; or as JSON, {"text": ...} a line (.jsonl)."""
+    wide = 0
+    if columns and columns * (3 + max(map(len, texts), default=0)) <= LINE:
+        wide = max(map(len, texts))
+    if path.suffix.lower() == ".jsonl":
+        lines = [json.dumps({"text": text}, ensure_ascii=False) for text in texts]
+    else:
+        step = columns if columns and wide else 1
+        lines = ["   ".join(t.ljust(wide) for t in texts[i : i + step]).rstrip() for i in range(0, len(texts), step)]
+    content = "".join(f"{line}\n" for line in lines)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, lambda temporary: temporary.write_text(content, encoding="utf-8"))

@@ -1,0 +1,97 @@
+import pytest
+import torch
+
+from sparring.codecs import make_codec
+from sparring.codecs.text import TextCodec
+from sparring.config import Config, ConfigError
+from sparring.data.vocabulary import END, UNKNOWN, Vocabulary
+from sparring.presets import texts
+
+LENGTH, SYMBOLS = 6, 9
+
+
+def make(**options):
+    torch.manual_seed(0)
+    return TextCodec((LENGTH,), SYMBOLS, latents=3, latent_dim=8, width=32, depth=1, num_heads=2, **options)
+
+
+def draw(count, seed=0):
+    """Texts of 1 to 6 symbols; each is its neighbour's successor, so that there is something to learn."""
+    random = torch.Generator().manual_seed(seed)
+    first = torch.randint(2, SYMBOLS, (count, 1), generator=random)
+    samples = 2 + (first - 2 + torch.arange(LENGTH)) % (SYMBOLS - 2)
+    ends = torch.randint(1, LENGTH + 1, (count, 1), generator=random)
+    return samples.masked_fill(torch.arange(LENGTH) >= ends, END)
+
+
+def test_shapes_agree_in_both_directions():
+    codec, samples = make(), draw(5)
+    assert codec.compress(samples).shape == (5, *codec.latent_shape) == (5, 8, 3)
+    tokens = codec.encode(samples)
+    assert tokens.shape == (5, 3, 8)
+    back = codec.decode(tokens)
+    assert back.shape == samples.shape
+    assert back.dtype == torch.int64
+    assert torch.equal(back, codec.expand(codec.compress(samples)))
+    torch.testing.assert_close(tokens.mean(-1), torch.zeros(5, 3), atol=1e-5, rtol=0)
+
+
+def test_a_symbol_is_foretold_from_those_before_it_alone():
+    codec, samples = make(), draw(4)
+    latents = codec.compress(samples)
+    logits = codec.logits(latents, samples)
+    changed = samples.clone()
+    changed[:, 3:] = 2
+    torch.testing.assert_close(codec.logits(latents, changed)[:, :4], logits[:, :4])
+    assert not torch.allclose(codec.logits(latents, changed)[:, 4:], logits[:, 4:])
+    assert not torch.allclose(codec.logits(latents.flip(0), samples), logits)
+
+
+def test_writing_is_the_likeliest_symbol_each_time_and_stops_at_the_end():
+    codec, samples = make(), draw(20)
+    latents = codec.compress(samples)
+    written = codec.expand(latents)
+    best = codec.logits(latents, written)
+    best[..., UNKNOWN] = -torch.inf
+    ended = (written == END).cumsum(1) > 0
+    before_the_end = ended.cumsum(1) <= 1
+    assert torch.equal(written[before_the_end], best.argmax(-1)[before_the_end])
+    assert (written[ended] == END).all()
+    assert not (written == UNKNOWN).any()
+
+
+def test_loss_counts_the_end_once_and_nothing_unknown():
+    codec, samples = make(noise=0.0), draw(30)
+    codec.decoder_norm.weight.data.zero_()  # all symbols equally likely
+    loss = codec.loss(samples, torch.Generator().manual_seed(0))["loss/reconstruction"]
+    assert loss.item() == pytest.approx(torch.tensor(float(SYMBOLS)).log().item())
+    samples[0, 0] = UNKNOWN
+    assert codec.loss(samples, torch.Generator().manual_seed(0))["loss/reconstruction"].isfinite()
+
+
+def test_error_is_the_share_of_symbols_that_changed():
+    codec = make()
+    first, second = torch.tensor([[2, 3, 0, 0]]), torch.tensor([[2, 4, 5, 0]])
+    assert codec.error(first, second) == pytest.approx(2 / 3)
+    assert codec.error(first, first) == 0
+
+
+def test_it_learns_to_repeat_what_it_read():
+    codec = make(noise=0.1)
+    optimizer = torch.optim.Adam(codec.parameters(), 5e-3)
+    random = torch.Generator().manual_seed(0)
+    for step in range(300):
+        codec.loss(draw(32, step), random)["loss/reconstruction"].backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    unseen = draw(100, 1000)
+    with torch.no_grad():
+        assert codec.error(unseen, codec.decode(codec.encode(unseen))) < 0.05
+
+
+def test_settings_without_effect_are_refused():
+    vocabulary = Vocabulary.learn(["abc"], "char", 10)
+    with pytest.raises(ConfigError, match=r"--codec\.stem has no effect on texts"):
+        make_codec(texts().replace({"codec.stem": 1}), (LENGTH,), vocabulary)
+    with pytest.raises(ConfigError, match=r"--codec\.name autoencoder"):
+        make_codec(Config(), (LENGTH,), vocabulary)

@@ -1,0 +1,67 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparring.data.vocabulary import END, SPECIAL, UNKNOWN, Vocabulary, clean, pieces
+
+LINES = ["a cat, a dog.", "don't feed the cat!", "the cat's “owner” sleeps; 3 dogs bark"]
+SCRIPTS = ["我们在北京吃饭。", "नमस्ते दुनिया", "Žluťoučký kůň", "👩‍🚀 goes home", "e\u0301te\u0301"]
+
+
+@pytest.mark.parametrize("tokenizer", ["char", "word", "bpe"])
+def test_texts_of_any_script_come_back_as_they_were(tokenizer):
+    texts = [clean(line) for line in LINES + SCRIPTS]
+    vocabulary = Vocabulary.learn(texts, tokenizer, 1000)
+    length = max(len(vocabulary.numbers(text)) for text in texts)
+    stored = vocabulary.encode(texts, length)
+    assert vocabulary.decode(stored) == texts
+    assert stored.max() < len(vocabulary)
+    again = Vocabulary.from_dict(vocabulary.to_dict())
+    assert again == vocabulary
+    assert again.decode(stored) == texts
+
+
+@given(st.text())
+def test_any_text_survives_its_characters(text):
+    text = clean(text)
+    assert clean(text) == text
+    vocabulary = Vocabulary.learn([text], "char", 10_000)
+    assert vocabulary.text(vocabulary.numbers(text)) == text
+
+
+def test_words_keep_their_space_and_marks_stand_alone():
+    assert pieces("a cat, don't", "word") == [" a", " cat", ",", " don't"]
+
+
+def test_the_rarest_symbols_are_unknown():
+    vocabulary = Vocabulary.learn(["a a b", "a c b"], "word", 2)
+    assert vocabulary.symbols == (" a", " b")
+    assert vocabulary.numbers("c a") == [UNKNOWN, SPECIAL]
+    assert vocabulary.text([UNKNOWN, SPECIAL]) == "� a"
+
+
+def test_what_is_too_long_is_cut_and_what_is_short_filled_up():
+    vocabulary = Vocabulary.learn(["abc"], "char", 10)
+    assert vocabulary.encode(["abc", "a"], 2).tolist() == [[2, 3], [2, END]]
+    assert vocabulary.text([2, END, 3]) == "a"
+
+
+def test_nothing_that_controls_a_terminal_is_ever_spelled():
+    stranger = Vocabulary("char", ("\x1b", "[", "3", "1", "m", "\u202e", "\ud800"))
+    shown = stranger.text([2, 3, 4, 5, 6, 7, 8])
+    assert shown == "[31m"
+    shown.encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    "values", [{"tokenizer": "magic", "symbols": []}, {"tokenizer": "bpe", "symbols": [], "rules": 3}]
+)
+def test_a_strangers_nonsense_is_refused(values):
+    with pytest.raises(ValueError, match="tokenizer"):
+        Vocabulary.from_dict(values)
+
+
+def test_a_strangers_rules_that_are_none_are_refused():
+    with pytest.raises(ValueError, match="cannot be read"):
+        Vocabulary("bpe", ("a",), '{"no": "rules"}').decode(torch.tensor([[2]]))

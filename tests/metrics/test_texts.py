@@ -1,0 +1,95 @@
+import itertools
+import random
+
+import pytest
+import torch
+
+from sparring.data.text import build
+from sparring.data.vocabulary import END
+from sparring.metrics import evaluate
+from sparring.metrics.texts import Encoder, TextMetric, evaluate_texts, longest_copied, shuffled, total_variation
+
+WORDS = ["red", "blue", "old", "tiny"], ["cat", "dog", "bus", "kite", "boat"], ["road", "hill", "lake", "roof"]
+CAPTIONS = [f"a {a} {b} on a {c}." for a, b, c in itertools.product(*WORDS)] * 3
+
+
+@pytest.fixture(scope="module")
+def captions():
+    return build("captions", [(caption, None) for caption in CAPTIONS])
+
+
+def sampler(texts):
+    return lambda num: ([texts[i % len(texts)] for i in range(num)], None)
+
+
+def test_real_texts_score_as_the_floor_and_a_template_does_not(captions):
+    metric = TextMetric(captions)
+    held_out = captions.held_out
+    real = metric(sampler(captions.vocabulary.decode(held_out.batch(torch.arange(len(held_out)))[0])))
+    for name in ("unique", "copied", "span", "entropy", "length_tv", "bigram_tv", "frechet", "repeated"):
+        assert real[name] == pytest.approx(real[f"{name}_floor"], abs=1e-4)
+    template = metric(sampler(["a red red cat on a road."]))
+    assert template["unique"] == pytest.approx(1 / len(held_out))
+    assert template["copied"] == 0
+    assert template["repeated"] == 1
+    assert template["span"] == 5  # red cat on a road
+    assert template["frechet"] > 2 * real["frechet_floor"]
+    assert template["bigram_tv"] > real["bigram_tv"]
+
+
+def test_evaluation_tells_real_from_shuffled_and_from_one_template(captions):
+    random.seed(0)
+    shuffle = [caption[:-1].split() for caption in CAPTIONS]
+    for words in shuffle:
+        random.shuffle(words)
+    scores = evaluate(captions, sampler([" ".join(words) + "." for words in shuffle]), report=lambda line: None)
+    assert scores["perplexity_floor"] < 3 < scores["perplexity"]
+    assert scores["reverse_perplexity_floor"] < 3 < scores["reverse_perplexity"]
+    assert scores["bleu_2_floor"] > 0.9 > scores["bleu_4"]
+    assert scores["perplexity_shuffled"] > 3
+    template = evaluate_texts(captions, sampler(["a red cat on a road."]))
+    assert template["perplexity"] < 3 < template["reverse_perplexity"]  # fluent, and yet it knows nothing else
+    assert template["self_bleu_5"] == pytest.approx(1)
+    assert template["copied"] == 1
+
+
+def test_another_reference_can_be_given(captions):
+    scores = evaluate_texts(captions, sampler(CAPTIONS), reference=["a red cat on a road."] * 20)
+    assert scores["unique_floor"] == 1 / 20
+    assert scores["perplexity_floor"] < 3
+
+
+def test_longest_copied_run_against_brute_force():
+    random.seed(1)
+    training = [tuple(random.choices(range(3), k=random.randint(1, 9))) for _ in range(20)]
+    grams = [{t[i : i + n] for t in training for i in range(len(t) - n + 1)} for n in range(1, 10)]
+    for _ in range(200):
+        text = tuple(random.choices(range(4), k=random.randint(0, 12)))
+        runs = [text[i:j] for i in range(len(text)) for j in range(i + 1, len(text) + 1)]
+        whole = [t[i : i + len(run)] == run for run in runs for t in training for i in range(len(t))]
+        lengths = [len(run) for run in runs for t in training for i in range(len(t)) if t[i : i + len(run)] == run]
+        assert len(whole) == sum(len(t) for t in training) * len(runs)
+        assert longest_copied(text, grams) == max(lengths, default=0)
+
+
+def test_total_variation_in_closed_form():
+    from collections import Counter
+
+    assert total_variation(Counter("aab"), Counter("aab")) == 0
+    assert total_variation(Counter("aa"), Counter("bb")) == 1
+    assert total_variation(Counter("aaab"), Counter("ab")) == pytest.approx(0.25)
+
+
+def test_shuffling_keeps_the_symbols_and_the_ends():
+    texts = torch.tensor([[2, 3, 4, 5, END, END], [6, 7, 8, 9, 2, 3]])
+    mixed = shuffled(texts, 0)
+    assert torch.equal(mixed.sort(1)[0], texts.sort(1)[0])
+    assert torch.equal(mixed == END, texts == END)
+    assert not torch.equal(mixed, texts)
+
+
+def test_features_of_a_text_do_not_depend_on_its_neighbours(captions):
+    texts = captions.batch(torch.arange(len(captions)))[0]
+    encoder = Encoder(texts)
+    torch.testing.assert_close(encoder(texts[5:6]), encoder(texts)[5:6])
+    torch.testing.assert_close(encoder(texts.flip(0)), encoder(texts).flip(0))
