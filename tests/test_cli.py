@@ -1,6 +1,7 @@
 """The command line as a user meets it: the words, the exit codes, and no traceback whatever goes in."""
 
 import gzip
+import itertools
 import json
 import re
 import subprocess
@@ -275,6 +276,41 @@ def test_films_become_a_gan_through_a_codec(tmp_path, capsys, monkeypatch):
     assert told["mean_squared_error"] > 0
     assert (tmp_path / "reconstructed.png").exists()
     fails(capsys, "train", "films", "--window", "4", saying="--data.window has no effect on pictures")
+
+
+def test_lines_become_a_gan_of_lines(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["red", "blue", "old", "tiny"], ["cat", "dog", "bus", "kite", "boat"], ["road", "hill", "lake", "roof"]
+    captions = [f"a {a} {b} on a {c}." for a, b, c in itertools.product(*words)]
+    (tmp_path / "captions.txt").write_text("\n".join(captions))
+    assert cli.main(["data", "captions.txt", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["picture"] == "data.txt"
+    tiny = ["--num-samples", "32", "--batch-size", "8", "--codec.num_samples", "64", "--codec.width", "16"]
+    tiny += ["--codec.num_heads", "2", "--model.width", "16", "--model.depth", "1"]
+    for out, route in (("run", []), ("direct", ["--codec.name", "embedding"])):
+        settings = tiny if not route else [*tiny[:6], *tiny[-4:]]
+        assert cli.main(["train", "captions.txt", "--out", out, *settings, *route]) == 0
+        assert f"{out}/samples.txt" in capsys.readouterr().out
+        assert len((tmp_path / out / "samples.txt").read_text().splitlines()) >= 10
+        assert cli.main(["sample", out, "--num", "3", "--reject", "0.5"]) == 0
+        assert len(capsys.readouterr().out.split("\n")) == 4
+        assert cli.main(["sample", out, "--num", "3", "--json"]) == 0
+        assert len(json.loads(capsys.readouterr().out)) == 3
+    assert cli.main(["interpolate", "run", "--frames", "6"]) == 0
+    walk = capsys.readouterr().out.splitlines()
+    assert 1 <= len(walk) <= 6
+    assert cli.main(["reconstruct", "run", "--num", "4", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert 0 <= told["share_of_symbols_wrong"] <= 1
+    assert (tmp_path / told["picture"]).read_text()
+    pytest.importorskip("nltk")
+    assert cli.main(["evaluate", "run", "--data", "captions.txt", "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["reverse_perplexity"] > scores["reverse_perplexity_floor"] > 1
+    fails(capsys, "sample", "run", "--out", "a.png", saying=r"must end in \.txt")
+    fails(capsys, "sample", "run", "--reject", "2", saying="must lie between 0 and 0.99")
+    fails(capsys, "train", "captions.txt", "--codec.stem", "1", saying="--codec.stem has no effect on texts")
+    fails(capsys, "train", "captions.txt", "--window", "4", saying="--data.window has no effect on texts")
 
 
 def test_evaluate_measures_what_there_is_a_measure_for(run, tmp_path, capsys, monkeypatch):

@@ -132,8 +132,8 @@ def test_there_is_a_preset_for_any_shape_that_makes_networks(shape):
 
 
 def test_the_textbook_s_pairs_get_ten_times_the_penalty():
-    config = presets.with_loss(presets.digits(), "non-saturating")
-    assert (config.loss.name, config.loss.r1, config.loss.r2) == ("non-saturating", 3.0, 3.0)
-    assert presets.with_loss(presets.digits(), "hinge").loss.r1 == 0.3
+    usual, config = presets.digits().loss, presets.with_loss(presets.digits(), "non-saturating")
+    assert (config.loss.name, config.loss.r1, config.loss.r2) == ("non-saturating", 10 * usual.r1, 10 * usual.r2)
+    assert presets.with_loss(presets.digits(), "hinge").loss.r1 == usual.r1
     with pytest.raises(ConfigError, match="did you mean hinge"):
         presets.with_loss(presets.digits(), "hing")

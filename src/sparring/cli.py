@@ -368,7 +368,7 @@ def run_info(arguments: argparse.Namespace) -> int:
         "discriminator_parameters": sum(p.numel() for p in gan.discriminator.parameters()),
         "samples_seen": int(states[-1].stem) if states else None,
         "num_samples": gan.config.train.num_samples
-        + (gan.config.codec.num_samples if gan.config.codec.name == "autoencoder" else 0),
+        + (gan.config.codec.num_samples if gan.config.codec.name != "patch" else 0),
         "loss": gan.config.loss.name,
         "verdict": verdict.read_text(encoding="utf-8").strip() if verdict.exists() else None,
     }

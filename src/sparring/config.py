@@ -89,8 +89,10 @@ class DataConfig(Section):
 
 @dataclass(frozen=True)
 class CodecConfig(Section):
-    name: Literal["patch", "autoencoder"] = setting(
-        "patch", "what the GAN works on: the samples' own patches, or the latent tokens of a trained autoencoder"
+    name: Literal["patch", "autoencoder", "embedding"] = setting(
+        "patch",
+        "what the GAN works on: the samples' own patches, the latent tokens of a trained autoencoder, or the "
+        "embeddings of a text's symbols",
     )
     patch_size: int = setting(4, "side of a patch: a token stands for this many pixels (steps of a series)")
     patch_frames: int | None = setting(None, "frames that a clip's patch spans; unset: 1")
@@ -100,7 +102,8 @@ class CodecConfig(Section):
         "latent tokens that stand for the whole sample (autoencoder); unset: one for each place of its grid, "
         "four for a text",
     )
-    latent_dim: int = setting(16, "numbers in a latent token (autoencoder)")
+    latent_dim: int = setting(16, "numbers in a latent token (autoencoder), or in a symbol's embedding")
+    soft: bool = setting(False, "the softmax' mean of the embeddings instead of the nearest (embedding)")
     width: int = setting(96, "width of the autoencoder's transformers")
     depth: int = setting(2, "blocks of its encoder and of its decoder")
     num_heads: int = setting(4, "its attention heads")
@@ -127,16 +130,23 @@ class CodecConfig(Section):
             "num_heads",
             f"must divide --codec.width {self.width} into even parts",
         )
-        if self.name == "patch":
-            for field in dataclasses.fields(self)[4:]:
-                if getattr(self, field.name) != field.default:
-                    raise ConfigError(
-                        f"--codec.{field.name} has no effect with --codec.name patch: drop one of the two"
-                    )
-        elif self.stem == 0 and self.stem_channels != CodecConfig.stem_channels:
+        for field in dataclasses.fields(self):
+            if getattr(self, field.name) != field.default and not codec_uses(self.name, field.name):
+                raise ConfigError(
+                    f"--codec.{field.name} has no effect with --codec.name {self.name}: drop one of the two"
+                )
+        if self.stem == 0 and self.stem_channels != CodecConfig.stem_channels:
             raise ConfigError("--codec.stem_channels has no effect with --codec.stem 0: drop one of the two")
-        elif self.overlap:
-            raise ConfigError("--codec.overlap has no effect with --codec.name autoencoder: drop one of the two")
+
+
+def codec_uses(codec: str, field: str) -> bool:
+    """Whether a field of `CodecConfig` has an effect with this codec."""
+    match codec:
+        case "patch":
+            return field in ("name", "patch_size", "patch_frames", "overlap")
+        case "embedding":
+            return field in ("name", "latent_dim", "soft", "lr", "batch_size", "num_samples")
+    return field not in ("overlap", "soft")
 
 
 @dataclass(frozen=True)
@@ -305,18 +315,19 @@ class Config(Section):
     train: TrainConfig = TrainConfig()
 
     def __post_init__(self) -> None:
-        if self.codec.name == "autoencoder" and self.augment.probability:
+        trained = self.codec.name != "patch"
+        if trained and self.augment.probability:
             raise ConfigError(
-                "--augment.probability changes samples, and with --codec.name autoencoder the discriminator sees "
-                "latents: set it to 0"
+                f"--augment.probability changes samples, and with --codec.name {self.codec.name} the discriminator "
+                "sees latents: set it to 0"
             )
-        if self.codec.name == "autoencoder" and self.augment.flip:
+        if trained and self.augment.flip:
             raise ConfigError(
-                "--augment.flip mirrors samples, and with --codec.name autoencoder the GAN sees latents: set it to "
-                "false"
+                f"--augment.flip mirrors samples, and with --codec.name {self.codec.name} the GAN sees latents: set it "
+                "to false"
             )
-        if self.codec.name == "autoencoder" and self.model.bounded:
-            raise ConfigError("--codec.name autoencoder has unbounded latents: set --model.bounded false")
+        if trained and self.model.bounded:
+            raise ConfigError(f"--codec.name {self.codec.name} has unbounded latents: set --model.bounded false")
         if self.loss.penalty == "exact" and self.train.compile:
             raise ConfigError("--train.compile cannot differentiate twice: use --loss.penalty finite-difference")
 
@@ -335,10 +346,10 @@ class Config(Section):
             if section not in values or field not in values[section]:
                 raise ConfigError(f"there is no setting --{name}{suggest(name)}")
             values[section][field] = value
-        if values["codec"]["name"] == "patch" and self.codec.name != "patch":
-            patch = {name: values["codec"][name] for name in ("name", "patch_size", "patch_frames", "overlap")}
+        codec = values["codec"]["name"]
+        if codec != self.codec.name:  # what the other codec was set to means nothing to this one
             typed = {name.partition(".")[2] for name in changes if name.startswith("codec.")}
-            values["codec"] = patch | {name: values["codec"][name] for name in typed}
+            values["codec"] = {n: v for n, v in values["codec"].items() if n in typed or codec_uses(codec, n)}
         return Config.from_dict(values)
 
 

@@ -71,7 +71,8 @@ class GAN:
             chosen = labels[start : start + count]
             tokens = self._tokens(z, chosen.repeat_interleave(candidates), truncation_psi)
             if candidates > 1:
-                believed = self.discriminator(tokens, chosen.repeat_interleave(candidates)).view(count, candidates)
+                judged = self.codec.patches.encode(self.codec.patches.decode(tokens))
+                believed = self.discriminator(judged, chosen.repeat_interleave(candidates)).view(count, candidates)
                 tokens = tokens.unflatten(0, (count, candidates))[torch.arange(count), believed.argmax(1)]
             chunks.append(self.codec.decode(tokens))
         return self.spec.finish(torch.cat(chunks) if chunks else torch.empty(0, *self.spec.sample_shape))

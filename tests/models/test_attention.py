@@ -9,11 +9,12 @@ import torch
 from sparring.models.attention import (
     FEW_TOKENS,
     MultiHeadAttention,
+    Past,
     attention_backend,
     reaches,
     scaled_dot_product_attention,
 )
-from sparring.models.positions import rotary_angles
+from sparring.models.positions import Positions, rotary_angles
 
 
 def random(*shape, seed=0, dtype=torch.float64):
@@ -261,3 +262,29 @@ def test_only_large_grids_of_frames_are_factorised():
     assert reaches((16, 16, 16), 3) == ["space", "time", "space"]
     assert reaches((1, 64, 64), 2) == ["all"] * 2
     assert reaches((4096, 1, 1), 2) == ["all"] * 2
+
+
+def test_a_causal_token_does_not_see_those_after_it():
+    torch.manual_seed(0)
+    attention, x = MultiHeadAttention(16, 2, reach="before").double(), torch.randn(2, 7, 16).double()
+    changed = x.clone()
+    changed[:, 4:] = 0
+    before, after = attention(x, None), attention(changed, None)
+    torch.testing.assert_close(before[:, :4], after[:, :4])
+    assert not torch.allclose(before[:, 4:], after[:, 4:])
+    for place in range(7):  # full attention over what is there
+        alone = MultiHeadAttention(16, 2).double()
+        alone.load_state_dict(attention.state_dict())
+        torch.testing.assert_close(before[:, place], alone(x[:, : place + 1], None)[:, place])
+
+
+@pytest.mark.parametrize("backend", ["math", "fused"])
+def test_tokens_one_after_the_other_with_their_past_are_as_all_at_once(backend):
+    torch.manual_seed(0)
+    attention, x = MultiHeadAttention(16, 2, reach="before").double(), torch.randn(3, 9, 16).double()
+    rotary = Positions((9, 1, 1), 16, 8, added="none", rotary=True).rotary.double()
+    with attention_backend(backend):
+        whole, past = attention(x, rotary), Past()
+        parts = [attention(x[:, :4], rotary[:, :4], past)]
+        parts += [attention(x[:, i : i + 1], rotary[:, i : i + 1], past) for i in range(4, 9)]
+    torch.testing.assert_close(torch.cat(parts, 1), whole)

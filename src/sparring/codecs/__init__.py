@@ -1,14 +1,15 @@
 """From data to the tokens that the GAN works on, and back."""
 
 from sparring.codecs.autoencoder import AutoencoderCodec
+from sparring.codecs.embedding import EmbeddingCodec
 from sparring.codecs.patch import PatchCodec
 from sparring.codecs.text import TextCodec
 from sparring.config import CodecConfig, Config, ConfigError
 from sparring.data.vocabulary import Vocabulary
 
-__all__ = ["AutoencoderCodec", "Codec", "PatchCodec", "TextCodec", "TrainedCodec", "make_codec"]
+__all__ = ["AutoencoderCodec", "Codec", "EmbeddingCodec", "PatchCodec", "TextCodec", "TrainedCodec", "make_codec"]
 
-TrainedCodec = AutoencoderCodec | TextCodec
+TrainedCodec = AutoencoderCodec | TextCodec | EmbeddingCodec
 """Those that learn, from a loss of their own, before the GAN does."""
 
 Codec = PatchCodec | TrainedCodec
@@ -21,6 +22,8 @@ def make_codec(config: Config, sample_shape: tuple[int, ...], vocabulary: Vocabu
     c = config.codec
     if vocabulary is not None:
         return _text_codec(c, sample_shape, vocabulary)
+    if c.name == "embedding":
+        raise ConfigError("--codec.name embedding is for texts: set patch or autoencoder")
     frames = c.patch_frames or (1 if len(sample_shape) == 4 else None)
     if c.name == "patch":
         return PatchCodec(sample_shape, c.patch_size, c.overlap, frames)
@@ -39,9 +42,11 @@ def make_codec(config: Config, sample_shape: tuple[int, ...], vocabulary: Vocabu
     )
 
 
-def _text_codec(c: CodecConfig, sample_shape: tuple[int, ...], vocabulary: Vocabulary) -> TextCodec:
+def _text_codec(c: CodecConfig, sample_shape: tuple[int, ...], vocabulary: Vocabulary) -> TrainedCodec:
     if c.name == "patch":
         raise ConfigError("texts need a trained codec: set --codec.name autoencoder (sparring.presets.texts does)")
+    if c.name == "embedding":
+        return EmbeddingCodec(sample_shape, len(vocabulary), dim=c.latent_dim, soft=c.soft)
     for name in ("patch_size", "patch_frames", "stem", "stem_channels"):
         if getattr(c, name) != getattr(CodecConfig, name):
             raise ConfigError(f"--codec.{name} has no effect on texts: drop it")

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from sparring.data.dataset import DataError, Dataset
-from sparring.data.vocabulary import END, Vocabulary
+from sparring.data.vocabulary import END
 from sparring.metrics import Sampler
 from sparring.metrics.frechet import frechet_distance
-from sparring.metrics.language_model import fit_language_model, perplexity
+from sparring.metrics.language_model import LanguageModel, fit_language_model, perplexity
 
 ENCODER = "lsa (1- and 2-grams of the reference's symbols, tf-idf, 64 directions)"
 MOST = 10_000
@@ -31,12 +31,13 @@ class TextMetric:
     """Compares 1,000 samples at most with the training texts."""
 
     def __init__(self, dataset: Dataset) -> None:
-        self.vocabulary, self.length = _vocabulary(dataset), dataset.sample_shape[0]
-        self.training = _batch(dataset, MOST)
+        assert dataset.vocabulary is not None
+        self.vocabulary, self.length = dataset.vocabulary, dataset.sample_shape[0]
+        training = _batch(dataset, MOST)
         held_out = _batch(dataset.held_out or dataset, 1000)
         self.count = len(held_out)
-        self.encoder = Encoder(self.training)
-        self.known = _as_tuples(self.training)
+        self.encoder, self.known = Encoder(training), Known(training)
+        self.features = self.encoder(training)
         self.floor = {f"{name}_floor": value for name, value in self._scores(held_out).items()}
 
     def __call__(self, sample: Sampler) -> dict[str, float]:
@@ -44,9 +45,58 @@ class TextMetric:
         return self._scores(self.vocabulary.encode(texts, self.length)) | self.floor
 
     def _scores(self, stored: Tensor) -> dict[str, float]:
-        return _counted(_as_tuples(stored), self.known) | {
-            "frechet": frechet_distance(self.encoder(stored), self.encoder(self.training))
-        }
+        return self.known.scores(stored) | {"frechet": frechet_distance(self.encoder(stored), self.features)}
+
+
+class TextEvaluation:
+    """Scores of texts against texts the GAN has not seen: those held out, or a `reference`.
+
+    `unique`, `copied` (word for word from the training texts), `span` (symbols of the longest run copied), `repeated`
+    (texts that say a symbol twice in a row), `entropy` of the symbols in nats, `length_tv` and `bigram_tv` (total
+    variation to the training texts), `frechet` in the features of `Encoder`; `perplexity` of samples to a language
+    model trained on the data and `reverse_perplexity` of real texts to one trained on samples; `bleu_n` of 200 samples
+    against the reference, `self_bleu_n` against the other samples (not for characters).
+    """
+
+    def __init__(self, dataset: Dataset, *, seed: int = 0, reference: Sequence[str] | None = None) -> None:
+        assert dataset.vocabulary is not None
+        self.vocabulary, self.seed = dataset.vocabulary, seed
+        self.training = _batch(dataset, MOST)
+        length = self.training.shape[1]
+        if reference is None:
+            self.real = _batch(dataset.held_out or dataset, MOST)
+        else:
+            fitting = [text for text in reference if len(self.vocabulary.numbers(text)) <= length]
+            self.real = self.vocabulary.encode(fitting[:MOST], length)
+        if len(self.real) < 2:
+            raise DataError(f"the reference holds fewer than two texts of up to {length} symbols")
+        self.encoder, self.known = Encoder(self.real), Known(self.training)
+        self.features = self.encoder(self.real)
+        self.model = fit_language_model(self.training, len(self.vocabulary), seed=seed)
+
+    def __call__(self, texts: Sequence[str]) -> dict[str, float]:
+        """Of samples, best as many as there are training texts, 10,000 at most."""
+        return self.scores(self.vocabulary.encode(texts, self.training.shape[1]))
+
+    def scores(self, stored: Tensor) -> dict[str, float]:
+        """Of numbered symbols (B, N)."""
+        learner = fit_language_model(stored, len(self.vocabulary), seed=self.seed)
+        return self._scores(stored, stored, learner)
+
+    def floor(self) -> dict[str, float]:
+        """The same of the real texts themselves; where that says nothing, of the training texts."""
+        return self._scores(self.real, self.training, self.model)
+
+    def _scores(self, stored: Tensor, compared: Tensor, learner: LanguageModel) -> dict[str, float]:
+        """`compared` stands for `stored` where the real texts would be compared with themselves."""
+        # The number of texts decides how many are unique and how alike distributions are.
+        found = self.known.scores(stored[: len(self.real)])
+        found["frechet"] = frechet_distance(self.encoder(compared), self.features)
+        found["perplexity"] = perplexity(self.model, stored)
+        found["reverse_perplexity"] = perplexity(learner, self.real)
+        if self.vocabulary.tokenizer != "char":
+            found |= _bleu("bleu", compared, self.real, self.seed) | _bleu("self_bleu", stored, None, self.seed)
+        return found
 
 
 def evaluate_texts(
@@ -57,47 +107,48 @@ def evaluate_texts(
     reference: Sequence[str] | None = None,
     report: Callable[[str], object] = lambda doing: None,
 ) -> dict[str, float]:
-    """As many samples as there are training texts, 10,000 at most, against texts the GAN has not seen: those held out,
-    or `reference`. Each score also of those texts themselves (`_floor`) and of their words shuffled (`_shuffled`).
-
-    `unique`, `copied` (word for word from the training texts), `span` (symbols of the longest run copied), `repeated`
-    (texts that say a symbol twice in a row), `entropy` of the symbols in nats, `length_tv` and `bigram_tv` (total
-    variation to the training texts), `frechet` in the features of `Encoder`; `perplexity` of samples to a language
-    model trained on the data and `reverse_perplexity` of real texts to one trained on samples; `bleu_n` of 200 samples
-    against the reference, `self_bleu_n` against the other samples.
-    """
-    vocabulary = _vocabulary(dataset)
-    training = _batch(dataset, MOST)
-    length = training.shape[1]
-    if reference is None:
-        real = _batch(dataset.held_out or dataset, MOST)
-    else:
-        real = vocabulary.encode([t for t in reference if len(vocabulary.numbers(t)) <= length][:MOST], length)
-    if len(real) < 2:
-        raise DataError(f"the reference holds fewer than two texts of up to {length} symbols")
-    report(f"drawing {len(training):,} samples")
-    texts: Sequence[str] = sample(len(training))[0]  # type: ignore[assignment]
-    made = vocabulary.encode(texts, length)
-    kinds = {"": made, "_floor": real, "_shuffled": shuffled(real, seed)}
-    encoder, known = Encoder(real), _as_tuples(training)
-    features = encoder(real)
-    real_model = fit_language_model(training, len(vocabulary), seed=seed)
-    references = _as_tuples(real)
-    scores: dict[str, float] = {}
-    for suffix, stored in kinds.items():
-        report(f"measuring {({'': 'samples', '_floor': 'held-out texts', '_shuffled': 'shuffled texts'})[suffix]}")
-        tuples = _as_tuples(stored)
-        found = _counted(tuples[: len(real)], known)
-        # The floor of a distance to the real texts is another part of the data.
-        found["frechet"] = frechet_distance(encoder(training if suffix == "_floor" else stored), features)
-        found["perplexity"] = perplexity(real_model, stored)
-        learner = real_model if suffix == "_floor" else fit_language_model(stored, len(vocabulary), seed=seed)
-        found["reverse_perplexity"] = perplexity(learner, real)
-        if vocabulary.tokenizer != "char":
-            others = _as_tuples(training) if suffix == "_floor" else tuples
-            found |= _bleu("bleu", others, references, seed) | _bleu("self_bleu", tuples, None, seed)
+    """`TextEvaluation` of as many samples as there are training texts, 10,000 at most, and the same of the real texts
+    (`_floor`) and of their symbols shuffled within each (`_shuffled`)."""
+    report("a language model learns the data")
+    evaluation = TextEvaluation(dataset, seed=seed, reference=reference)
+    report("one learns samples")
+    texts: Sequence[str] = sample(len(evaluation.training))[0]  # type: ignore[assignment]
+    scores = evaluation(texts)
+    report("one learns shuffled texts")
+    for suffix, found in (
+        ("_floor", evaluation.floor()),
+        ("_shuffled", evaluation.scores(shuffled(evaluation.real, seed))),
+    ):
         scores |= {f"{name}{suffix}": value for name, value in found.items()}
     return scores
+
+
+class Known:
+    """What the training texts (B, N) hold, counted."""
+
+    def __init__(self, training: Tensor) -> None:
+        texts = _as_tuples(training)
+        self.texts = set(texts)
+        self.grams: list[set[tuple[int, ...]]] = [
+            {text[i : i + n] for text in texts for i in range(len(text) - n + 1)}
+            for n in range(1, 1 + max(map(len, texts)))
+        ]
+        self.lengths, self.pairs = Counter(map(len, texts)), _pairs(texts)
+
+    def scores(self, stored: Tensor) -> dict[str, float]:
+        texts = _as_tuples(stored)
+        symbols = Counter(symbol for text in texts for symbol in text)
+        shares = torch.tensor([float(count) for count in symbols.values()] or [1.0])
+        shares = shares / shares.sum()
+        return {
+            "unique": len(set(texts)) / len(texts),
+            "copied": fmean(text in self.texts for text in texts),
+            "span": fmean(longest_copied(text, self.grams) for text in texts),
+            "repeated": fmean(any(a == b for a, b in pairwise(text)) for text in texts),
+            "entropy": -(shares * shares.log()).sum().item(),
+            "length_tv": total_variation(Counter(map(len, texts)), self.lengths),
+            "bigram_tv": total_variation(_pairs(texts), self.pairs),
+        }
 
 
 class Encoder:
@@ -143,36 +194,18 @@ def total_variation(first: Counter, second: Counter) -> float:
     return sum(abs(first[key] / n - second[key] / m) for key in first | second) / 2
 
 
-def _counted(texts: Texts, training: Texts) -> dict[str, float]:
-    symbols = Counter(symbol for text in texts for symbol in text)
-    shares = torch.tensor([float(count) for count in symbols.values()] or [1.0])
-    shares = shares / shares.sum()
-    known = set(training)
-    grams: list[set[tuple[int, ...]]] = [
-        {text[i : i + n] for text in training for i in range(len(text) - n + 1)}
-        for n in range(1, 1 + max(map(len, training)))
-    ]
-    return {
-        "unique": len(set(texts)) / len(texts),
-        "copied": fmean(text in known for text in texts),
-        "span": fmean(longest_copied(text, grams) for text in texts),
-        "repeated": fmean(any(a == b for a, b in pairwise(text)) for text in texts),
-        "entropy": -(shares * shares.log()).sum().item(),
-        "length_tv": total_variation(Counter(map(len, texts)), Counter(map(len, training))),
-        "bigram_tv": total_variation(_pairs(texts), _pairs(training)),
-    }
-
-
 def _pairs(texts: Texts) -> Counter:
     return Counter(pair for text in texts for pair in pairwise(text))
 
 
-def _bleu(name: str, texts: Texts, references: Texts | None, seed: int) -> dict[str, float]:
-    """Mean BLEU-2 to 5 of some of the texts, smoothed as in Texygen (method 1 of Chen & Cherry 2014)."""
+def _bleu(name: str, stored: Tensor, real: Tensor | None, seed: int) -> dict[str, float]:
+    """Mean BLEU-2 to 5 of some of the texts against real ones or the others, smoothed as in Texygen (method 1 of Chen &
+    Cherry 2014)."""
     try:
         from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
     except ImportError as error:
         raise DataError('BLEU needs the package nltk: pip install "sparring[text]"') from error
+    texts, references = _as_tuples(stored), None if real is None else _as_tuples(real)
     chosen = random.Random(seed).sample(range(len(texts)), min(HYPOTHESES, len(texts)))
     weights = [(1 / n,) * n for n in ORDERS]
     smooth = SmoothingFunction().method1
@@ -202,8 +235,3 @@ def _as_tuples(stored: Tensor) -> list[tuple[int, ...]]:
 
 def _batch(dataset: Dataset, most: int) -> Tensor:
     return dataset.batch(torch.linspace(0, len(dataset) - 1, min(len(dataset), most)).long())[0]
-
-
-def _vocabulary(dataset: Dataset) -> Vocabulary:
-    assert dataset.vocabulary is not None
-    return dataset.vocabulary

@@ -69,7 +69,9 @@ class Head(_OnGrid):
         self.channels = channels
         self.spread = nn.Linear(width, math.prod(self.factor) * channels)
         self.smooth = self.convolution(channels, channels, 3, padding=1)
-        self.to_token = self.convolution(channels, token_dim, 3, padding=1)
+        # A token that is a large patch of its own needs no neighbours, and would make this the dearest layer of all.
+        kernel = 3 if token_dim <= channels else 1
+        self.to_token = self.convolution(channels, token_dim, kernel, padding=kernel // 2)
 
     def forward(self, x: Tensor) -> Tensor:
         n = len(self.axes)

@@ -1,0 +1,120 @@
+"""A run's texts beside a language model of like size, trained for as long, and beside the real ones.
+
+    python benchmarks/texts.py runs/captions --data test.txt --minutes 20
+
+The language model is a causal transformer, trained by maximum likelihood on the run's training texts until those set
+aside are foretold no better or the time is over, and sampled at several temperatures with its past keys and values
+kept. Prints a JSON line each with the scores of `sparring evaluate`, then texts a second of both.
+"""
+
+import argparse
+import dataclasses
+import json
+import math
+import time
+
+import torch
+from torch import Tensor
+
+import sparring
+from sparring.data import open_dataset
+from sparring.data.vocabulary import END, UNKNOWN
+from sparring.metrics import all_texts
+from sparring.metrics.language_model import LanguageModel, perplexity
+from sparring.metrics.texts import TextEvaluation, shuffled
+from sparring.models.attention import Past
+from sparring.pretrained import open_data_of
+
+BATCH = 256
+
+
+def train_for(model: LanguageModel, texts: Tensor, minutes: float, lr: float = 1e-3) -> float:
+    """Maximum likelihood with early stopping; returns the seconds used."""
+    started, best, kept, worse = time.perf_counter(), math.inf, model.state_dict(), 0
+    aside, learnt = texts[::10], texts[torch.arange(len(texts)) % 10 != 0]
+    optimizer = torch.optim.AdamW(model.parameters(), lr, weight_decay=1e-2)
+    while worse < 3 and time.perf_counter() - started < 60 * minutes:
+        model.train()
+        for chosen in torch.randperm(len(learnt)).split(64):
+            optimizer.zero_grad()
+            model.loss(learnt[chosen]).backward()
+            optimizer.step()
+        now = perplexity(model, aside)
+        worse = 0 if now < best else worse + 1
+        if now < best:
+            best, kept = now, {name: value.clone() for name, value in model.state_dict().items()}
+    model.load_state_dict(kept)
+    model.eval()
+    return time.perf_counter() - started
+
+
+@torch.inference_mode()
+def write(model: LanguageModel, count: int, length: int, temperature: float, random: torch.Generator) -> Tensor:
+    """`count` texts (B, N), a symbol at a time."""
+    written = torch.full((count, length), END)
+    symbols, going = written[:, :1], torch.ones(count, 1, dtype=torch.bool)
+    pasts = [Past() for _ in model.blocks]
+    added, rotary = model.places.added, model.places.rotary
+    for place in range(length):
+        x = model.symbols(symbols) * model.symbols.embedding_dim**0.5 + added[place]
+        for block, past in zip(model.blocks, pasts, strict=True):
+            x = block(x, rotary[:, place : place + 1], past)
+        logits = (model.norm(x[:, -1]) @ model.symbols.weight.T).float() / temperature
+        logits[:, UNKNOWN] = -torch.inf
+        symbols = torch.multinomial(logits.softmax(-1), 1, generator=random).where(going, END)
+        written[:, place : place + 1] = symbols
+        going &= symbols != END
+        if not going.any():
+            break
+    return written
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run")
+    parser.add_argument("--data", help="the reference; unset: the texts held out")
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--temperatures", type=float, nargs="*", default=[1.0, 0.8, 0.6])
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    gan = sparring.load(arguments.run, "cpu")
+    data = open_data_of(gan)
+    reference = None
+    if arguments.data:
+        reference = all_texts(open_dataset(**dataclasses.asdict(gan.config.data) | {"path": arguments.data}))
+    evaluation = TextEvaluation(data, reference=reference, seed=arguments.seed)
+    count, length = len(evaluation.training), evaluation.training.shape[1]
+
+    def show(name: str, scores: dict[str, float]) -> None:
+        print(json.dumps({"texts": name} | {key: round(value, 4) for key, value in scores.items()}), flush=True)
+
+    show("real", evaluation.floor())
+    show("shuffled", evaluation.scores(shuffled(evaluation.real, arguments.seed)))
+    show("samples", evaluation(gan.sample(count, seed=arguments.seed)))
+    show("samples, reject 0.5", evaluation(gan.sample(count, seed=arguments.seed, reject=0.5)))
+    with torch.inference_mode():
+        latents = torch.randn(count, *gan.codec.latent_shape, generator=torch.Generator().manual_seed(arguments.seed))
+        show("random latents", evaluation.scores(torch.cat([gan.codec.expand(part) for part in latents.split(BATCH)])))
+    torch.manual_seed(arguments.seed)
+    generating = sum(p.numel() for p in [*gan.generator.parameters(), *gan.codec.parameters()])
+    model = LanguageModel(length, len(evaluation.vocabulary), width=128, depth=4)
+    seconds = train_for(model, evaluation.training, arguments.minutes)
+    sizes = {"gan_parameters": generating, "model_parameters": sum(p.numel() for p in model.parameters())}
+    print(json.dumps({"trained_seconds": seconds, **sizes}), flush=True)
+    for temperature in arguments.temperatures:
+        random = torch.Generator().manual_seed(arguments.seed)
+        parts = [write(model, BATCH, length, temperature, random) for _ in range(math.ceil(count / BATCH))]
+        show(f"language model, temperature {temperature}", evaluation.scores(torch.cat(parts)[:count]))
+    rates: dict[str, list[float]] = {"gan": [], "model": []}
+    for repeat in range(5):  # in turn, so that what else the machine does falls on both
+        started = time.perf_counter()
+        gan.sample(BATCH, seed=repeat)
+        rates["gan"].append(BATCH / (time.perf_counter() - started))
+        started = time.perf_counter()
+        evaluation.vocabulary.decode(write(model, BATCH, length, 1.0, torch.Generator().manual_seed(repeat)))
+        rates["model"].append(BATCH / (time.perf_counter() - started))
+    print(json.dumps({f"{name}_texts_a_second": sorted(found)[2] for name, found in rates.items()}))
+
+
+if __name__ == "__main__":
+    main()

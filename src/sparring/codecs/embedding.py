@@ -1,0 +1,94 @@
+"""Texts as the embeddings of their symbols: the GAN writes every symbol of a text at once.
+
+Shapes: B batch, N symbols of a text, V of the vocabulary, K numbers of an embedding.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sparring.codecs.autoencoder import normalized
+from sparring.codecs.patch import PatchCodec
+from sparring.data.vocabulary import END, UNKNOWN
+
+REACH = 2
+"""Symbols to either side from which one is foretold while embeddings are learnt."""
+
+
+class EmbeddingCodec(nn.Module):
+    """Embeddings learnt from the company that symbols keep (CBOW: Mikolov et al. 2013), then fixed.
+
+    Each has zero mean and unit variance over its K numbers. The GAN is trained on `latent_shape`: (K, N).
+    """
+
+    def __init__(self, sample_shape: tuple[int, ...], vocabulary_size: int, *, dim: int = 32, soft: bool = False):
+        super().__init__()
+        (length,) = self.sample_shape = sample_shape
+        self.latent_shape: tuple[int, ...] = (dim, length)
+        self.patches = SymbolPatches(self.latent_shape, vocabulary_size, soft)
+        self.around = nn.Embedding(vocabulary_size, dim)
+
+    def measure(self, samples: Tensor) -> None:
+        """Nothing of the data needs to be measured."""
+
+    def compress(self, samples: Tensor) -> Tensor:
+        """(B, N) -> (B, K, N)."""
+        return PatchCodec.decode(self.patches, self.patches.table[samples])
+
+    def expand(self, latents: Tensor) -> Tensor:
+        """(B, K, N) -> (B, N): the nearest symbols, up to the first end."""
+        symbols = self.patches.logits(self.patches.encode(latents)).argmax(-1)
+        return symbols.masked_fill((symbols == END).cumsum(1) > 0, END)
+
+    def encode(self, samples: Tensor) -> Tensor:
+        """(B, N) -> tokens (B, N, K)."""
+        return self.patches.encode(self.compress(samples))
+
+    def decode(self, tokens: Tensor) -> Tensor:
+        """Tokens (B, N, K) -> (B, N)."""
+        return self.expand(self.patches.decode(tokens))
+
+    def error(self, samples: Tensor, back: Tensor) -> float:
+        """The share of symbols, of the longer of two texts, that are not the same."""
+        longer = (samples != END) | (back != END)
+        return (back != samples)[longer].float().mean().item()
+
+    def loss(self, samples: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """The cross-entropy of each symbol, given the mean of its neighbours."""
+        padded = F.pad(samples, (REACH, REACH), value=END)
+        windows = padded.unfold(1, 2 * REACH + 1, 1)  # (B, N, 5)
+        neighbours = torch.cat([windows[..., :REACH], windows[..., REACH + 1 :]], -1)
+        logits = self.around(neighbours).mean(-2) @ self.patches.table.T
+        known = (F.pad(samples, (1, -1), value=UNKNOWN) != END) & (samples != UNKNOWN)
+        return {"loss/reconstruction": F.cross_entropy(logits[known].float(), samples[known])}
+
+
+# Bengio et al. 2013, the straight-through estimator
+class SymbolPatches(PatchCodec):
+    """Tokens are snapped to the nearest symbol's embedding; the gradient is that of their softmax' mean.
+
+    With `soft` it is the mean itself.
+    """
+
+    def __init__(self, latent_shape: tuple[int, ...], vocabulary_size: int, soft: bool) -> None:
+        super().__init__(latent_shape, 1)
+        self.soft = soft
+        self.weight = nn.Parameter(torch.randn(vocabulary_size, latent_shape[0]))
+
+    @property
+    def table(self) -> Tensor:
+        """The embeddings (V, K)."""
+        return normalized(self.weight)
+
+    def logits(self, tokens: Tensor) -> Tensor:
+        """How near tokens (B, N, K) are to each symbol that may be written: (B, N, V)."""
+        logits = normalized(tokens) @ self.table.T / self.weight.shape[1] ** 0.5
+        return logits.index_fill(-1, torch.tensor([UNKNOWN], device=logits.device), -torch.inf)
+
+    def decode(self, tokens: Tensor) -> Tensor:
+        """(B, N, K) -> (B, K, N)."""
+        logits, table = self.logits(tokens), self.table
+        embedded = logits.softmax(-1) @ table
+        if not self.soft:
+            embedded = table[logits.argmax(-1)] + embedded - embedded.detach()
+        return super().decode(embedded)
