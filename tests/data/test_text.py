@@ -24,9 +24,9 @@ def texts_of(dataset):
     return dataset.vocabulary.decode(dataset.batch(torch.arange(len(dataset)))[0])
 
 
-def test_a_line_is_a_sample_and_a_tenth_is_held_out(tmp_path):
+def test_a_line_is_a_sample_and_a_fifth_is_held_out(tmp_path):
     dataset = open_dataset(written(tmp_path, "\n\n".join(CAPTIONS)))
-    assert (len(dataset), len(dataset.held_out)) == (72, 8)
+    assert (len(dataset), len(dataset.held_out)) == (64, 16)
     assert sorted(texts_of(dataset) + texts_of(dataset.held_out)) == sorted(CAPTIONS)
     assert dataset.vocabulary.tokenizer == "word"
     assert dataset.sample_shape == (7,)
@@ -79,7 +79,7 @@ def test_numbers_stay_series_and_words_are_text(tmp_path):
 
 def test_names_are_built_in():
     names = open_dataset("names")
-    assert (len(names), len(names.held_out)) == (4642, 515)
+    assert (len(names), len(names.held_out)) == (4157, 1000)
     assert {"Maria", "Walter"} <= set(texts_of(names)) | set(texts_of(names.held_out))
     assert names.fingerprint == open_dataset("names").fingerprint
 

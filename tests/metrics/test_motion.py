@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sparring.data.bouncing import bouncing
+from sparring.data.bouncing import SPEED, bouncing
 from sparring.metrics.motion import MotionMetric, histograms, persistent, track
 
 
@@ -72,6 +72,7 @@ def test_real_clips_score_like_the_floor(metric, real):
 def test_clips_that_stand_still_have_no_speed_or_direction(metric, real):
     scores = score(metric, real[:, :, :1].expand_as(real))
     assert scores["speed_tv"] > 0.85
+    assert scores["speed_distance"] == pytest.approx(SPEED * (1 - 28 / 64), abs=0.01)  # of the way a digit has
     assert scores["direction_tv"] > 0.85
     assert scores["position_tv"] < 0.2
 
@@ -80,6 +81,7 @@ def test_clips_that_jump_are_too_fast(metric, real):
     order = torch.randperm(16, generator=torch.Generator().manual_seed(0))
     scores = score(metric, real[:, :, order])
     assert scores["speed_tv"] > 0.5
+    assert scores["speed_distance"] > 10 * scores["speed_distance_floor"] + 0.02
     assert scores["position_tv"] < 0.1
     assert scores["persistent"] > 0.95
 

@@ -86,7 +86,7 @@ def test_stem_is_its_convolutions(grid, levels):
 
 @every_grid
 def test_head_spreads_each_token_over_its_place_and_smooths(grid, levels):
-    head = Head(grid, 5, 3, levels=levels, channels=2).double()
+    head = Head(grid, 5, 3, levels=levels, channels=3).double()
     coarse, factor = coarse_grid(grid, levels), 2**levels
     tokens = random(2, math.prod(coarse), 5)
     axes = [size for size in grid if size > 1]
@@ -102,9 +102,14 @@ def test_head_spreads_each_token_over_its_place_and_smooths(grid, levels):
                 row = 0
                 for p in place:
                     row = row * factor + p % factor
-                volume[place] = block[2 * row : 2 * row + 2]
+                volume[place] = block[3 * row : 3 * row + 3]
             smooth = leaky(convolved(leaky(volume), head.smooth, 1))
             torch.testing.assert_close(expected, as_tokens(convolved(smooth, head.to_token, 1)))
+
+
+def test_a_token_of_many_numbers_is_written_without_its_neighbours():
+    assert Head((1, 4, 4), 5, 8, levels=1, channels=2).to_token.kernel_size == (1, 1)
+    assert Head((1, 4, 4), 5, 2, levels=1, channels=2).to_token.kernel_size == (3, 3)
 
 
 @every_grid

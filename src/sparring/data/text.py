@@ -103,7 +103,7 @@ def build(
     vocabulary: int | None = None,
     length: int | None = None,
 ) -> TextDataset:
-    """A data set of texts, each with its label or None; every tenth, 1,000 at most, is held out."""
+    """A data set of texts, each with its label or None; a fifth, 1,000 at most, is held out."""
     rows = [(text, label) for text, label in ((clean(text), label) for text, label in rows) if text]
     if not rows:
         raise DataError(f"{name} holds no text")
@@ -137,7 +137,7 @@ def build(
     )
     samples = known.encode([texts[row] for row in kept], length).int()
     order = torch.randperm(len(kept), generator=torch.Generator().manual_seed(0))
-    count = min(MOST_HELD_OUT, len(kept) // 10)
+    count = min(MOST_HELD_OUT, len(kept) // 5)
 
     def part(name: str, chosen: torch.Tensor) -> TextDataset:
         return TextDataset(
