@@ -45,6 +45,21 @@ def test_truncation_brings_samples_together(run):
     assert spread[2] < 1e-6
 
 
+def test_rejection_keeps_what_the_discriminator_believes_most(run):
+    gan = sparring.load(run, "cpu")
+
+    def believed(samples, labels):
+        tokens = gan.codec.patches.encode(samples)
+        return gan.discriminator(tokens, labels).mean()
+
+    labels = torch.tensor([0, 1] * 16)
+    kept = gan.sample(32, class_labels=labels, reject=0.75)
+    assert believed(kept, labels) > believed(gan.sample(32, class_labels=labels), labels)
+    torch.testing.assert_close(gan.sample(5, class_labels=labels[:5], reject=0.75, batch_size=2), kept[:5])
+    with pytest.raises(ConfigError, match="between 0 and 0.99"):
+        gan.sample(2, reject=1.0)
+
+
 def test_interpolation_is_a_closed_walk(run):
     gan = sparring.load(run, "cpu")
     walk = torch.stack(gan.interpolate(24, num=2, class_labels=0))

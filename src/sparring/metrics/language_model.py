@@ -30,16 +30,22 @@ class LanguageModel(nn.Module):
 
     def forward(self, texts: Tensor) -> Tensor:
         """Texts (B, N) -> logits (B, N, V) of each symbol, given those before it."""
+        return self._to_symbols(self._read(texts))
+
+    def _read(self, texts: Tensor) -> Tensor:
         x = self.symbols(F.pad(texts, (1, -1), value=END)) * self.symbols.embedding_dim**0.5
         x = F.dropout(self.places(x), DROPOUT, self.training)
         for block in self.blocks:
             x = F.dropout(block(x, self.places.rotary), DROPOUT, self.training)
+        return x
+
+    def _to_symbols(self, x: Tensor) -> Tensor:
         return (self.norm(x) @ self.symbols.weight.T).float()
 
     def loss(self, texts: Tensor) -> Tensor:
         """Cross-entropy of the symbols and ends of texts (B, N) that are known."""
         known = (F.pad(texts, (1, -1), value=UNKNOWN) != END) & (texts != UNKNOWN)
-        return F.cross_entropy(self(texts)[known], texts[known])
+        return F.cross_entropy(self._to_symbols(self._read(texts)[known]), texts[known])
 
 
 def fit_language_model(texts: Tensor, vocabulary_size: int, *, seed: int = 0, epochs: int = 12) -> LanguageModel:
