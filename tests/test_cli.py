@@ -290,7 +290,9 @@ def test_lines_become_a_gan_of_lines(tmp_path, capsys, monkeypatch):
     for out, route in (("run", []), ("direct", ["--codec.name", "embedding"])):
         settings = tiny if not route else [*tiny[:6], *tiny[-4:]]
         assert cli.main(["train", "captions.txt", "--out", out, *settings, *route]) == 0
-        assert f"{out}/samples.txt" in capsys.readouterr().out
+        told = capsys.readouterr()
+        assert f"{out}/samples.txt" in told.out
+        assert "samples: " in told.err
         assert len((tmp_path / out / "samples.txt").read_text().splitlines()) >= 10
         assert cli.main(["sample", out, "--num", "3", "--reject", "0.5"]) == 0
         assert len(capsys.readouterr().out.split("\n")) == 4

@@ -456,7 +456,7 @@ def _explain(error: RuntimeError | MemoryError) -> str:
     ):
         return (
             "out of memory: lower --train.micro_batch_size (it must divide --batch-size) or --codec.batch_size, then "
-            "--model.width or --size, then --resolution"
+            "--model.width or --size, then --resolution; for texts --data.vocabulary"
         )
     if type(error) is RuntimeError:
         raise error

@@ -80,6 +80,11 @@ def save_sheet(samples: Any, path: Path, columns: int | None = None) -> Path:
     return path
 
 
+def excerpt(samples: Any) -> str:
+    """A line for the log while training: of texts the first few."""
+    return "" if isinstance(samples, Tensor) else "samples: " + " | ".join(samples[:3])
+
+
 def beside(first: Any, second: Any) -> Any:
     """Samples in turn, one of each."""
     if isinstance(first, Tensor):

@@ -109,7 +109,7 @@ def evaluate_texts(
 ) -> dict[str, float]:
     """`TextEvaluation` of as many samples as there are training texts, 10,000 at most, and the same of the real texts
     (`_floor`) and of their symbols shuffled within each (`_shuffled`)."""
-    report("a language model learns the data")
+    report(f"Fréchet distance in the features of {ENCODER}; a language model learns the data")
     evaluation = TextEvaluation(dataset, seed=seed, reference=reference)
     report("one learns samples")
     texts: Sequence[str] = sample(len(evaluation.training))[0]  # type: ignore[assignment]

@@ -271,6 +271,8 @@ class Run:
         """Saves a grid of samples, always from the same z, and says how diverse they are."""
         samples, classes = self._sample(GRID)
         self._save_picture(samples, self._columns())
+        if line := showing.excerpt(samples):
+            self.say(line)
         if classes is None:
             classes = torch.zeros(GRID, dtype=torch.long)
         made, real = self.spec.comparable(self.spec.stored(samples)), self.spec.comparable(self._real_of(classes))
