@@ -184,12 +184,12 @@ def texts() -> Config:
     what is to spare holds nothing and yet has to be learnt.
     """
     return Config(
-        codec=CodecConfig(name="autoencoder", latents=6, width=128, noise=0.7, batch_size=64, num_samples=250_000),
+        codec=CodecConfig(name="autoencoder", latents=4, width=128, noise=0.7, batch_size=64, num_samples=250_000),
         model=ModelConfig(width=64, depth=3, num_heads=4, bounded=False, adaln_gain=2.0),
-        loss=LossConfig(r1=0.1, r2=0.1, penalty_fraction=0.5, instance_noise=0.7, final_noise=0.7),
-        optim=OptimConfig(lr=5e-4),
+        loss=LossConfig(r1=0.1, r2=0.1, penalty_fraction=0.5, instance_noise=0.7, final_noise=0.5),
+        optim=OptimConfig(lr=5e-4, decay="constant"),
         train=TrainConfig(
-            num_samples=200_000, batch_size=16, sample_every=20_000, evaluate_every=50_000, checkpoint_every=20_000
+            num_samples=150_000, batch_size=16, sample_every=20_000, evaluate_every=50_000, checkpoint_every=20_000
         ),
     )
 
@@ -202,9 +202,7 @@ def names() -> Config:
             "codec.latents": 2,
             "codec.width": 96,
             "codec.num_samples": 80_000,
-            "loss.final_noise": 0.5,
-            "optim.decay": "constant",
-            "train.num_samples": 30_000,
+            "train.num_samples": 20_000,
             "train.sample_every": 10_000,
             "train.evaluate_every": 10_000,
         }

@@ -12,7 +12,7 @@ SCRIPTS = ["我们在北京吃饭。", "नमस्ते दुनिया", 
 @pytest.mark.parametrize("tokenizer", ["char", "word", "bpe"])
 def test_texts_of_any_script_come_back_as_they_were(tokenizer):
     texts = [clean(line) for line in LINES + SCRIPTS]
-    vocabulary = Vocabulary.learn(texts, tokenizer, 1000)
+    vocabulary = Vocabulary.learn(texts * 2, tokenizer, 1000)
     length = max(len(vocabulary.numbers(text)) for text in texts)
     stored = vocabulary.encode(texts, length)
     assert vocabulary.decode(stored) == texts
@@ -35,8 +35,9 @@ def test_words_keep_their_space_and_marks_stand_alone():
 
 
 def test_the_rarest_symbols_are_unknown():
-    vocabulary = Vocabulary.learn(["a a b", "a c b"], "word", 2)
-    assert vocabulary.symbols == (" a", " b")
+    vocabulary = Vocabulary.learn(["a a b", "a c b"], "word", 9)
+    assert vocabulary.symbols == (" a", " b")  # a word that occurs once cannot be learnt
+    assert Vocabulary.learn(["aab"], "char", 1).symbols == ("a",)
     assert vocabulary.numbers("c a") == [UNKNOWN, SPECIAL]
     assert vocabulary.text([UNKNOWN, SPECIAL]) == "� a"
 

@@ -41,12 +41,14 @@ class Vocabulary:
 
     @classmethod
     def learn(cls, texts: Iterable[str], tokenizer: Tokenizer, limit: int) -> Vocabulary:
-        """The `limit` most frequent symbols of texts that are `clean`."""
+        """The `limit` most frequent symbols of texts that are `clean`; of words those that occur more than once."""
         if tokenizer == "bpe":
             rules = _learn_pairs(texts, limit)
             return cls("bpe", tuple(rules.id_to_token(i) for i in range(rules.get_vocab_size())), rules.to_str())
         counts = Counter(symbol for text in texts for symbol in pieces(text, tokenizer))
-        return cls(tokenizer, tuple(symbol for symbol, _ in sorted(counts.items(), key=_rank)[:limit]))
+        least = 2 if tokenizer == "word" else 1
+        ranked = sorted(counts.items(), key=_rank)[:limit]
+        return cls(tokenizer, tuple(symbol for symbol, count in ranked if count >= least))
 
     def numbers(self, text: str) -> list[int]:
         """The symbols of a text, without an end."""
