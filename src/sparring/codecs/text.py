@@ -16,6 +16,8 @@ from sparring.models.initialization import initialize
 from sparring.models.normalization import RMSNorm
 from sparring.models.positions import Positions
 
+HIDDEN = 0.1  # of what is written, while the codec trains
+
 
 class TextCodec(nn.Module):
     """Learned queries gather a text into latents; a causal transformer with them in front writes it again.
@@ -35,11 +37,10 @@ class TextCodec(nn.Module):
         depth: int = 2,
         num_heads: int = 4,
         noise: float = 0.7,
-        causal: bool = True,
     ) -> None:
         super().__init__()
         (length,) = self.sample_shape = sample_shape
-        self.noise, self.causal = noise, causal
+        self.noise = noise
         self.latent_shape: tuple[int, ...] = (latent_dim, latents)
         self.patches = PatchCodec(self.latent_shape, 1)
         self.symbols = nn.Embedding(vocabulary_size, width)
@@ -51,9 +52,7 @@ class TextCodec(nn.Module):
         self.to_latent = nn.Linear(width, latent_dim)
         self.from_latent = nn.Linear(latent_dim, width)
         self.latent_places = nn.Parameter(torch.randn(latents, width))
-        self.decoder = nn.ModuleList(
-            DiscriminatorBlock(width, num_heads, reach="before" if causal else "all") for _ in range(depth)
-        )
+        self.decoder = nn.ModuleList(DiscriminatorBlock(width, num_heads, reach="before") for _ in range(depth))
         self.decoder_norm = RMSNorm(width)
         initialize(self.to_latent)
         initialize(self.from_latent)
@@ -71,27 +70,18 @@ class TextCodec(nn.Module):
         return self.patches.decode(normalized(x.float()))
 
     def logits(self, latents: Tensor, written: Tensor) -> Tensor:
-        """What comes at each of the places (B, N, V), given latents (B, K, L) and what is written (B, N).
-
-        A causal decoder sees what is written before a place; the other sees a draft of all of it.
-        """
+        """What comes at each place (B, N, V), given latents (B, K, L) and what is written (B, N) before it."""
         return self._to_symbols(self._read(latents, written))
 
     def _read(self, latents: Tensor, written: Tensor) -> Tensor:
-        if self.causal:
-            written = F.pad(written, (1, -1), value=END)
-        x = torch.cat([self._prefix(latents), self.places(self._embed(written))], 1)
+        before = self.places(self._embed(F.pad(written, (1, -1), value=END)))
+        x = torch.cat([self._prefix(latents), before], 1)
         for block in self.decoder:
             x = block(x, self.places.rotary)
         return x[:, len(self.latent_places) :]
 
     def expand(self, latents: Tensor) -> Tensor:
         """(B, K, L) -> (B, N): the likeliest symbol at each place, one after the other."""
-        if not self.causal:
-            written = torch.full((len(latents), self.sample_shape[0]), UNKNOWN, device=latents.device)
-            for _ in range(2):
-                written = self._best(self.logits(latents, written))
-            return written
         written = torch.full((len(latents), self.sample_shape[0]), END, device=latents.device)
         symbols, going = written[:, :1], torch.ones(len(latents), 1, dtype=torch.bool, device=latents.device)
         front, pasts = self._prefix(latents), [Past() for _ in self.decoder]
@@ -130,18 +120,10 @@ class TextCodec(nn.Module):
         latents = latents + self.noise * noise
         # Most of the work is that of telling thousands of symbols apart: only where it counts.
         known = (F.pad(samples, (1, -1), value=UNKNOWN) != END) & (samples != UNKNOWN)
-        if self.causal:
-            hidden = torch.rand(samples.shape, generator=generator, device=samples.device) < 0.1
-            logits = self._to_symbols(self._read(latents, samples.masked_fill(hidden, UNKNOWN))[known])
-        else:
-            draft = torch.full_like(samples, UNKNOWN)
-            first = self.logits(latents, draft)
-            redo = torch.rand(len(samples), 1, generator=generator, device=samples.device) < 0.5
-            logits = self.logits(latents, torch.where(redo, self._best(first.detach()), draft))[known]
-        error = F.cross_entropy(logits, samples[known])
-        if not self.causal:
-            error = 0.5 * (error + F.cross_entropy(first[known], samples[known]))
-        return {"loss/reconstruction": error}
+        # Where it cannot always read what is before a place, the decoder heeds the latents.
+        hidden = torch.rand(samples.shape, generator=generator, device=samples.device) < HIDDEN
+        logits = self._to_symbols(self._read(latents, samples.masked_fill(hidden, UNKNOWN))[known])
+        return {"loss/reconstruction": F.cross_entropy(logits, samples[known])}
 
     def _prefix(self, latents: Tensor) -> Tensor:
         return self.from_latent(normalized(self.patches.encode(latents))) + self.latent_places
