@@ -61,7 +61,8 @@ class Vocabulary:
         end = numbers.index(END) if END in numbers else len(numbers)
         if self.tokenizer == "bpe":
             return clean(self._pairs.decode([n - SPECIAL for n in numbers[:end] if n >= SPECIAL]))
-        return clean("".join("�" if n == UNKNOWN else self.symbols[n - SPECIAL] for n in numbers[:end]))
+        unknown = "�" if self.tokenizer == "char" else " �"
+        return clean("".join(unknown if n == UNKNOWN else self.symbols[n - SPECIAL] for n in numbers[:end]))
 
     def encode(self, texts: Sequence[str], length: int) -> Tensor:
         """(N, length) int64, filled up with `END`; what is longer is cut."""
