@@ -317,7 +317,8 @@ def test_lines_become_a_gan_of_lines(tmp_path, capsys, monkeypatch):
 
 def test_evaluate_measures_what_there_is_a_measure_for(run, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    fails(capsys, "evaluate", run, saying="no metric yet")
+    fails(capsys, "evaluate", run, saying="40 are needed to compare")
+    fails(capsys, "evaluate", run, "--extractor", "clip", saying="choose digits, untrained")
     assert cli.main(["train", "rings", "--out", "rings", "--num-samples", "64", "--batch-size", "32"]) == 0
     capsys.readouterr()
     assert cli.main(["evaluate", "rings", "--json"]) == 0

@@ -89,6 +89,10 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate = command("evaluate", run_evaluate, "Measure a trained GAN's samples beside its data.")
     _add_run(evaluate)
     evaluate.add_argument("--data", help="texts: compare with this file's instead of those held out")
+    evaluate.add_argument("--num", type=_positive, default=10_000, help="pictures compared, at most (default: 10000)")
+    evaluate.add_argument(
+        "--extractor", help="of pictures' features: digits, untrained or cifar10-resnet:FILE (default: by the data)"
+    )
     evaluate.add_argument("--repeats", type=_positive, default=5, help="of scores that train a network (default: 5)")
     evaluate.add_argument("--json", action="store_true", help="print JSON")
 
@@ -320,6 +324,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
 
     scores = evaluate(
         dataset, sample, repeats=arguments.repeats, seed=arguments.seed, reference=reference,
+        extractor=arguments.extractor, num=arguments.num,
         report=lambda line: print(line, file=sys.stderr),
     )  # fmt: skip
     _print_facts({"run": arguments.folder, "data": gan.config.data.path} | scores, arguments.json)

@@ -1,7 +1,7 @@
 """What can be measured of samples. A data set that knows how it is scored says so by what it holds."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -53,11 +53,14 @@ def evaluate(
     repeats: int = 5,
     seed: int = 0,
     reference: Dataset | None = None,
+    extractor: str | None = None,
+    num: int = 10_000,
     report: Callable[[str], None],
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """All that can be measured, beside what real data gets (`_floor`). Slower than what a run measures of series and
     texts: of series classifiers and predictors are trained `repeats` times, of texts language models. Texts can be
-    compared with those of another `reference` than the set's own held-out ones."""
+    compared with those of another `reference` than the set's own held-out ones. Of pictures `num` are compared, as far
+    as there are as many real ones, in the features of an `extractor` (`extractors.make_extractor`)."""
     if dataset.vocabulary is not None:
         from sparring.metrics.texts import evaluate_texts
 
@@ -65,13 +68,24 @@ def evaluate(
         return evaluate_texts(dataset, sample, seed=seed, reference=texts, report=report)
     if reference is not None:
         raise DataError("only texts are compared with another --data yet: drop it")
+    if len(dataset.sample_shape) == 3 and dataset.name not in ("rings", "grid"):
+        from sparring.metrics.images import ImageEvaluation
+
+        chosen = extractor or ("digits" if dataset.name == "digits" else "untrained")
+        report(f"comparing pictures in the features of the extractor {chosen}")
+        evaluation = ImageEvaluation(dataset, num=num, extractor=chosen, seed=seed)
+        found = evaluation.extractor
+        facts = {"extractor": found.name, "resized": found.resized, "count": evaluation.count}
+        return facts | evaluation(sample)
+    if extractor is not None:
+        raise DataError("--extractor looks at pictures, and this GAN makes none: drop it")
     if dataset.channels is not None:
         from sparring.metrics.series import evaluate_series
 
         return evaluate_series(dataset, sample, repeats=repeats, seed=seed, report=report)
     metric = metric_for(dataset)
     if metric is None:
-        raise DataError(f"there is no metric yet for pictures like {dataset.name}: digits, series and clips have some")
+        raise DataError(f"{dataset.name} is too small to be measured: at least four clips are needed")
     return metric(sample)
 
 

@@ -12,13 +12,13 @@ def frechet_distance(features: Tensor, reference: Tensor) -> float:
         warnings.simplefilter("ignore")
         from torchmetrics.image.fid import FrechetInceptionDistance
 
-        distance = FrechetInceptionDistance(feature=_Given(features.shape[1])).set_dtype(features.double().dtype)
+        distance = FrechetInceptionDistance(feature=Given(features.shape[1])).set_dtype(features.double().dtype)
         distance.update(reference, real=True)
         distance.update(features, real=False)
         return float(distance.compute())
 
 
-class _Given(nn.Module):
+class Given(nn.Module):
     """Stands in for the feature extractor: the features are there already."""
 
     def __init__(self, num_features: int) -> None:

@@ -1,0 +1,56 @@
+"""What nearest neighbours say of samples: fidelity, variety, and whether they are copies.
+
+Features of N samples and M real ones, (N, D) and (M, D); all distances are Euclidean.
+"""
+
+import torch
+from torch import Tensor
+
+CHUNK = 2048
+
+
+# Kynkäänniemi et al. 2019, eq. 1 to 3 (precision, recall); Naeem et al. 2020, eq. 4 and 5 (density, coverage)
+def manifold_scores(features: Tensor, reference: Tensor, k: int = 5) -> dict[str, float]:
+    """Every point stands for the ball around it that just reaches its k-th neighbour among its own kind.
+
+    `precision`: samples within a ball of a real one; `recall`: real ones within a ball of a sample; `density`: in how
+    many balls of real ones a sample lies, over k; `coverage`: balls of real ones that hold a sample.
+    """
+    if min(len(features), len(reference)) <= k:
+        raise ValueError(f"{k} neighbours need more than {k} samples and real ones")
+    real_radius, radius = _kth_distance(reference, k), _kth_distance(features, k)
+    within = torch.zeros(len(features))
+    covered, recalled = torch.zeros(len(reference), dtype=torch.bool), torch.zeros(len(reference), dtype=torch.bool)
+    for start in range(0, len(features), CHUNK):
+        distance = torch.cdist(features[start : start + CHUNK], reference)  # (n, M)
+        inside = distance <= real_radius
+        within[start : start + CHUNK] = inside.sum(1).float()
+        covered |= inside.any(0)
+        recalled |= (distance <= radius[start : start + CHUNK, None]).any(0)
+    return {
+        "precision": (within > 0).float().mean().item(),
+        "recall": recalled.float().mean().item(),
+        "density": within.mean().item() / k,
+        "coverage": covered.float().mean().item(),
+    }
+
+
+def nearest(features: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+    """The distance to the nearest of `reference` and its place, (N,) each."""
+    found = [torch.cdist(chunk, reference).min(1) for chunk in features.split(CHUNK)]
+    return torch.cat([values for values, _ in found]), torch.cat([places for _, places in found])
+
+
+def near_copies(features: Tensor, training: Tensor, held_out: Tensor) -> tuple[float, float]:
+    """The share of samples that lie nearer to a training sample than all but one in a hundred held-out ones do, and
+    the same share of the held-out ones, about 0.01."""
+    usual = nearest(held_out, training)[0]
+    threshold = usual.kthvalue(max(1, len(usual) // 100))[0]
+    return (nearest(features, training)[0] <= threshold).float().mean().item(), (
+        usual <= threshold
+    ).float().mean().item()
+
+
+def _kth_distance(points: Tensor, k: int) -> Tensor:
+    """To the k-th nearest other point, (N,)."""
+    return torch.cat([torch.cdist(chunk, points).kthvalue(k + 1, 1)[0] for chunk in points.split(CHUNK)])

@@ -1,0 +1,37 @@
+"""The classifier two-sample test: can samples be told from data at all?"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+WIDTH, STEPS, BATCH, LR, WEIGHT_DECAY = 128, 1000, 128, 2e-3, 1e-2
+
+
+# Lopez-Paz & Oquab 2017, section 3
+def classifier_two_sample(features: Tensor, reference: Tensor, *, seed: int = 0) -> float:
+    """The accuracy, 0.5 to 1, with which a small network tells features (N, D) of samples from those (M, D) of data
+    that it has not seen: half of each is learnt from, the other half judged. 0.5 is perfect."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        count = min(len(features), len(reference))
+        half = count // 2
+        if half < 2:
+            raise ValueError("a two-sample test needs four samples and as many real ones")
+        kinds = [kind[torch.randperm(len(kind))[:count]].float() for kind in (features, reference)]
+        learnt, judged = (torch.cat([k[part] for k in kinds]) for part in (slice(half), slice(half, 2 * half)))
+        labels = torch.arange(2).repeat_interleave(half).float()
+        mean, std = learnt.mean(0), learnt.std(0).clamp_min(1e-6)
+        learnt, judged = (learnt - mean) / std, (judged - mean) / std
+        first, second, last = nn.Linear(learnt.shape[1], WIDTH), nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, 1)
+        model = nn.Sequential(
+            first, nn.SiLU(), nn.Dropout(0.2), second, nn.SiLU(), nn.Dropout(0.2), last, nn.Flatten(0)
+        )
+        optimizer = torch.optim.AdamW(model.parameters(), LR, weight_decay=WEIGHT_DECAY)
+        for _ in range(STEPS):
+            chosen = torch.randint(len(learnt), (BATCH,))
+            optimizer.zero_grad()
+            F.binary_cross_entropy_with_logits(model(learnt[chosen]), labels[chosen]).backward()
+            optimizer.step()
+        with torch.no_grad():
+            right = ((model.eval()(judged) > 0) == (labels > 0)).float().mean().item()
+    return max(0.5, right)
