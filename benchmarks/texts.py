@@ -89,7 +89,7 @@ def main() -> None:
         print(json.dumps({"texts": name} | {key: round(value, 4) for key, value in scores.items()}), flush=True)
 
     show("real", evaluation.floor())
-    show("shuffled", evaluation.scores(shuffled(evaluation.real, arguments.seed)))
+    show("shuffled", evaluation.scores(shuffled(evaluation.training, arguments.seed)))
     show("samples", evaluation(gan.sample(count, seed=arguments.seed)))
     show("samples, reject 0.5", evaluation(gan.sample(count, seed=arguments.seed, reject=0.5)))
     with torch.inference_mode():

@@ -7,7 +7,16 @@ import torch
 from sparring.data.text import build
 from sparring.data.vocabulary import END
 from sparring.metrics import evaluate
-from sparring.metrics.texts import Encoder, TextMetric, evaluate_texts, longest_copied, shuffled, total_variation
+from sparring.metrics.texts import (
+    ORDERS,
+    Encoder,
+    References,
+    TextMetric,
+    evaluate_texts,
+    longest_copied,
+    shuffled,
+    total_variation,
+)
 
 WORDS = ["red", "blue", "old", "tiny"], ["cat", "dog", "bus", "kite", "boat"], ["road", "hill", "lake", "roof"]
 CAPTIONS = [f"a {a} {b} on a {c}." for a, b, c in itertools.product(*WORDS)] * 3
@@ -57,6 +66,25 @@ def test_another_reference_can_be_given(captions):
     scores = evaluate_texts(captions, sampler(CAPTIONS), reference=["a red cat on a road."] * 20)
     assert scores["unique_floor"] == 1 / 20
     assert scores["perplexity_floor"] < 3
+
+
+def test_the_references_that_decide_give_the_same_bleu_as_all_of_them():
+    bleu = pytest.importorskip("nltk.translate.bleu_score")
+    random.seed(2)
+    texts = [tuple(random.choices(range(6), k=random.randint(1, 9))) for _ in range(80)]
+    references, smooth = References(texts), bleu.SmoothingFunction().method1
+    weights = [(1 / n,) * n for n in ORDERS]
+    for index in range(40):
+        others = [*texts[:index], *texts[index + 1 :]]
+        deciding = references.deciding(texts[index], without=index)
+        assert bleu.sentence_bleu(deciding, texts[index], weights, smooth) == pytest.approx(
+            bleu.sentence_bleu(others, texts[index], weights, smooth)
+        )
+        stranger = tuple(random.choices(range(7), k=random.randint(1, 12)))
+        assert bleu.sentence_bleu(references.deciding(stranger), stranger, weights, smooth) == pytest.approx(
+            bleu.sentence_bleu(texts, stranger, weights, smooth)
+        )
+    assert len(references.deciding(texts[0])) < 40
 
 
 def test_longest_copied_run_against_brute_force():

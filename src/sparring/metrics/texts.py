@@ -108,7 +108,7 @@ def evaluate_texts(
     report: Callable[[str], object] = lambda doing: None,
 ) -> dict[str, float]:
     """`TextEvaluation` of as many samples as there are training texts, 10,000 at most, and the same of the real texts
-    (`_floor`) and of their symbols shuffled within each (`_shuffled`)."""
+    (`_floor`) and of the training texts' symbols shuffled within each (`_shuffled`)."""
     report(f"Fréchet distance in the features of {ENCODER}; a language model learns the data")
     evaluation = TextEvaluation(dataset, seed=seed, reference=reference)
     report("one learns samples")
@@ -117,7 +117,7 @@ def evaluate_texts(
     report("one learns shuffled texts")
     for suffix, found in (
         ("_floor", evaluation.floor()),
-        ("_shuffled", evaluation.scores(shuffled(evaluation.real, seed))),
+        ("_shuffled", evaluation.scores(shuffled(evaluation.training, seed))),
     ):
         scores |= {f"{name}{suffix}": value for name, value in found.items()}
     return scores
@@ -205,18 +205,48 @@ def _bleu(name: str, stored: Tensor, real: Tensor | None, seed: int) -> dict[str
         from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
     except ImportError as error:
         raise DataError('BLEU needs the package nltk: pip install "sparring[text]"') from error
-    texts, references = _as_tuples(stored), None if real is None else _as_tuples(real)
+    texts = _as_tuples(stored)
+    references = References(texts if real is None else _as_tuples(real))
     chosen = random.Random(seed).sample(range(len(texts)), min(HYPOTHESES, len(texts)))
     weights = [(1 / n,) * n for n in ORDERS]
     smooth = SmoothingFunction().method1
     rows = []
     for index in chosen:
-        if len(texts[index]) == 0:
-            rows.append([0.0] * len(ORDERS))
-            continue
-        against = references if references is not None else [*texts[:index], *texts[index + 1 :]]
-        rows.append(sentence_bleu(against, texts[index], weights, smooth))
+        against = references.deciding(texts[index], without=index if real is None else None)
+        rows.append(sentence_bleu(against, texts[index], weights, smooth) if texts[index] else [0.0] * len(ORDERS))
     return {f"{name}_{n}": fmean(row[i] for row in rows) for i, n in enumerate(ORDERS)}
+
+
+class References:
+    """BLEU counts a run of symbols as often as it occurs in the reference that has it most often, and compares lengths
+    with the nearest reference's: of thousands of references a few decide, and with those alone it is the same."""
+
+    def __init__(self, texts: Texts) -> None:
+        self.texts = texts
+        # For each run, and for each length, the two texts that matter most: one of them may be left out.
+        self.most: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+        self.lengths: dict[int, list[int]] = {}
+        for index, text in enumerate(texts):
+            self.lengths.setdefault(len(text), []).append(index)
+            for run, count in Counter(_runs(text)).items():
+                held = self.most.setdefault(run, [])
+                held.append((count, index))
+                if len(held) > 2:
+                    held.remove(min(held))
+
+    def deciding(self, text: tuple[int, ...], *, without: int | None = None) -> list[tuple[int, ...]]:
+        """The references that decide a text's BLEU, one of them left out where it is the text itself."""
+        found: set[int] = set()
+        for run in set(_runs(text)):
+            rest = [entry for entry in self.most.get(run, []) if entry[1] != without]
+            found.update(index for _, index in sorted(rest)[-1:])
+        for indices in self.lengths.values():
+            found.update([index for index in indices[:2] if index != without][:1])
+        return [self.texts[index] for index in sorted(found)]
+
+
+def _runs(text: tuple[int, ...]) -> list[tuple[int, ...]]:
+    return [text[i : i + n] for n in range(1, max(ORDERS) + 1) for i in range(len(text) - n + 1)]
 
 
 def _grams(texts: Tensor) -> Tensor:
