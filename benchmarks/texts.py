@@ -2,13 +2,12 @@
 
     python benchmarks/texts.py runs/captions --data test.txt --minutes 20
 
-The language model is a causal transformer, trained by maximum likelihood on the run's training texts until those set
-aside are foretold no better or the time is over, and sampled at several temperatures with its past keys and values
-kept. Prints a JSON line each with the scores of `sparring evaluate`, then texts a second of both.
+The language model is a causal transformer, trained by maximum likelihood on the run's training texts (10,000 at
+most) until a tenth set aside are foretold no better or the time is over, and sampled at several temperatures with its
+past keys and values kept. Prints a JSON line each with the scores of `sparring evaluate`, then texts a second of both.
 """
 
 import argparse
-import dataclasses
 import json
 import math
 import time
@@ -17,9 +16,8 @@ import torch
 from torch import Tensor
 
 import sparring
-from sparring.data import open_dataset
+from sparring.data.text import read_texts
 from sparring.data.vocabulary import END, UNKNOWN
-from sparring.metrics import all_texts
 from sparring.metrics.language_model import LanguageModel, perplexity
 from sparring.metrics.texts import TextEvaluation, shuffled
 from sparring.models.attention import Past
@@ -81,7 +79,7 @@ def main() -> None:
     data = open_data_of(gan)
     reference = None
     if arguments.data:
-        reference = all_texts(open_dataset(**dataclasses.asdict(gan.config.data) | {"path": arguments.data}))
+        reference = [text for text, _ in read_texts(arguments.data)]
     evaluation = TextEvaluation(data, reference=reference, seed=arguments.seed)
     count, length = len(evaluation.training), evaluation.training.shape[1]
 
@@ -94,7 +92,8 @@ def main() -> None:
     show("samples, reject 0.5", evaluation(gan.sample(count, seed=arguments.seed, reject=0.5)))
     with torch.inference_mode():
         latents = torch.randn(count, *gan.codec.latent_shape, generator=torch.Generator().manual_seed(arguments.seed))
-        show("random latents", evaluation.scores(torch.cat([gan.codec.expand(part) for part in latents.split(BATCH)])))
+        drawn = torch.cat([gan.codec.expand(part) for part in latents.split(BATCH)])
+    show("random latents", evaluation(evaluation.vocabulary.decode(drawn)))
     torch.manual_seed(arguments.seed)
     generating = sum(p.numel() for p in [*gan.generator.parameters(), *gan.codec.parameters()])
     model = LanguageModel(length, len(evaluation.vocabulary), width=128, depth=4)
@@ -104,7 +103,10 @@ def main() -> None:
     for temperature in arguments.temperatures:
         random = torch.Generator().manual_seed(arguments.seed)
         parts = [write(model, BATCH, length, temperature, random) for _ in range(math.ceil(count / BATCH))]
-        show(f"language model, temperature {temperature}", evaluation.scores(torch.cat(parts)[:count]))
+        show(
+            f"language model, temperature {temperature}",
+            evaluation(evaluation.vocabulary.decode(torch.cat(parts)[:count])),
+        )
     rates: dict[str, list[float]] = {"gan": [], "model": []}
     for repeat in range(5):  # in turn, so that what else the machine does falls on both
         started = time.perf_counter()

@@ -284,7 +284,9 @@ def test_lines_become_a_gan_of_lines(tmp_path, capsys, monkeypatch):
     captions = [f"a {a} {b} on a {c}." for a, b, c in itertools.product(*words)]
     (tmp_path / "captions.txt").write_text("\n".join(captions))
     assert cli.main(["data", "captions.txt", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["picture"] == "data.txt"
+    assert json.loads(capsys.readouterr().out)["picture"] == "data-sheet.txt"
+    fails(capsys, "data", "captions.txt", "--out", "captions.txt", saying="is the data itself")
+    fails(capsys, "data", "captions.txt", "--out", "x.png", saying=r"must end in \.txt")
     tiny = ["--num-samples", "32", "--batch-size", "8", "--codec.num_samples", "64", "--codec.width", "16"]
     tiny += ["--codec.num_heads", "2", "--model.width", "16", "--model.depth", "1"]
     for out, route in (("run", []), ("direct", ["--codec.name", "embedding"])):
@@ -310,7 +312,7 @@ def test_lines_become_a_gan_of_lines(tmp_path, capsys, monkeypatch):
     scores = json.loads(capsys.readouterr().out)
     assert scores["reverse_perplexity"] > scores["reverse_perplexity_floor"] > 1
     fails(capsys, "sample", "run", "--out", "a.png", saying=r"must end in \.txt")
-    fails(capsys, "sample", "run", "--reject", "2", saying="must lie between 0 and 0.99")
+    fails(capsys, "sample", "run", "--reject", "2", saying=r"0\.5, 0\.67")
     fails(capsys, "train", "captions.txt", "--codec.stem", "1", saying="--codec.stem has no effect on texts")
     fails(capsys, "train", "captions.txt", "--window", "4", saying="--data.window has no effect on texts")
 

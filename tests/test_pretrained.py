@@ -56,8 +56,10 @@ def test_rejection_keeps_what_the_discriminator_believes_most(run):
     kept = gan.sample(32, class_labels=labels, reject=0.75)
     assert believed(kept, labels) > believed(gan.sample(32, class_labels=labels), labels)
     torch.testing.assert_close(gan.sample(5, class_labels=labels[:5], reject=0.75, batch_size=2), kept[:5])
-    with pytest.raises(ConfigError, match=r"between 0 and 0\.99"):
+    with pytest.raises(ConfigError, match=r"0\.5, 0\.67, 0\.75"):
         gan.sample(2, reject=1.0)
+    with pytest.raises(ConfigError, match=r"not 0\.2"):
+        gan.sample(2, reject=0.2)
 
 
 def test_interpolation_is_a_closed_walk(run):

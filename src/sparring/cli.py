@@ -89,6 +89,7 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate = command("evaluate", run_evaluate, "Measure a trained GAN's samples beside its data.")
     _add_run(evaluate)
     evaluate.add_argument("--data", help="texts: compare with this file's instead of those held out")
+    evaluate.add_argument("--field", help="texts: the field of that file")
     evaluate.add_argument("--num", type=_positive, default=10_000, help="pictures compared, at most (default: 10000)")
     evaluate.add_argument(
         "--extractor", help="of pictures' features: digits, untrained or cifar10-resnet:FILE (default: by the data)"
@@ -119,7 +120,7 @@ def build_parser() -> argparse.ArgumentParser:
     data.add_argument("--split", choices=("line", "sentence"), help="what of a text is a sample")
     data.add_argument("--tokenizer", choices=("char", "word", "bpe"), help="what texts are made of")
     data.add_argument("--length", type=_positive, help="symbols of the longest text")
-    data.add_argument("--out", help="the picture (default: data.png; of texts data.txt)")
+    data.add_argument("--out", help="the picture (default: data-sheet.png; of texts .txt)")
     data.add_argument("--json", action="store_true", help="print JSON")
 
     presets = command("presets", run_presets, "List the presets.")
@@ -308,7 +309,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     import torch
 
     import sparring
-    from sparring.data import open_dataset
+    from sparring.data.text import read_texts
     from sparring.metrics import evaluate
     from sparring.pretrained import open_data_of
 
@@ -317,7 +318,13 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     classes = len(gan.class_names)
     reference = None
     if arguments.data:
-        reference = open_dataset(**dataclasses.asdict(dataclasses.replace(gan.config.data, path=arguments.data)))
+        if gan.spec.vocabulary is None:
+            raise UsageError("--data is another file of texts, and this GAN makes none: drop it")
+        if not Path(arguments.data).is_file():
+            raise UsageError(f"--data {arguments.data} is not a file of texts")
+        of_run = gan.config.data
+        field = arguments.field or (None if arguments.data.lower().endswith(".txt") else of_run.field)
+        reference = [text for text, _ in read_texts(arguments.data, field=field, split=of_run.split or "line")]
 
     def sample(num: int) -> Any:
         return gan.sample(num, seed=arguments.seed), torch.arange(num) % classes if classes else None
@@ -327,7 +334,8 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
         extractor=arguments.extractor, num=arguments.num,
         report=lambda line: print(line, file=sys.stderr),
     )  # fmt: skip
-    _print_facts({"run": arguments.folder, "data": gan.config.data.path} | scores, arguments.json)
+    compared = {"reference": arguments.data} if arguments.data else {}
+    _print_facts({"run": arguments.folder, "data": gan.config.data.path} | compared | scores, arguments.json)
     return 0
 
 
@@ -345,7 +353,8 @@ def run_reconstruct(arguments: argparse.Namespace) -> int:
     samples = source.batch(chosen)[0]
     back = gan.reconstruct(samples)
     out = showing.save_sheet(showing.beside(gan.spec.finish(samples), back), Path(arguments.out or "reconstructed"), 2)
-    error = gan.codec.error(samples, gan.spec.stored(back))
+    codec = gan.codec
+    error = codec.error(samples, codec.expand(codec.compress(samples.to(gan.device))).to(samples))
     facts: dict[str, Any] = {"codec": gan.config.codec.name}
     if gan.spec.vocabulary is not None:
         facts["share_of_symbols_wrong"] = error
@@ -395,7 +404,10 @@ def run_data(arguments: argparse.Namespace) -> int:
     dataset = open_dataset(arguments.data, **{name: getattr(arguments, name) for name in options})
     shown = torch.linspace(0, len(dataset) - 1, min(100, len(dataset))).long()
     samples = DataSpec.of(dataset).finish(dataset.batch(shown)[0])
-    out = showing.save_sheet(samples, Path(arguments.out or "data"))
+    path = Path(arguments.out or "data-sheet")
+    if path.exists() and Path(arguments.data).exists() and path.samefile(arguments.data):
+        raise UsageError(f"--out {path} is the data itself: name another file")
+    out = showing.save_sheet(samples, path)
     _print_facts(dataset.describe() | {"picture": str(out)}, arguments.json)
     return 0
 
@@ -440,6 +452,8 @@ def _print_settings() -> int:
 
 
 def _print_facts(facts: dict[str, Any], as_json: bool) -> None:
+    from sparring.data.dataset import printable
+
     if as_json:
         print(json.dumps(facts))
         return
@@ -448,7 +462,7 @@ def _print_facts(facts: dict[str, Any], as_json: bool) -> None:
             value = ", ".join(f"{k}: {v}" for k, v in value.items())
         elif isinstance(value, list):
             value = ", ".join(map(str, value))
-        print(f"{name.replace('_', ' ')}: {value if value not in (None, '') else '-'}")
+        print(printable(f"{name.replace('_', ' ')}: {value if value not in (None, '') else '-'}"))
 
 
 def _explain(error: RuntimeError | MemoryError) -> str:
@@ -469,7 +483,8 @@ def _explain(error: RuntimeError | MemoryError) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"sparring: {' '.join(message.split())}", file=sys.stderr)
+    shown = "".join(c for c in message if c.isprintable() or c.isspace())  # names in it may be a stranger's
+    print(f"sparring: {' '.join(shown.split())}", file=sys.stderr)
     return code
 
 

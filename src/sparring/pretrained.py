@@ -57,14 +57,15 @@ class GAN:
 
         `class_labels` is a class, by number or name, or one for each sample; None takes all classes in turn.
         `truncation_psi` below 1 trades diversity for typicality: it pulls w toward its mean and shrinks the noise
-        (Karras et al. 2019). `reject` is the share of what is generated that is thrown away: of every 1 / (1 - reject)
-        candidates the one is kept that the discriminator believes most (Azadi et al. 2019). Sample i depends on the
+        (Karras et al. 2019). `reject` is the share of what is generated that is thrown away, 1 - 1/N for a whole N: of
+        N candidates the one is kept that the discriminator believes most (Azadi et al. 2019). Sample i depends on the
         seed and i alone, not on `num` or `batch_size`.
         """
-        if not 0 <= reject <= 0.99:
-            raise ConfigError(f"the share to reject must lie between 0 and 0.99, not {reject}")
+        if reject and not 0.4 <= reject <= 0.99:
+            raise ConfigError(f"the share to reject is 0, 0.5, 0.67, 0.75, ... up to 0.99, not {reject}")
         labels = class_indices(class_labels, num, self.class_names).to(self.device)
         candidates, chunks = round(1 / (1 - reject)), []
+        batch_size = max(1, batch_size // candidates)
         for start in range(0, num, batch_size):
             count = min(batch_size, num - start)
             z = draw_z(count * candidates, self.generator.z_size, seed=seed, start=start * candidates).to(self.device)
@@ -74,7 +75,7 @@ class GAN:
                 judged = self.codec.patches.encode(self.codec.patches.decode(tokens))
                 believed = self.discriminator(judged, chosen.repeat_interleave(candidates)).view(count, candidates)
                 tokens = tokens.unflatten(0, (count, candidates))[torch.arange(count), believed.argmax(1)]
-            chunks.append(self.codec.decode(tokens))
+            chunks.append(self.codec.decode(tokens).cpu())
         return self.spec.finish(torch.cat(chunks) if chunks else torch.empty(0, *self.spec.sample_shape))
 
     @torch.inference_mode()
@@ -133,6 +134,7 @@ def open_data_of(gan: GAN) -> Dataset:
         raise ConfigError(
             f"{gan.config.data.path} is no longer what this GAN was trained on: samples of {dataset.sample_shape} in "
             f"{dataset.num_classes} classes, then {gan.spec.sample_shape} in {gan.spec.num_classes}"
+            + (", with another vocabulary" if gan.spec.vocabulary != dataset.vocabulary else "")
         )
     return dataset
 
@@ -159,7 +161,7 @@ def read_config(folder: Path) -> tuple[Config, DataSpec]:
         raise CheckpointError(
             f"{folder} is not a run folder: it has no config.json; `sparring train DATA --out {folder}` makes one"
         ) from None
-    except (AttributeError, KeyError, TypeError, OSError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, OSError, ValueError) as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{path} is damaged ({type(error).__name__}: {error})") from error

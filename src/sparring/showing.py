@@ -76,6 +76,8 @@ def save_sheet(samples: Any, path: Path, columns: int | None = None) -> Path:
         pictures.save_image(draw(samples, columns, None), path)
     else:
         path = path if path.suffix else path.with_suffix(".txt")
+        if path.suffix.lower() not in SHOWINGS[0].together:
+            raise ConfigError(f"--out {path} must end in {', '.join(SHOWINGS[0].together)}: texts are saved so")
         texts.save_lines(samples, path, columns=columns)
     return path
 

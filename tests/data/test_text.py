@@ -34,15 +34,27 @@ def test_a_line_is_a_sample_and_a_fifth_is_held_out(tmp_path):
 
 
 def test_sentences_go_across_lines(tmp_path):
-    prose = "One fine day\nit rained. Nobody came!\n\nThe end? Yes. " * FEWEST
+    prose = 'One fine day\nit rained. He said "Nobody came!" and left.\n\nThe end? (Yes.) ' * FEWEST
     dataset = open_text(written(tmp_path, prose), split="sentence")
-    assert set(texts_of(dataset)) == {"One fine day it rained.", "Nobody came!", "The end?", "Yes."}
+    assert set(texts_of(dataset)) == {
+        "One fine day it rained.",
+        'He said "Nobody came!"',
+        "and left.",
+        "The end?",
+        "(Yes.)",
+    }
+
+
+def test_records_are_not_sewn_together(tmp_path):
+    records = [json.dumps({"text": text}) for text in ("a red cat", "A dog. It barks")] * FEWEST
+    dataset = open_text(written(tmp_path, "\n".join(records), "a.jsonl"), split="sentence")
+    assert set(texts_of(dataset)) == {"a red cat", "A dog.", "It barks"}
 
 
 def test_chinese_is_read_by_characters_and_split_without_spaces(tmp_path):
-    dataset = open_text(written(tmp_path, "我们吃饭。他们睡觉。" * FEWEST), split="sentence")
+    dataset = open_text(written(tmp_path, "我们吃饭。他说“睡觉。”" * FEWEST), split="sentence")
     assert dataset.vocabulary.tokenizer == "char"
-    assert set(texts_of(dataset)) == {"我们吃饭。", "他们睡觉。"}
+    assert set(texts_of(dataset)) == {"我们吃饭。", "他说“睡觉。”"}
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "csv", "tsv"])
@@ -63,6 +75,27 @@ def test_fields_of_records_and_their_labels(tmp_path, ending):
     assert any("ignored" in note for note in plain.notes)
 
 
+def test_a_class_is_never_held_out_whole_and_labels_that_are_no_classes_are_ignored(tmp_path):
+    def labelled(labels):
+        rows = [json.dumps({"text": text, "label": label}) for text, label in zip(CAPTIONS, labels, strict=True)]
+        return open_text(written(tmp_path, "\n".join(rows), "a.jsonl"))
+
+    rare = labelled(["common"] * 75 + list("abcde"))
+    assert rare.classes.unique().tolist() == list(range(6))
+    each = labelled(map(str, range(80)))
+    assert each.class_names == []
+    assert any("are no classes" in note for note in each.notes)
+    some = labelled(["a", None] * 40)
+    assert some.class_names == []
+    assert any("40 texts have no label" in note for note in some.notes)
+
+
+def test_words_that_occur_once_cannot_be_learnt(tmp_path):
+    path = written(tmp_path, "\n".join(f"word{i}" for i in range(100)))
+    with pytest.raises(DataError, match="char or bpe"):
+        open_text(path, tokenizer="word")
+
+
 def test_what_is_too_long_or_unknown_is_counted(tmp_path):
     path = written(tmp_path, "\n".join([*CAPTIONS, "one much longer caption " * 9]))
     assert any("1 of 81 texts are longer than 7" in note for note in open_text(path).notes)
@@ -74,7 +107,8 @@ def test_what_is_too_long_or_unknown_is_counted(tmp_path):
 def test_numbers_stay_series_and_words_are_text(tmp_path):
     numbers = written(tmp_path, "\n".join(f"{i},{i * i}.5" for i in range(100)), "numbers.txt")
     assert open_dataset(numbers, window=10).channels is not None
-    assert open_dataset(written(tmp_path, "\n".join(CAPTIONS))).vocabulary is not None
+    assert open_dataset(numbers, tokenizer="char").vocabulary is not None
+    assert open_dataset(written(tmp_path, "\n".join(["Ann", "Bo", "Nan", *CAPTIONS]))).vocabulary is not None
 
 
 def test_names_are_built_in():

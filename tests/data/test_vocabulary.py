@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparring.data.vocabulary import END, SPECIAL, UNKNOWN, Vocabulary, clean, pieces
+from sparring.data.vocabulary import END, SPECIAL, UNKNOWN, Vocabulary, clean, pieces, up_to_the_end
 
 LINES = ["a cat, a dog.", "don't feed the cat!", "the cat's “owner” sleeps; 3 dogs bark"]
 SCRIPTS = ["我们在北京吃饭。", "नमस्ते दुनिया", "Žluťoučký kůň", "👩‍🚀 goes home", "e\u0301te\u0301"]
@@ -49,20 +49,27 @@ def test_what_is_too_long_is_cut_and_what_is_short_filled_up():
 
 
 def test_nothing_that_controls_a_terminal_is_ever_spelled():
-    stranger = Vocabulary("char", ("\x1b", "[", "3", "1", "m", "\u202e", "\ud800"))
-    shown = stranger.text([2, 3, 4, 5, 6, 7, 8])
+    stranger = Vocabulary("char", ("\x1b", "[", "3", "1", "m", "\u202e", "\ud800", "\u200f", "\ufeff"))
+    shown = stranger.text([2, 3, 4, 5, 6, 7, 8, 9, 10])
     assert shown == "[31m"
     shown.encode("utf-8")
 
 
 @pytest.mark.parametrize(
-    "values", [{"tokenizer": "magic", "symbols": []}, {"tokenizer": "bpe", "symbols": [], "rules": 3}]
+    "values", [{"tokenizer": "magic", "symbols": []}, {"tokenizer": "bpe", "symbols": [], "merges": "abc"}]
 )
 def test_a_strangers_nonsense_is_refused(values):
-    with pytest.raises(ValueError, match="tokenizer"):
+    with pytest.raises(ValueError, match=r"tokenizer|unpack"):
         Vocabulary.from_dict(values)
 
 
-def test_a_strangers_rules_that_are_none_are_refused():
-    with pytest.raises(ValueError, match="cannot be read"):
-        Vocabulary("bpe", ("a",), '{"no": "rules"}').decode(torch.tensor([[2]]))
+def test_a_strangers_byte_pairs_that_make_no_sense_are_refused():
+    with pytest.raises(ValueError, match="make no sense"):
+        Vocabulary("bpe", ("a",), (("b", "c"),)).decode(torch.tensor([[2]]))
+    with pytest.raises(ValueError, match=r"a larger --data\.vocabulary"):
+        Vocabulary.learn(LINES, "bpe", 256)
+
+
+def test_which_symbols_are_to_be_foretold():
+    texts = torch.tensor([[2, UNKNOWN, 3, END, END], [2, 3, 4, 5, 6], [END] * 5])
+    assert up_to_the_end(texts).int().tolist() == [[1, 0, 1, 1, 0], [1, 1, 1, 1, 1], [1, 0, 0, 0, 0]]

@@ -4,16 +4,18 @@ import random
 import pytest
 import torch
 
+from sparring.data import DataError
 from sparring.data.text import build
 from sparring.data.vocabulary import END
 from sparring.metrics import evaluate
 from sparring.metrics.texts import (
     ORDERS,
+    SPAN,
     Encoder,
     References,
+    Runs,
     TextMetric,
     evaluate_texts,
-    longest_copied,
     shuffled,
     total_variation,
 )
@@ -54,7 +56,7 @@ def test_evaluation_tells_real_from_shuffled_and_from_one_template(captions):
     scores = evaluate(captions, sampler([" ".join(words) + "." for words in shuffle]), report=lambda line: None)
     assert scores["perplexity_floor"] < 3 < scores["perplexity"]
     assert scores["reverse_perplexity_floor"] < 3 < scores["reverse_perplexity"]
-    assert scores["bleu_2_floor"] > 0.9 > scores["bleu_4"]
+    assert scores["bleu_4_floor"] > 0.9 > scores["bleu_4"]
     assert scores["perplexity_shuffled"] > 3
     template = evaluate_texts(captions, sampler(["a red cat on a road."]))
     assert template["perplexity"] < 3 < template["reverse_perplexity"]  # fluent, and yet it knows nothing else
@@ -63,6 +65,8 @@ def test_evaluation_tells_real_from_shuffled_and_from_one_template(captions):
 
 
 def test_another_reference_can_be_given(captions):
+    with pytest.raises(DataError, match="20 are needed"):
+        evaluate_texts(captions, sampler(CAPTIONS), reference=["a red cat on a road."] * 19)
     scores = evaluate_texts(captions, sampler(CAPTIONS), reference=["a red cat on a road."] * 20)
     assert scores["unique_floor"] == 1 / 20
     assert scores["perplexity_floor"] < 3
@@ -90,14 +94,18 @@ def test_the_references_that_decide_give_the_same_bleu_as_all_of_them():
 def test_longest_copied_run_against_brute_force():
     random.seed(1)
     training = [tuple(random.choices(range(3), k=random.randint(1, 9))) for _ in range(20)]
-    grams = [{t[i : i + n] for t in training for i in range(len(t) - n + 1)} for n in range(1, 10)]
+    runs = Runs(training)
     for _ in range(200):
         text = tuple(random.choices(range(4), k=random.randint(0, 12)))
-        runs = [text[i:j] for i in range(len(text)) for j in range(i + 1, len(text) + 1)]
-        whole = [t[i : i + len(run)] == run for run in runs for t in training for i in range(len(t))]
-        lengths = [len(run) for run in runs for t in training for i in range(len(t)) if t[i : i + len(run)] == run]
-        assert len(whole) == sum(len(t) for t in training) * len(runs)
-        assert longest_copied(text, grams) == max(lengths, default=0)
+        inside = [
+            j - i
+            for i in range(len(text))
+            for j in range(i + 1, len(text) + 1)
+            if any(known[k : k + j - i] == text[i:j] for known in training for k in range(len(known)))
+        ]
+        assert runs.longest(text) == max(inside, default=0)
+    long = tuple(range(2, 60))
+    assert Runs([long]).longest(long) == SPAN
 
 
 def test_total_variation_in_closed_form():
@@ -105,6 +113,7 @@ def test_total_variation_in_closed_form():
 
     assert total_variation(Counter("aab"), Counter("aab")) == 0
     assert total_variation(Counter("aa"), Counter("bb")) == 1
+    assert total_variation(Counter(), Counter("bb")) == 1
     assert total_variation(Counter("aaab"), Counter("ab")) == pytest.approx(0.25)
 
 

@@ -288,3 +288,5 @@ def test_tokens_one_after_the_other_with_their_past_are_as_all_at_once(backend):
         parts = [attention(x[:, :4], rotary[:, :4], past)]
         parts += [attention(x[:, i : i + 1], rotary[:, i : i + 1], past) for i in range(4, 9)]
     torch.testing.assert_close(torch.cat(parts, 1), whole)
+    with pytest.raises(ValueError, match="one token at a time"):
+        attention(x[:, :2], rotary[:, :2], past)

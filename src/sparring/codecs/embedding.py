@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sparring.codecs.autoencoder import normalized
 from sparring.codecs.patch import PatchCodec
-from sparring.data.vocabulary import END, UNKNOWN
+from sparring.data.vocabulary import END, UNKNOWN, share_changed, up_to_the_end
 
 REACH = 2
 """Symbols to either side from which one is foretold while embeddings are learnt."""
@@ -50,8 +50,7 @@ class EmbeddingCodec(nn.Module):
 
     def error(self, samples: Tensor, back: Tensor) -> float:
         """The share of symbols, of the longer of two texts, that are not the same."""
-        longer = (samples != END) | (back != END)
-        return (back != samples)[longer].float().mean().item()
+        return share_changed(samples, back)
 
     def loss(self, samples: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """The cross-entropy of each symbol, given the mean of its neighbours."""
@@ -59,7 +58,7 @@ class EmbeddingCodec(nn.Module):
         windows = padded.unfold(1, 2 * REACH + 1, 1)  # (B, N, 5)
         neighbours = torch.cat([windows[..., :REACH], windows[..., REACH + 1 :]], -1)
         logits = self.around(neighbours).mean(-2) @ self.patches.table.T
-        known = (F.pad(samples, (1, -1), value=UNKNOWN) != END) & (samples != UNKNOWN)
+        known = up_to_the_end(samples)
         return {"loss/reconstruction": F.cross_entropy(logits[known].float(), samples[known])}
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sparring.codecs.autoencoder import normalized
 from sparring.codecs.patch import PatchCodec
-from sparring.data.vocabulary import END, UNKNOWN
+from sparring.data.vocabulary import END, UNKNOWN, share_changed, up_to_the_end
 from sparring.models.attention import Past
 from sparring.models.blocks import DiscriminatorBlock
 from sparring.models.initialization import initialize
@@ -110,8 +110,7 @@ class TextCodec(nn.Module):
 
     def error(self, samples: Tensor, back: Tensor) -> float:
         """The share of symbols, of the longer of two texts, that are not the same."""
-        longer = (samples != END) | (back != END)
-        return (back != samples)[longer].float().mean().item()
+        return share_changed(samples, back)
 
     def loss(self, samples: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """The cross-entropy of the symbols up to the end, given latents with noise."""
@@ -119,7 +118,7 @@ class TextCodec(nn.Module):
         noise = torch.randn(latents.shape, generator=generator, device=latents.device)
         latents = latents + self.noise * noise
         # Most of the work is that of telling thousands of symbols apart: only where it counts.
-        known = (F.pad(samples, (1, -1), value=UNKNOWN) != END) & (samples != UNKNOWN)
+        known = up_to_the_end(samples)
         # Where it cannot always read what is before a place, the decoder heeds the latents.
         hidden = torch.rand(samples.shape, generator=generator, device=samples.device) < HIDDEN
         logits = self._to_symbols(self._read(latents, samples.masked_fill(hidden, UNKNOWN))[known])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ IGNORED_LABELS = "the set has labels, which are ignored as asked"
 _FILE_COLUMNS = {"file", "filename", "file_name", "image", "path", "name", "id"}
 LABEL_COLUMNS = {"label", "labels", "class", "target", "category"}
 _SHOWN = 5
+_JOINERS = "\u200c\u200d\u00ad"  # of scripts and of emoji; the soft hyphen does no harm
 
 
 class DataError(ValueError):
@@ -36,8 +38,15 @@ class DataError(ValueError):
 
 
 def printable(text: str) -> str:
-    """`text` on one line and encodable as UTF-8, whatever a file name held."""
-    return " ".join(text.encode("utf-8", "backslashreplace").decode("utf-8").split())
+    """`text` on one line, encodable as UTF-8 and without what controls a terminal or turns a line around, whatever a
+    file or a stranger's run held."""
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return " ".join("".join(c for c in text if c.isspace() or not _controls(c)).split())
+
+
+def _controls(character: str) -> bool:
+    kind = unicodedata.category(character)
+    return kind == "Cc" or (kind == "Cf" and character not in _JOINERS)
 
 
 @dataclass(kw_only=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ MOST_HELD_OUT = 1_000
 
 _TABLES = {".csv": ",", ".tsv": "\t"}
 _FIELDS = ("text", "sentence", "content", "caption")
-_SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)]*\s+|(?<=[。！？])")
+_SENTENCE = re.compile(r"\S.*?(?:[.!?…]+[\"'”’»)\]]*(?=\s|$)|[。！？]+[”’」』）]*|$)", re.DOTALL)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -50,13 +51,13 @@ class TextDataset(TensorDataset):
 
 
 def is_text(path: str, *, field: str | None = None, tokenizer: str | None = None) -> bool:
-    """By the ending; a `.txt` is text unless it begins with a row of numbers, a table where text is asked for."""
+    """By the ending; a `.txt` is text unless it begins with rows of numbers, a table where text is asked for."""
     ending = os.path.splitext(path)[1].lower()
     if ending == ".jsonl":
         return True
     if ending in _TABLES:
         return field is not None or tokenizer is not None
-    return ending == ".txt" and not _begins_with_numbers(path)
+    return ending == ".txt" and (tokenizer is not None or not _begins_with_numbers(path))
 
 
 def open_names(**settings: Any) -> TextDataset:
@@ -77,6 +78,14 @@ def open_text(
 ) -> TextDataset:
     """The texts of a `.txt` (a line each, or with `split` a sentence), or of one `field` of a `.jsonl`, `.csv` or
     `.tsv`, whose column of labels, if it has one, becomes the classes."""
+    return build(
+        os.path.basename(path), read_texts(path, field=field, split=split), conditional=conditional,
+        tokenizer=tokenizer, vocabulary=vocabulary, length=length,
+    )  # fmt: skip
+
+
+def read_texts(path: str, *, field: str | None = None, split: Split = "line") -> list[tuple[str, str | None]]:
+    """Every text as it stands there, and its label or None."""
     if os.path.getsize(path) > LARGEST_FILE:
         raise DataError(f"{path} is larger than {LARGEST_FILE >> 30} GiB: train on a part of it")
     ending = os.path.splitext(path)[1].lower()
@@ -87,11 +96,9 @@ def open_text(
     else:
         rows = _records(path, ending, field)
     if split == "sentence":
-        rows = ((s, label) for text, label in _joined(rows) for s in _SENTENCE_END.split(text))
-    return build(
-        os.path.basename(path), list(rows), conditional=conditional, tokenizer=tokenizer, vocabulary=vocabulary,
-        length=length,
-    )  # fmt: skip
+        whole = _paragraphs(rows) if ending == ".txt" else rows
+        rows = ((found[0], label) for text, label in whole for found in _SENTENCE.finditer(text))
+    return list(rows)
 
 
 def build(
@@ -112,6 +119,8 @@ def build(
         words = sum(text.count(" ") + 1 for text in texts) / len(texts)
         tokenizer = "word" if words >= 3 else "char"
     known = Vocabulary.learn(texts, tokenizer, vocabulary or MOST_SYMBOLS[tokenizer])
+    if not known.symbols:
+        raise DataError(f"no word of {name} occurs twice, so none can be learnt: set --data.tokenizer char or bpe")
     numbers = [known.numbers(text) for text in texts]
     if length is None:
         sizes = sorted(map(len, numbers))
@@ -128,15 +137,13 @@ def build(
     odd = sum(UNKNOWN in numbers[row] for row in kept)
     if odd:
         notes.append(f"{odd:,} texts hold symbols outside the vocabulary, which are never written")
-    labels = [rows[row][1] for row in kept]
-    labelled = all(label is not None for label in labels)
-    if labelled and not conditional:
-        notes.append(IGNORED_LABELS)
-    classes, class_names = number_classes(
-        [str(label) for label in labels] if labelled and conditional else None, len(kept)
-    )
+    labels = _usable_labels([rows[row][1] for row in kept], conditional, notes)
+    classes, class_names = number_classes(labels, len(kept))
     samples = known.encode([texts[row] for row in kept], length).int()
     order = torch.randperm(len(kept), generator=torch.Generator().manual_seed(0))
+    # The first of a class to come is never held out: every class has something to learn from.
+    firsts = {int(classes[row]): int(row) for row in order.flip(0)}
+    order = torch.cat([order[~torch.isin(order, torch.tensor([*firsts.values()]))], torch.tensor([*firsts.values()])])
     count = min(MOST_HELD_OUT, len(kept) // 5)
 
     def part(name: str, chosen: torch.Tensor) -> TextDataset:
@@ -157,6 +164,22 @@ def build(
     return data
 
 
+def _usable_labels(labels: list[str | None], conditional: bool, notes: list[str]) -> list[str] | None:
+    """None where there are none or they are no classes; what was ignored goes into the notes."""
+    given = [label for label in labels if label is not None]
+    if not given:
+        return None
+    if not conditional:
+        notes.append(IGNORED_LABELS)
+    elif len(given) < len(labels):
+        notes.append(f"{len(labels) - len(given):,} texts have no label: all labels are ignored")
+    elif len(set(given)) > len(labels) // 10:
+        notes.append(f"{len(set(given)):,} labels of {len(labels):,} texts are no classes: they are ignored")
+    else:
+        return given
+    return None
+
+
 def _lines(path: str) -> Iterator[str]:
     try:
         with open(path, encoding="utf-8-sig", newline=None) as handle:
@@ -172,18 +195,16 @@ def _lines(path: str) -> Iterator[str]:
         raise DataError(f"{path} is not UTF-8 (at byte {error.start} of a block): save it as UTF-8") from error
 
 
-def _joined(rows: Iterator[tuple[str, str | None]]) -> Iterator[tuple[str, str | None]]:
-    """Lines without labels up to the next empty one as one text: sentences go across lines."""
-    paragraph: list[str] = []
-    for text, label in rows:
-        if label is not None:
-            yield text, label
-        elif text.strip():
-            paragraph.append(text.strip())
+def _paragraphs(rows: Iterator[tuple[str, str | None]]) -> Iterator[tuple[str, str | None]]:
+    """Lines up to the next empty one as one text: sentences go across lines."""
+    lines: list[str] = []
+    for text, _ in rows:
+        if text.strip():
+            lines.append(text.strip())
         else:
-            yield " ".join(paragraph), None
-            paragraph = []
-    yield " ".join(paragraph), None
+            yield " ".join(lines), None
+            lines = []
+    yield " ".join(lines), None
 
 
 def _records(path: str, ending: str, field: str | None) -> Iterator[tuple[str, str | None]]:
@@ -232,13 +253,13 @@ def _table_records(path: str, delimiter: str) -> Iterator[dict[str, Any]]:
 
 def _begins_with_numbers(path: str) -> bool:
     with Path(path).open("rb") as handle:
-        rows = [row for row in handle.read(4096).decode("utf-8", "replace").splitlines()[:3] if row.strip()]
-    return bool(rows) and all(_is_number(cell) for cell in re.split(r"[\s,;]+", rows[-1].strip()) if cell)
+        rows = [row for row in handle.read(4096).decode("utf-8", "replace").splitlines()[:4] if row.strip()]
+    cells = [cell for row in rows[1:] for cell in re.split(r"[\s,;]+", row.strip()) if cell]
+    return bool(cells) and all(map(_is_number, cells))
 
 
 def _is_number(cell: str) -> bool:
     try:
-        float(cell)
+        return math.isfinite(float(cell))
     except ValueError:
         return False
-    return True

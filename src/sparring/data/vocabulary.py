@@ -7,14 +7,15 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from sparring.data.dataset import DataError
+from sparring.data.dataset import DataError, printable
 
 Tokenizer = Literal["char", "word", "bpe"]
 
@@ -22,18 +23,19 @@ END, UNKNOWN = 0, 1
 """Numbers of the symbol that ends a text and fills what is beyond, and of whatever the vocabulary lacks."""
 SPECIAL = 2
 
+BYTES = 256  # symbols that a byte-pair encoding begins with
+
 # A word keeps the space before it, so that the symbols of a text, put together, are the text again.
-_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _WORDS = re.compile(r" ?\w+(?:['’]\w+)*| ?[^\w\s]")
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Symbol `SPECIAL + i` is `symbols[i]`; a byte-pair encoding knows its own from `rules`, its JSON."""
+    """Symbol `SPECIAL + i` is `symbols[i]`; byte pairs are joined as `merges` say, the first ones first."""
 
     tokenizer: Tokenizer
     symbols: tuple[str, ...]
-    rules: str = field(default="", repr=False)
+    merges: tuple[tuple[str, str], ...] = ()
 
     def __len__(self) -> int:
         """Symbols in all, with the two special ones."""
@@ -43,8 +45,7 @@ class Vocabulary:
     def learn(cls, texts: Iterable[str], tokenizer: Tokenizer, limit: int) -> Vocabulary:
         """The `limit` most frequent symbols of texts that are `clean`; of words those that occur more than once."""
         if tokenizer == "bpe":
-            rules = _learn_pairs(texts, limit)
-            return cls("bpe", tuple(rules.id_to_token(i) for i in range(rules.get_vocab_size())), rules.to_str())
+            return _learn_pairs(texts, limit)
         counts = Counter(symbol for text in texts for symbol in pieces(text, tokenizer))
         least = 2 if tokenizer == "word" else 1
         ranked = sorted(counts.items(), key=_rank)[:limit]
@@ -57,7 +58,7 @@ class Vocabulary:
         return [self._number.get(symbol, UNKNOWN) for symbol in pieces(text, self.tokenizer)]
 
     def text(self, numbers: Sequence[int]) -> str:
-        """What the symbols before the first end spell; `�` where there is none."""
+        """What the symbols before the first end spell, `�` for an unknown character or word."""
         end = numbers.index(END) if END in numbers else len(numbers)
         if self.tokenizer == "bpe":
             return clean(self._pairs.decode([n - SPECIAL for n in numbers[:end] if n >= SPECIAL]))
@@ -81,10 +82,11 @@ class Vocabulary:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Vocabulary:
-        tokenizer, rules = values["tokenizer"], values.get("rules", "")
-        if tokenizer not in ("char", "word", "bpe") or not isinstance(rules, str):
+        tokenizer = values["tokenizer"]
+        if tokenizer not in ("char", "word", "bpe"):
             raise ValueError("a vocabulary's tokenizer is char, word or bpe")
-        return cls(tokenizer, tuple(map(str, values["symbols"])), rules)
+        merges = tuple((str(first), str(second)) for first, second in values.get("merges", ()))
+        return cls(tokenizer, tuple(map(str, values["symbols"])), merges)
 
     @cached_property
     def _number(self) -> dict[str, int]:
@@ -92,18 +94,28 @@ class Vocabulary:
 
     @cached_property
     def _pairs(self) -> Any:
+        tokenizers = _tokenizers()
+        numbers = {symbol: number for number, symbol in enumerate(self.symbols)}
         try:
-            return _tokenizers().Tokenizer.from_str(self.rules)
-        except DataError:
-            raise
+            return _byte_pairs(tokenizers.models.BPE(vocab=numbers, merges=list(self.merges)))
         except Exception as error:  # the package raises nothing narrower
-            raise DataError(f"the vocabulary's rules cannot be read: {error}") from error
+            raise DataError(f"the vocabulary's byte pairs make no sense: {error}") from error
 
 
 def clean(text: str) -> str:
     """Composed characters (NFC), single spaces, and nothing that controls a terminal or turns a line around."""
-    kept = (c for c in text if c.isspace() or (unicodedata.category(c) not in ("Cc", "Cs") and c not in _TURNING))
-    return unicodedata.normalize("NFC", " ".join("".join(kept).split()))
+    return unicodedata.normalize("NFC", printable(text.encode("utf-8", "ignore").decode("utf-8")))
+
+
+def up_to_the_end(texts: Tensor) -> Tensor:
+    """Which symbols of texts (B, N) are to be foretold: a mask of all that are known, the first end included."""
+    return (F.pad(texts, (1, -1), value=UNKNOWN) != END) & (texts != UNKNOWN)
+
+
+def share_changed(texts: Tensor, others: Tensor) -> float:
+    """The share of symbols, of the longer of two texts, that are not the same; (B, N) each."""
+    longer = (texts != END) | (others != END)
+    return (others != texts)[longer].float().mean().item()
 
 
 def pieces(text: str, tokenizer: Tokenizer) -> list[str]:
@@ -115,17 +127,25 @@ def _rank(entry: tuple[str, int]) -> tuple[int, str]:
     return -entry[1], entry[0]
 
 
-def _learn_pairs(texts: Iterable[str], limit: int) -> Any:
+def _learn_pairs(texts: Iterable[str], limit: int) -> Vocabulary:
     tokenizers = _tokenizers()
-    pairs = tokenizers.Tokenizer(tokenizers.models.BPE())
+    if limit <= BYTES:
+        raise DataError(
+            f"byte pairs need more than the {BYTES} symbols of the bytes: choose a larger --data.vocabulary"
+        )
+    pairs = _byte_pairs(tokenizers.models.BPE())
+    alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
+    trainer = tokenizers.trainers.BpeTrainer(vocab_size=limit, initial_alphabet=alphabet, show_progress=False)
+    pairs.train_from_iterator((f" {text}" for text in texts), trainer)
+    symbols = tuple(pairs.id_to_token(number) for number in range(pairs.get_vocab_size()))
+    return Vocabulary("bpe", symbols, tuple(map(tuple, json.loads(pairs.to_str())["model"]["merges"])))
+
+
+def _byte_pairs(model: Any) -> Any:
+    tokenizers = _tokenizers()
+    pairs = tokenizers.Tokenizer(model)
     pairs.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     pairs.decoder = tokenizers.decoders.ByteLevel()
-    trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=limit,
-        initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    pairs.train_from_iterator((f" {text}" for text in texts), trainer)
     return pairs
 
 
@@ -138,6 +158,8 @@ def _tokenizers() -> Any:
 
 
 def describe_symbols(vocabulary: Vocabulary) -> str:
-    """For a note: how many there are, and the first few."""
-    first = json.dumps(list(vocabulary.symbols[:5]), ensure_ascii=False)
-    return f"{len(vocabulary.symbols):,} symbols ({vocabulary.tokenizer}), the most frequent {first}"
+    """For a note: how many there are, and a few."""
+    most = "the last learnt" if vocabulary.tokenizer == "bpe" else "the most frequent"
+    few = vocabulary.symbols[-5:] if vocabulary.tokenizer == "bpe" else vocabulary.symbols[:5]
+    shown = json.dumps([symbol.replace("Ġ", " ") for symbol in few], ensure_ascii=False)
+    return f"{len(vocabulary.symbols):,} symbols ({vocabulary.tokenizer}), {most} {shown}"

@@ -1,9 +1,8 @@
 """What can be measured of samples. A data set that knows how it is scored says so by what it holds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
 from sparring.data.dataset import DataError, Dataset
@@ -11,8 +10,8 @@ from sparring.data.dataset import DataError, Dataset
 DISTANCES = {"frechet": "Fréchet", "frechet_clips": "Fréchet of clips", "context_frechet": "Fréchet of series"}
 """What is shown while training and plotted, each beside its `_floor`."""
 
-Sampler = Callable[[int], tuple[Tensor, Tensor | None]]
-"""n -> n samples and the classes they were made for, or None."""
+Sampler = Callable[[int], tuple[Any, Tensor | None]]
+"""n -> n samples as `GAN.sample` gives them, and the classes they were made for, or None."""
 
 
 class Metric(Protocol):
@@ -52,20 +51,21 @@ def evaluate(
     *,
     repeats: int = 5,
     seed: int = 0,
-    reference: Dataset | None = None,
+    reference: Sequence[str] | None = None,
     extractor: str | None = None,
     num: int = 10_000,
     report: Callable[[str], None],
 ) -> dict[str, Any]:
     """All that can be measured, beside what real data gets (`_floor`). Slower than what a run measures of series and
     texts: of series classifiers and predictors are trained `repeats` times, of texts language models. Texts can be
-    compared with those of another `reference` than the set's own held-out ones. Of pictures `num` are compared, as far
+    compared with other `reference` texts than the set's own held-out ones. Of pictures `num` are compared, as far
     as there are as many real ones, in the features of an `extractor` (`extractors.make_extractor`)."""
+    if extractor is not None and len(dataset.sample_shape) != 3:
+        raise DataError("--extractor looks at pictures, and this GAN makes none: drop it")
     if dataset.vocabulary is not None:
         from sparring.metrics.texts import evaluate_texts
 
-        texts = None if reference is None else all_texts(reference)
-        return evaluate_texts(dataset, sample, seed=seed, reference=texts, report=report)
+        return evaluate_texts(dataset, sample, seed=seed, reference=reference, report=report)
     if reference is not None:
         raise DataError("only texts are compared with another --data yet: drop it")
     if len(dataset.sample_shape) == 3 and dataset.name not in ("rings", "grid"):
@@ -77,8 +77,6 @@ def evaluate(
         found = evaluation.extractor
         facts = {"extractor": found.name, "resized": found.resized, "count": evaluation.count}
         return facts | evaluation(sample)
-    if extractor is not None:
-        raise DataError("--extractor looks at pictures, and this GAN makes none: drop it")
     if dataset.channels is not None:
         from sparring.metrics.series import evaluate_series
 
@@ -87,11 +85,3 @@ def evaluate(
     if metric is None:
         raise DataError(f"{dataset.name} is too small to be measured: at least four clips are needed")
     return metric(sample)
-
-
-def all_texts(dataset: Dataset) -> list[str]:
-    """Those held out among them."""
-    if dataset.vocabulary is None:
-        raise DataError(f"{dataset.name} holds no texts")
-    parts = [part for part in (dataset, dataset.held_out) if part is not None]
-    return [text for part in parts for text in dataset.vocabulary.decode(part.batch(torch.arange(len(part)))[0])]

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sparring.data.vocabulary import END, UNKNOWN
+from sparring.data.vocabulary import END, up_to_the_end
 from sparring.models.blocks import DiscriminatorBlock
 from sparring.models.normalization import RMSNorm
 from sparring.models.positions import Positions
@@ -44,12 +44,12 @@ class LanguageModel(nn.Module):
 
     def loss(self, texts: Tensor) -> Tensor:
         """Cross-entropy of the symbols and ends of texts (B, N) that are known."""
-        known = (F.pad(texts, (1, -1), value=UNKNOWN) != END) & (texts != UNKNOWN)
+        known = up_to_the_end(texts)
         return F.cross_entropy(self._to_symbols(self._read(texts)[known]), texts[known])
 
 
 def fit_language_model(texts: Tensor, vocabulary_size: int, *, seed: int = 0, epochs: int = 12) -> LanguageModel:
-    """Learns from texts (B, N) until those of them that are set aside are foretold no better."""
+    """Learns from texts (B, N), 20 at least, until those of them that are set aside are foretold no better."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         order = torch.randperm(len(texts))
@@ -83,7 +83,7 @@ def perplexity(model: LanguageModel, texts: Tensor) -> float:
     model.eval()
     total, count = 0.0, 0
     for chunk in texts.split(256):
-        known = int(((F.pad(chunk, (1, -1), value=UNKNOWN) != END) & (chunk != UNKNOWN)).sum())
-        total += model.loss(chunk).item() * known
-        count += known
+        if known := int(up_to_the_end(chunk).sum()):
+            total += model.loss(chunk).item() * known
+            count += known
     return math.exp(min(total / max(1, count), 100.0))

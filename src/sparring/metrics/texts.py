@@ -1,16 +1,18 @@
 """How good generated texts are: never quality alone, each score beside held-out texts' and shuffled ones'."""
 
+import math
 import random
+from bisect import bisect
 from collections import Counter
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from statistics import fmean
 
 import torch
 from torch import Tensor
 
 from sparring.data.dataset import DataError, Dataset
-from sparring.data.vocabulary import END
+from sparring.data.vocabulary import END, UNKNOWN, clean
 from sparring.metrics import Sampler
 from sparring.metrics.frechet import frechet_distance
 from sparring.metrics.language_model import LanguageModel, fit_language_model, perplexity
@@ -18,6 +20,9 @@ from sparring.metrics.language_model import LanguageModel, fit_language_model, p
 ENCODER = "lsa (1- and 2-grams of the reference's symbols, tf-idf, 64 directions)"
 MOST = 10_000
 """Texts of a kind that are compared."""
+FEWEST = 20
+SPAN = 32
+"""Symbols: longer runs that are copied count as so many."""
 HYPOTHESES = 200  # whose BLEU is taken, each against all references
 ORDERS = (2, 3, 4, 5)
 
@@ -41,8 +46,8 @@ class TextMetric:
         self.floor = {f"{name}_floor": value for name, value in self._scores(held_out).items()}
 
     def __call__(self, sample: Sampler) -> dict[str, float]:
-        texts: Sequence[str] = sample(self.count)[0]  # type: ignore[assignment]
-        return self._scores(self.vocabulary.encode(texts, self.length)) | self.floor
+        """Those of `TextEvaluation` that need no language model and no BLEU, each beside its `_floor`."""
+        return self._scores(self.vocabulary.encode(sample(self.count)[0], self.length)) | self.floor
 
     def _scores(self, stored: Tensor) -> dict[str, float]:
         return self.known.scores(stored) | {"frechet": frechet_distance(self.encoder(stored), self.features)}
@@ -51,7 +56,8 @@ class TextMetric:
 class TextEvaluation:
     """Scores of texts against texts the GAN has not seen: those held out, or a `reference`.
 
-    `unique`, `copied` (word for word from the training texts), `span` (symbols of the longest run copied), `repeated`
+    `unknown` (the share of symbols that the vocabulary lacks, which no perplexity counts), `unique`, `copied` (word for
+    word from the training texts), `span` (symbols of the longest run copied, 32 at most), `repeated`
     (texts that say a symbol twice in a row), `entropy` of the symbols in nats, `length_tv` and `bigram_tv` (total
     variation to the training texts), `frechet` in the features of `Encoder`; `perplexity` of samples to a language
     model trained on the data and `reverse_perplexity` of real texts to one trained on samples; `bleu_n` of 200 samples
@@ -66,10 +72,12 @@ class TextEvaluation:
         if reference is None:
             self.real = _batch(dataset.held_out or dataset, MOST)
         else:
-            fitting = [text for text in reference if len(self.vocabulary.numbers(text)) <= length]
-            self.real = self.vocabulary.encode(fitting[:MOST], length)
-        if len(self.real) < 2:
-            raise DataError(f"the reference holds fewer than two texts of up to {length} symbols")
+            texts = [text for text in map(clean, reference) if text and len(self.vocabulary.numbers(text)) <= length]
+            self.real = self.vocabulary.encode(texts[:: math.ceil(len(texts) / MOST) or 1], length)
+        if len(self.real) < FEWEST:
+            raise DataError(
+                f"the reference holds {len(self.real)} texts of up to {length} symbols: {FEWEST} are needed"
+            )
         self.encoder, self.known = Encoder(self.real), Known(self.training)
         self.features = self.encoder(self.real)
         self.model = fit_language_model(self.training, len(self.vocabulary), seed=seed)
@@ -95,7 +103,9 @@ class TextEvaluation:
         found["perplexity"] = perplexity(self.model, stored)
         found["reverse_perplexity"] = perplexity(learner, self.real)
         if self.vocabulary.tokenizer != "char":
-            found |= _bleu("bleu", compared, self.real, self.seed) | _bleu("self_bleu", stored, None, self.seed)
+            # The more others there are, the more alike one of them is: as many for all.
+            others = stored[: min(len(self.real), len(self.training))]
+            found |= _bleu("bleu", compared, self.real, self.seed) | _bleu("self_bleu", others, None, self.seed)
         return found
 
 
@@ -112,8 +122,7 @@ def evaluate_texts(
     report(f"Fréchet distance in the features of {ENCODER}; a language model learns the data")
     evaluation = TextEvaluation(dataset, seed=seed, reference=reference)
     report("one learns samples")
-    texts: Sequence[str] = sample(len(evaluation.training))[0]  # type: ignore[assignment]
-    scores = evaluation(texts)
+    scores = evaluation(sample(len(evaluation.training))[0])
     report("one learns shuffled texts")
     for suffix, found in (
         ("_floor", evaluation.floor()),
@@ -129,10 +138,7 @@ class Known:
     def __init__(self, training: Tensor) -> None:
         texts = _as_tuples(training)
         self.texts = set(texts)
-        self.grams: list[set[tuple[int, ...]]] = [
-            {text[i : i + n] for text in texts for i in range(len(text) - n + 1)}
-            for n in range(1, 1 + max(map(len, texts)))
-        ]
+        self.runs = Runs(texts)
         self.lengths, self.pairs = Counter(map(len, texts)), _pairs(texts)
 
     def scores(self, stored: Tensor) -> dict[str, float]:
@@ -141,9 +147,10 @@ class Known:
         shares = torch.tensor([float(count) for count in symbols.values()] or [1.0])
         shares = shares / shares.sum()
         return {
+            "unknown": symbols[UNKNOWN] / max(1, symbols.total()),
             "unique": len(set(texts)) / len(texts),
             "copied": fmean(text in self.texts for text in texts),
-            "span": fmean(longest_copied(text, self.grams) for text in texts),
+            "span": fmean(map(self.runs.longest, texts)),
             "repeated": fmean(any(a == b for a, b in pairwise(text)) for text in texts),
             "entropy": -(shares * shares.log()).sum().item(),
             "length_tv": total_variation(Counter(map(len, texts)), self.lengths),
@@ -151,12 +158,31 @@ class Known:
         }
 
 
+class Runs:
+    """All runs of up to `SPAN` symbols of texts, as the sorted list of what begins at each place."""
+
+    def __init__(self, texts: Texts) -> None:
+        spelled = ["".join(map(chr, text)) for text in texts]
+        self.sorted = sorted({text[i : i + SPAN] for text in spelled for i in range(len(text))})
+
+    def longest(self, text: tuple[int, ...]) -> int:
+        """Symbols of the longest run of a text that is there too: a neighbour in the order has it."""
+        spelled, most = "".join(map(chr, text)), 0
+        for start in range(len(spelled)):
+            run = spelled[start : start + SPAN]
+            place = bisect(self.sorted, run)
+            for neighbour in self.sorted[max(0, place - 1) : place + 1]:
+                alike = takewhile(lambda pair: pair[0] == pair[1], zip(run, neighbour, strict=False))
+                most = max(most, sum(1 for _ in alike))
+        return most
+
+
 class Encoder:
     """Latent semantic analysis (Deerwester et al. 1990): tf-idf of symbols and pairs of them, in the directions in
     which the texts it is fitted on differ most. Deterministic."""
 
     def __init__(self, texts: Tensor) -> None:
-        counts = _grams(texts[:_FITTED])
+        counts = _grams(texts[:: math.ceil(len(texts) / _FITTED)])
         self.idf = (len(counts) / (1 + (counts > 0).sum(0))).log().clamp_min(0)
         weighted = self._weighted(counts)
         with torch.random.fork_rng(devices=[]):
@@ -178,19 +204,11 @@ def shuffled(texts: Tensor, seed: int) -> Tensor:
     return texts.gather(1, order.masked_fill(texts == END, torch.inf).argsort(1))
 
 
-def longest_copied(text: tuple[int, ...], grams: list[set[tuple[int, ...]]]) -> int:
-    """Symbols of the longest run of `text` that is in `grams`, whose entry n holds all runs of n + 1 symbols."""
-    low, high = 0, min(len(text), len(grams))
-    while low < high:
-        middle = (low + high + 1) // 2
-        found = any(text[i : i + middle] in grams[middle - 1] for i in range(len(text) - middle + 1))
-        low, high = (middle, high) if found else (low, middle - 1)
-    return low
-
-
 def total_variation(first: Counter, second: Counter) -> float:
     """Half the sum of the differences of two distributions."""
-    n, m = max(1, first.total()), max(1, second.total())
+    n, m = first.total(), second.total()
+    if not (n and m):
+        return float(n != m)
     return sum(abs(first[key] / n - second[key] / m) for key in first | second) / 2
 
 

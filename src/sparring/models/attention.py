@@ -150,6 +150,8 @@ class MultiHeadAttention(nn.Module):
             query, key = rotate(query, rotary), rotate(key, rotary)
         value = value.to(query.dtype)
         if past is not None:
+            if self.reach != "before" or (past.key is not None and num_tokens > 1):
+                raise ValueError("a causal attention goes on from its past by one token at a time")
             key, value = past.extend(key, value)
         if self.reach in ("all", "before"):
             x = _attend(query, key, value, causal=self.reach == "before" and num_tokens > 1)

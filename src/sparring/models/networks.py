@@ -12,7 +12,7 @@ from sparring.codecs.patch import PatchCodec
 from sparring.config import Config, ConfigError
 from sparring.data.channels import Channels
 from sparring.data.dataset import Dataset
-from sparring.data.vocabulary import Vocabulary
+from sparring.data.vocabulary import END, Vocabulary
 from sparring.models.discriminator import Discriminator
 from sparring.models.generator import Generator
 
@@ -84,7 +84,7 @@ class DataSpec:
         if self.vocabulary is None:
             return samples
         counts = torch.zeros(len(samples), len(self.vocabulary))
-        return counts.scatter_add_(1, samples, torch.ones(samples.shape))
+        return counts.scatter_add_(1, samples, (samples != END).float())
 
 
 class Networks(nn.Module):

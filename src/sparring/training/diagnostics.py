@@ -134,7 +134,7 @@ def _judge_texts(rows: Sequence[Row]) -> Verdict | None:
             f"Copies: {copied:.0%} of the texts are word for word those of the data. Try more data, a larger "
             "--codec.noise with --loss.instance_noise and --loss.final_noise alike, or a shorter run.",
         )
-    if repeated > 0.2 + 2 * _last(rows, "repeated_floor"):
+    if _last(rows, "repeated_floor") < 0.1 < repeated - 0.2:  # characters do come twice in a row
         return Verdict(
             "repeats",
             f"Repeats itself: {repeated:.0%} of the texts say a symbol twice in a row (real ones: "

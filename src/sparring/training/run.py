@@ -206,7 +206,9 @@ class Run:
         if not spec.like(self.spec):
             raise ConfigError(
                 f"--out {self.folder} was trained on {spec.sample_shape} samples of {spec.num_classes} classes, and "
-                f"{self.config.data.path} now has {self.spec.sample_shape} of {self.spec.num_classes}: use another"
+                f"{self.config.data.path} now has {self.spec.sample_shape} of {self.spec.num_classes}"
+                + (" and another vocabulary" if spec.vocabulary != self.spec.vocabulary else "")
+                + ": use another"
             )
 
     def _start_or_resume(self) -> None:
@@ -298,6 +300,7 @@ class Run:
         labels, chosen = self.dataset.labels(), torch.empty_like(classes)
         for label in classes.unique():
             places = (labels == label).nonzero().flatten()
+            places = places if len(places) else torch.arange(len(labels))
             wanted = classes == label
             chosen[wanted] = places[torch.linspace(0, len(places) - 1, int(wanted.sum())).long()]
         return self.dataset.batch(chosen)[0]
