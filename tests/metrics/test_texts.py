@@ -49,6 +49,7 @@ def test_real_texts_score_as_the_floor_and_a_template_does_not(captions):
 
 
 def test_evaluation_tells_real_from_shuffled_and_from_one_template(captions):
+    pytest.importorskip("nltk")
     random.seed(0)
     shuffle = [caption[:-1].split() for caption in CAPTIONS]
     for words in shuffle:
@@ -65,6 +66,7 @@ def test_evaluation_tells_real_from_shuffled_and_from_one_template(captions):
 
 
 def test_another_reference_can_be_given(captions):
+    pytest.importorskip("nltk")
     with pytest.raises(DataError, match="20 are needed"):
         evaluate_texts(captions, sampler(CAPTIONS), reference=["a red cat on a road."] * 19)
     scores = evaluate_texts(captions, sampler(CAPTIONS), reference=["a red cat on a road."] * 20)
