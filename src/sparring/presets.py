@@ -179,7 +179,7 @@ def clips(frames: int, height: int, width: int) -> Config:
 
 def bouncing(frames: int, height: int, width: int) -> Config:
     """One bouncing digit: what it is, where it starts and where it goes is worth some 50 bits, and four latents of 16
-    numbers with noise of 0.5 carry 74. With eight, 183, one GAN in two found a few paths only."""
+    numbers with noise of 0.5 carry 74. With eight at 0.4, 183, one GAN in two found a few paths only."""
     return clips(frames, height, width).replace(
         {
             "data.path": "bouncing-1",
@@ -339,8 +339,8 @@ PRESETS: dict[str, Preset] = {
         lambda shape: bouncing(*shape[1:]),
         (1, 16, 64, 64),
         "one bouncing digit, made on the fly; by way of a codec",
-        "BTIME",
-        "BQUALITY",
+        "14 minutes on one core of an AMD EPYC with AVX-512 at 32×32 without classes",
+        "86% of the clips keep their digit (the codec's own: 85%, real ones: 100%), median of three seeds",
     ),
     "clips": Preset(
         preset_for,
