@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import pairwise, takewhile
 from statistics import fmean
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -67,6 +68,8 @@ class TextEvaluation:
     def __init__(self, dataset: Dataset, *, seed: int = 0, reference: Sequence[str] | None = None) -> None:
         assert dataset.vocabulary is not None
         self.vocabulary, self.seed = dataset.vocabulary, seed
+        if self.vocabulary.tokenizer != "char":
+            _nltk_bleu()  # before minutes of work
         self.training = _batch(dataset, MOST)
         length = self.training.shape[1]
         if reference is None:
@@ -219,20 +222,25 @@ def _pairs(texts: Texts) -> Counter:
 def _bleu(name: str, stored: Tensor, real: Tensor | None, seed: int) -> dict[str, float]:
     """Mean BLEU-2 to 5 of some of the texts against real ones or the others, smoothed as in Texygen (method 1 of Chen &
     Cherry 2014)."""
-    try:
-        from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
-    except ImportError as error:
-        raise DataError('BLEU needs the package nltk: pip install "sparring[text]"') from error
+    bleu = _nltk_bleu()
     texts = _as_tuples(stored)
     references = References(texts if real is None else _as_tuples(real))
     chosen = random.Random(seed).sample(range(len(texts)), min(HYPOTHESES, len(texts)))
     weights = [(1 / n,) * n for n in ORDERS]
-    smooth = SmoothingFunction().method1
+    smooth = bleu.SmoothingFunction().method1
     rows = []
     for index in chosen:
         against = references.deciding(texts[index], without=index if real is None else None)
-        rows.append(sentence_bleu(against, texts[index], weights, smooth) if texts[index] else [0.0] * len(ORDERS))
+        rows.append(bleu.sentence_bleu(against, texts[index], weights, smooth) if texts[index] else [0.0] * len(ORDERS))
     return {f"{name}_{n}": fmean(row[i] for row in rows) for i, n in enumerate(ORDERS)}
+
+
+def _nltk_bleu() -> Any:
+    try:
+        from nltk.translate import bleu_score
+    except ImportError as error:
+        raise DataError('BLEU needs the package nltk: pip install "sparring[text]"') from error
+    return bleu_score
 
 
 class References:
