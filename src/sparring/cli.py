@@ -295,10 +295,11 @@ def _print_walk(gan: Any, arguments: argparse.Namespace) -> int:
     """From one text to another and back, each once where neighbours are alike."""
     from sparring import showing
 
+    if arguments.out:
+        showing.check_out(Path(arguments.out), gan.spec)
     walk = gan.interpolate(arguments.frames, seed=arguments.seed, num=1, class_labels=arguments.class_label)
     lines = [text for (text,), (before,) in zip(walk, [[None], *walk], strict=False) if text != before]
     if arguments.out:
-        showing.check_out(Path(arguments.out), gan.spec)
         print(showing.save_sheet(lines, Path(arguments.out), 1))
     else:
         print("\n".join(lines))

@@ -69,13 +69,12 @@ def sheet_suffix(sample_shape: tuple[int, ...]) -> str:
 def save_sheet(samples: Any, path: Path, columns: int | None = None) -> Path:
     """All samples for a person to look at, in so many columns: a picture, or texts. Where `path` has no suffix it gets
     one; returns the whole path."""
+    path = path if path.suffix else path.with_suffix(".png" if isinstance(samples, Tensor) else ".txt")
     if isinstance(samples, Tensor):
         draw = showing_of(tuple(samples.shape[1:])).picture
         assert draw is not None, "what is a tensor can be drawn"
-        path = path if path.suffix else path.with_suffix(".png")
         pictures.save_image(draw(samples, columns, None), path)
     else:
-        path = path if path.suffix else path.with_suffix(".txt")
         if path.suffix.lower() not in SHOWINGS[0].together:
             raise ConfigError(f"--out {path} must end in {', '.join(SHOWINGS[0].together)}: texts are saved so")
         texts.save_lines(samples, path, columns=columns)

@@ -12,14 +12,12 @@ LINE = 120  # characters
 
 def save_lines(texts: Sequence[str], path: Path, spec: DataSpec | None = None, columns: int | None = None) -> None:
     """A text a line (.txt), or so many side by side where they fit; or as JSON, {"text": ...} a line (.jsonl)."""
-    wide = 0
-    if columns and columns * (3 + max(map(len, texts), default=0)) <= LINE:
-        wide = max(map(len, texts))
+    longest = max(map(len, texts), default=0)
+    step = columns if columns and columns * (3 + longest) <= LINE else 1
     if path.suffix.lower() == ".jsonl":
         lines = [json.dumps({"text": text}, ensure_ascii=False) for text in texts]
     else:
-        step = columns if columns and wide else 1
-        lines = ["   ".join(t.ljust(wide) for t in texts[i : i + step]).rstrip() for i in range(0, len(texts), step)]
+        lines = ["   ".join(t.ljust(longest) for t in texts[i : i + step]).rstrip() for i in range(0, len(texts), step)]
     content = "".join(f"{line}\n" for line in lines)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, lambda temporary: temporary.write_text(content, encoding="utf-8"))

@@ -4,13 +4,11 @@ from sparring.codecs.autoencoder import AutoencoderCodec
 from sparring.codecs.embedding import EmbeddingCodec
 from sparring.codecs.patch import PatchCodec
 from sparring.codecs.text import TextCodec
+from sparring.codecs.trained import TrainedCodec
 from sparring.config import CodecConfig, Config, ConfigError
 from sparring.data.vocabulary import Vocabulary
 
 __all__ = ["AutoencoderCodec", "Codec", "EmbeddingCodec", "PatchCodec", "TextCodec", "TrainedCodec", "make_codec"]
-
-TrainedCodec = AutoencoderCodec | TextCodec | EmbeddingCodec
-"""Those that learn, from a loss of their own, before the GAN does."""
 
 Codec = PatchCodec | TrainedCodec
 """All have `encode` (samples to tokens) and `decode` (back), in two steps each: `compress` and `expand` go between

@@ -6,10 +6,10 @@ Shapes: B batch, M tokens of the transformers, D their width, L latents of K num
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sparring.codecs.patch import PatchCodec
+from sparring.codecs.trained import TrainedCodec, normalized
 from sparring.models.attention import reaches
 from sparring.models.blocks import DiscriminatorBlock
 from sparring.models.initialization import initialize
@@ -19,7 +19,7 @@ from sparring.models.stem import Head, Stem, coarse_grid
 
 
 # Noise on latents of fixed size instead of a KL term, as in the denoising autoencoders of Vincent et al. 2008
-class AutoencoderCodec(nn.Module):
+class AutoencoderCodec(TrainedCodec):
     """One transformer turns a sample's patches into latents, a second one writes them out again.
 
     Without `latents` every place of the token grid has a latent of its own: what is near stays near, and details are
@@ -51,7 +51,7 @@ class AutoencoderCodec(nn.Module):
         coarse = coarse_grid(fine, stem)
         self.num_tokens = math.prod(coarse)
         places = coarse[-len(sample_shape) + 1 :] if len(sample_shape) > 2 else coarse[:1]
-        self.latent_shape: tuple[int, ...] = (latent_dim, *((latents,) if latents else places))
+        self.latent_shape = (latent_dim, *((latents,) if latents else places))
         self.patches = PatchCodec(self.latent_shape, 1)
 
         def blocks() -> nn.ModuleList:
@@ -110,14 +110,6 @@ class AutoencoderCodec(nn.Module):
         x = self.to_patch(self.decoder_norm(x))
         return self.pixels.decode(x.float()) * self.std + self.mean
 
-    def encode(self, samples: Tensor) -> Tensor:
-        """(B, *sample_shape) -> tokens (B, L, K)."""
-        return self.patches.encode(self.compress(samples))
-
-    def decode(self, tokens: Tensor) -> Tensor:
-        """Tokens (B, L, K) -> (B, *sample_shape)."""
-        return self.expand(self.patches.decode(tokens))
-
     def error(self, samples: Tensor, back: Tensor) -> float:
         """The mean squared error."""
         return self.pixels.error(samples, back)
@@ -146,8 +138,3 @@ class Mix(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.widen(self.mix(self.narrow(x).flatten(1)).unflatten(1, self.shape))
-
-
-def normalized(latents: Tensor) -> Tensor:
-    """Zero mean and unit variance over the K numbers of each latent, (B, L, K)."""
-    return F.layer_norm(latents, latents.shape[-1:])

@@ -7,15 +7,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sparring.codecs.autoencoder import normalized
 from sparring.codecs.patch import PatchCodec
+from sparring.codecs.trained import TrainedCodec, normalized
 from sparring.data.vocabulary import END, UNKNOWN, share_changed, up_to_the_end
 
 REACH = 2
 """Symbols to either side from which one is foretold while embeddings are learnt."""
 
 
-class EmbeddingCodec(nn.Module):
+class EmbeddingCodec(TrainedCodec):
     """Embeddings learnt from the company that symbols keep (CBOW: Mikolov et al. 2013), then fixed.
 
     Each has zero mean and unit variance over its K numbers. The GAN is trained on `latent_shape`: (K, N).
@@ -24,12 +24,9 @@ class EmbeddingCodec(nn.Module):
     def __init__(self, sample_shape: tuple[int, ...], vocabulary_size: int, *, dim: int = 32, soft: bool = False):
         super().__init__()
         (length,) = self.sample_shape = sample_shape
-        self.latent_shape: tuple[int, ...] = (dim, length)
-        self.patches = SymbolPatches(self.latent_shape, vocabulary_size, soft)
+        self.latent_shape = (dim, length)
+        self.patches: SymbolPatches = SymbolPatches(self.latent_shape, vocabulary_size, soft)
         self.around = nn.Embedding(vocabulary_size, dim)
-
-    def measure(self, samples: Tensor) -> None:
-        """Nothing of the data needs to be measured."""
 
     def compress(self, samples: Tensor) -> Tensor:
         """(B, N) -> (B, K, N)."""
@@ -39,14 +36,6 @@ class EmbeddingCodec(nn.Module):
         """(B, K, N) -> (B, N): the nearest symbols, up to the first end."""
         symbols = self.patches.logits(self.patches.encode(latents)).argmax(-1)
         return symbols.masked_fill((symbols == END).cumsum(1) > 0, END)
-
-    def encode(self, samples: Tensor) -> Tensor:
-        """(B, N) -> tokens (B, N, K)."""
-        return self.patches.encode(self.compress(samples))
-
-    def decode(self, tokens: Tensor) -> Tensor:
-        """Tokens (B, N, K) -> (B, N)."""
-        return self.expand(self.patches.decode(tokens))
 
     def error(self, samples: Tensor, back: Tensor) -> float:
         """The share of symbols, of the longer of two texts, that are not the same."""

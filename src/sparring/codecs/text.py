@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sparring.codecs.autoencoder import normalized
 from sparring.codecs.patch import PatchCodec
+from sparring.codecs.trained import TrainedCodec, normalized
 from sparring.data.vocabulary import END, UNKNOWN, share_changed, up_to_the_end
 from sparring.models.attention import Past
 from sparring.models.blocks import DiscriminatorBlock
@@ -19,7 +19,7 @@ from sparring.models.positions import Positions
 HIDDEN = 0.1  # of what is written, while the codec trains
 
 
-class TextCodec(nn.Module):
+class TextCodec(TrainedCodec):
     """Learned queries gather a text into latents; a causal transformer with them in front writes it again.
 
     As in `AutoencoderCodec`, a latent has zero mean and unit variance over its K numbers, and noise of a fixed size on
@@ -41,7 +41,7 @@ class TextCodec(nn.Module):
         super().__init__()
         (length,) = self.sample_shape = sample_shape
         self.noise = noise
-        self.latent_shape: tuple[int, ...] = (latent_dim, latents)
+        self.latent_shape = (latent_dim, latents)
         self.patches = PatchCodec(self.latent_shape, 1)
         self.symbols = nn.Embedding(vocabulary_size, width)
         nn.init.normal_(self.symbols.weight, std=width**-0.5)
@@ -56,9 +56,6 @@ class TextCodec(nn.Module):
         self.decoder_norm = RMSNorm(width)
         initialize(self.to_latent)
         initialize(self.from_latent)
-
-    def measure(self, samples: Tensor) -> None:
-        """Nothing of the data needs to be measured."""
 
     def compress(self, samples: Tensor) -> Tensor:
         """(B, N) -> (B, K, L)."""
@@ -99,14 +96,6 @@ class TextCodec(nn.Module):
                 break
             front = front[:, :0]
         return written
-
-    def encode(self, samples: Tensor) -> Tensor:
-        """(B, N) -> tokens (B, L, K)."""
-        return self.patches.encode(self.compress(samples))
-
-    def decode(self, tokens: Tensor) -> Tensor:
-        """Tokens (B, L, K) -> (B, N)."""
-        return self.expand(self.patches.decode(tokens))
 
     def error(self, samples: Tensor, back: Tensor) -> float:
         """The share of symbols, of the longer of two texts, that are not the same."""

@@ -68,7 +68,7 @@ def open_dataset(
             raise DataError(f"{path} brings its own labels or has none: leave out the labels file {labels}")
         if path == "names":
             refuse("texts", of_series, of_clips, of_pictures, {"field": field, "split": split})
-            return text.open_names(**{name: value for name, value in symbols.items() if value is not None})
+            return text.open_names(**symbols)
         refuse("samples", of_texts)
         if path.startswith("bouncing"):
             refuse("clips", of_series, {"frame_step": frame_step})

@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -23,7 +22,7 @@ from sparring.data.dataset import (
     digest,
     number_classes,
 )
-from sparring.data.vocabulary import UNKNOWN, Tokenizer, Vocabulary, clean, describe_symbols
+from sparring.data.vocabulary import UNKNOWN, Tokenizer, Vocabulary, clean, describe_symbols, filled_up
 
 Split = Literal["line", "sentence"]
 
@@ -63,7 +62,7 @@ def is_text(path: str, *, field: str | None = None, tokenizer: str | None = None
 def open_names(**settings: Any) -> TextDataset:
     """The built-in `names`: 5,163 given names of the United States Census of 1990 (public domain)."""
     lines = files("sparring.data").joinpath("names.txt").read_text("ascii").splitlines()
-    return build("names", [(line, None) for line in lines], **({"tokenizer": "char"} | settings))
+    return build("names", [(line, None) for line in lines], **settings)
 
 
 def open_text(
@@ -139,7 +138,7 @@ def build(
         notes.append(f"{odd:,} texts hold symbols outside the vocabulary, which are never written")
     labels = _usable_labels([rows[row][1] for row in kept], conditional, notes)
     classes, class_names = number_classes(labels, len(kept))
-    samples = known.encode([texts[row] for row in kept], length).int()
+    samples = filled_up([numbers[row] for row in kept], length).int()
     order = torch.randperm(len(kept), generator=torch.Generator().manual_seed(0))
     # The first of a class to come is never held out: every class has something to learn from.
     firsts = {int(classes[row]): int(row) for row in order.flip(0)}
@@ -252,7 +251,7 @@ def _table_records(path: str, delimiter: str) -> Iterator[dict[str, Any]]:
 
 
 def _begins_with_numbers(path: str) -> bool:
-    with Path(path).open("rb") as handle:
+    with open(path, "rb") as handle:
         rows = [row for row in handle.read(4096).decode("utf-8", "replace").splitlines()[:4] if row.strip()]
     cells = [cell for row in rows[1:] for cell in re.split(r"[\s,;]+", row.strip()) if cell]
     return bool(cells) and all(map(_is_number, cells))

@@ -67,11 +67,7 @@ class Vocabulary:
 
     def encode(self, texts: Sequence[str], length: int) -> Tensor:
         """(N, length) int64, filled up with `END`; what is longer is cut."""
-        stored = torch.full((len(texts), length), END)
-        for row, text in zip(stored, texts, strict=True):
-            numbers = self.numbers(text)[:length]
-            row[: len(numbers)] = torch.tensor(numbers, dtype=torch.int64)
-        return stored
+        return filled_up([self.numbers(text)[:length] for text in texts], length)
 
     def decode(self, stored: Tensor) -> list[str]:
         """The inverse of `encode`."""
@@ -105,6 +101,14 @@ class Vocabulary:
 def clean(text: str) -> str:
     """Composed characters (NFC), single spaces, and nothing that controls a terminal or turns a line around."""
     return unicodedata.normalize("NFC", printable(text.encode("utf-8", "ignore").decode("utf-8")))
+
+
+def filled_up(rows: Sequence[Sequence[int]], length: int) -> Tensor:
+    """Rows of up to `length` symbols as (N, length) int64, with ends behind them."""
+    stored = torch.full((len(rows), length), END)
+    for place, row in zip(stored, rows, strict=True):
+        place[: len(row)] = torch.tensor(row, dtype=torch.int64)
+    return stored
 
 
 def up_to_the_end(texts: Tensor) -> Tensor:

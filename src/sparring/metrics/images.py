@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sparring.data.dataset import DataError, Dataset
 from sparring.metrics import Sampler
-from sparring.metrics.extractors import make_extractor
+from sparring.metrics.extractors import BATCH, make_extractor
 from sparring.metrics.frechet import Given, frechet_distance
 from sparring.metrics.neighbours import manifold_scores, near_copies
 from sparring.metrics.two_sample import classifier_two_sample
@@ -31,11 +31,14 @@ class ImageEvaluation:
             raise DataError(f"{dataset.name} holds {len(dataset)} pictures: {2 * FEWEST} are needed to compare")
         self.count = count
         order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed))
-        training = dataset.batch(order[-count:])[0]
-        real = _draw(held_out, count, seed) if held_out else dataset.batch(order[:count])[0]
-        self.real, self.training = self.extractor(real)[0], self.extractor(training)[0]
-        # Copies are looked for among what was learnt from: without a held-out set that is all there is.
-        self.learnt = self.extractor(dataset.batch(order[: min(len(order), 10 * count)])[0])[0] if held_out else None
+        self.training = self._features(dataset, order[-count:])
+        self.learnt: Tensor | None = None
+        if held_out:
+            unseen = torch.randperm(len(held_out), generator=torch.Generator().manual_seed(seed))
+            self.real = self._features(held_out, unseen[:count])
+            self.learnt = self._features(dataset, order[: 10 * count])  # among which copies are looked for
+        else:
+            self.real = self._features(dataset, order[:count])
 
     def __call__(self, sample: Sampler) -> dict[str, float]:
         """`frechet`, `kid`, `precision`, `recall`, `density`, `coverage` and `c2st`, each beside its `_floor`; the
@@ -55,6 +58,10 @@ class ImageEvaluation:
                     if (made := classes.cpu() == number).any():
                         scores[f"recognised_{name}"] = right[made].mean().item()
         return scores
+
+    def _features(self, dataset: Dataset, chosen: Tensor) -> Tensor:
+        """Of the pictures at these places, never more of them in memory than a batch."""
+        return torch.cat([self.extractor(dataset.batch(part)[0])[0] for part in chosen.split(BATCH)])
 
     def _scores(self, features: Tensor) -> dict[str, float]:
         return {
@@ -88,8 +95,3 @@ def inception_score(logits: Tensor) -> float:
     log_p = logits.double().log_softmax(1)
     log_mean = log_p.logsumexp(0) - math.log(len(logits))
     return (log_p.exp() * (log_p - log_mean)).sum(1).mean().exp().item()
-
-
-def _draw(dataset: Dataset, count: int, seed: int) -> Tensor:
-    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed))
-    return dataset.batch(order[:count])[0]

@@ -83,6 +83,7 @@ class TextEvaluation:
             )
         self.encoder, self.known = Encoder(self.real), Known(self.training)
         self.features = self.encoder(self.real)
+        self.references = References(_as_tuples(self.real)) if self.vocabulary.tokenizer != "char" else None
         self.model = fit_language_model(self.training, len(self.vocabulary), seed=seed)
 
     def __call__(self, texts: Sequence[str]) -> dict[str, float]:
@@ -105,10 +106,10 @@ class TextEvaluation:
         found["frechet"] = frechet_distance(self.encoder(compared), self.features)
         found["perplexity"] = perplexity(self.model, stored)
         found["reverse_perplexity"] = perplexity(learner, self.real)
-        if self.vocabulary.tokenizer != "char":
+        if self.references is not None:
             # The more others there are, the more alike one of them is: as many for all.
             others = stored[: min(len(self.real), len(self.training))]
-            found |= _bleu("bleu", compared, self.real, self.seed) | _bleu("self_bleu", others, None, self.seed)
+            found |= _bleu("bleu", compared, self.references, self.seed) | _bleu("self_bleu", others, None, self.seed)
         return found
 
 
@@ -219,18 +220,18 @@ def _pairs(texts: Texts) -> Counter:
     return Counter(pair for text in texts for pair in pairwise(text))
 
 
-def _bleu(name: str, stored: Tensor, real: Tensor | None, seed: int) -> dict[str, float]:
-    """Mean BLEU-2 to 5 of some of the texts against real ones or the others, smoothed as in Texygen (method 1 of Chen &
-    Cherry 2014)."""
+def _bleu(name: str, stored: Tensor, references: "References | None", seed: int) -> dict[str, float]:
+    """Mean BLEU-2 to 5 of some of the texts against references or, without, the others, smoothed as in Texygen
+    (method 1 of Chen & Cherry 2014)."""
     bleu = _nltk_bleu()
     texts = _as_tuples(stored)
-    references = References(texts if real is None else _as_tuples(real))
+    among, known = references is None, references or References(texts)
     chosen = random.Random(seed).sample(range(len(texts)), min(HYPOTHESES, len(texts)))
     weights = [(1 / n,) * n for n in ORDERS]
     smooth = bleu.SmoothingFunction().method1
     rows = []
     for index in chosen:
-        against = references.deciding(texts[index], without=index if real is None else None)
+        against = known.deciding(texts[index], without=index if among else None)
         rows.append(bleu.sentence_bleu(against, texts[index], weights, smooth) if texts[index] else [0.0] * len(ORDERS))
     return {f"{name}_{n}": fmean(row[i] for row in rows) for i, n in enumerate(ORDERS)}
 
