@@ -13,7 +13,7 @@ LINE = 120  # characters
 def save_lines(texts: Sequence[str], path: Path, spec: DataSpec | None = None, columns: int | None = None) -> None:
     """A text a line (.txt), or so many side by side where they fit; or as JSON, {"text": ...} a line (.jsonl)."""
     longest = max(map(len, texts), default=0)
-    step = columns if columns and columns * (3 + longest) <= LINE else 1
+    step = columns if columns and 0 < longest <= LINE // columns - 3 else 1
     if path.suffix.lower() == ".jsonl":
         lines = [json.dumps({"text": text}, ensure_ascii=False) for text in texts]
     else:
