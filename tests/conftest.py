@@ -1,5 +1,7 @@
 """Small configurations and data for the tests. One thread: two tests' worth of threads slow each other."""
 
+import os
+
 import pytest
 import torch
 
@@ -25,6 +27,11 @@ TINY = {
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread():
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory):
+    os.environ["SPARRING_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture

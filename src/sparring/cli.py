@@ -15,6 +15,7 @@ SHORT = {
     "checkpoint_every": ("train.checkpoint_every", "samples between checkpoints"),
     "sample_every": ("train.sample_every", "samples between pictures"),
     "evaluate_every": ("train.evaluate_every", "samples between measurements; 0: never"),
+    "until": ("train.until", "stop once a metric is there: 'frechet<=8', 'c2st<=0.6'"),
     "seed": ("train.seed", "everything random follows from it"),
     "device": ("train.device", "auto, cpu, cuda, cuda:N or mps"),
     "resolution": ("data.resolution", "crop to a square and resize to this many pixels a side"),
@@ -86,15 +87,25 @@ def build_parser() -> argparse.ArgumentParser:
     walk.add_argument("--frames", type=_positive, default=120, help="length (default: 120, at 30 a second)")
     walk.add_argument("--class", dest="class_label", metavar="CLASS", help="only this class, by name or number")
 
-    evaluate = command("evaluate", run_evaluate, "Measure a trained GAN's samples beside its data.")
-    _add_run(evaluate)
-    evaluate.add_argument("--data", help="texts: compare with this file's instead of those held out")
-    evaluate.add_argument("--field", help="texts: the field of that file")
-    evaluate.add_argument("--num", type=_positive, default=10_000, help="pictures compared, at most (default: 10000)")
+    evaluate = command(
+        "evaluate", run_evaluate, "Measure samples, a trained GAN's or made elsewhere, beside real ones."
+    )
+    _add_run(evaluate, "a run's folder, a hub id, or samples made elsewhere: a folder, .npz, ... (these need --data)")
+    evaluate.add_argument("--data", help="compare with this data instead of what the run held out")
+    evaluate.add_argument("--resolution", type=_positive, help="of samples made elsewhere, and of --data: resize both")
+    evaluate.add_argument("--window", type=_positive, help="the same for series: steps of a sample")
+    evaluate.add_argument("--frames", type=_positive, help="the same for clips")
+    evaluate.add_argument("--field", help="texts: the field of --data")
+    evaluate.add_argument("--num", type=_positive, default=10_000, help="samples compared, at most (default: 10000)")
+    evaluate.add_argument("--metrics", nargs="+", metavar="NAME", help="of pictures and series: only these (fid, c2st)")
     evaluate.add_argument(
-        "--extractor", help="of pictures' features: digits, untrained or cifar10-resnet:FILE (default: by the data)"
+        "--extractor",
+        help="of pictures' features: digits, untrained, inception, dinov2:NAME, efficientnet-lite0:FILE or "
+        "cifar10-resnet:FILE (default: by the data)",
     )
     evaluate.add_argument("--repeats", type=_positive, default=5, help="of scores that train a network (default: 5)")
+    evaluate.add_argument("--report", metavar="FILE.html", help="a page with all of it, and the samples")
+    evaluate.add_argument("--neighbours", metavar="FILE.png", help="samples beside the real ones nearest to them")
     evaluate.add_argument("--json", action="store_true", help="print JSON")
 
     reconstruct = command("reconstruct", run_reconstruct, "Show what the codec keeps: samples beside what comes back.")
@@ -307,36 +318,25 @@ def _print_walk(gan: Any, arguments: argparse.Namespace) -> int:
 
 
 def run_evaluate(arguments: argparse.Namespace) -> int:
-    import torch
+    from sparring.evaluation import open_compared
+    from sparring.report import check_files, save_neighbours, write_report
 
-    import sparring
-    from sparring.data.text import read_texts
-    from sparring.metrics import evaluate
-    from sparring.pretrained import open_data_of
-
-    gan = sparring.load(arguments.folder, arguments.device)
-    dataset = open_data_of(gan)
-    classes = len(gan.class_names)
-    reference = None
-    if arguments.data:
-        if gan.spec.vocabulary is None:
-            raise UsageError("--data is another file of texts, and this GAN makes none: drop it")
-        if not Path(arguments.data).is_file():
-            raise UsageError(f"--data {arguments.data} is not a file of texts")
-        of_run = gan.config.data
-        field = arguments.field or (None if arguments.data.lower().endswith(".txt") else of_run.field)
-        reference = [text for text, _ in read_texts(arguments.data, field=field, split=of_run.split or "line")]
-
-    def sample(num: int) -> Any:
-        return gan.sample(num, seed=arguments.seed), torch.arange(num) % classes if classes else None
-
-    scores = evaluate(
-        dataset, sample, repeats=arguments.repeats, seed=arguments.seed, reference=reference,
-        extractor=arguments.extractor, num=arguments.num,
-        report=lambda line: print(line, file=sys.stderr),
+    check_files(arguments.report, arguments.neighbours)
+    settings = {name: getattr(arguments, name) for name in ("resolution", "window", "frames", "field")}
+    compared = open_compared(
+        arguments.folder, device=arguments.device, seed=arguments.seed, data=arguments.data, settings=settings
+    )
+    scores = compared.scores(
+        num=arguments.num, repeats=arguments.repeats, seed=arguments.seed, extractor=arguments.extractor,
+        chosen=arguments.metrics, report=lambda line: print(line, file=sys.stderr),
     )  # fmt: skip
-    compared = {"reference": arguments.data} if arguments.data else {}
-    _print_facts({"run": arguments.folder, "data": gan.config.data.path} | compared | scores, arguments.json)
+    for warning in scores["warnings"]:
+        print(f"warning: {warning}", file=sys.stderr)
+    if arguments.neighbours:
+        save_neighbours(compared, Path(arguments.neighbours), extractor=arguments.extractor)
+    if arguments.report:
+        write_report(compared, scores, Path(arguments.report), extractor=arguments.extractor)
+    _print_facts({"samples": compared.samples, "data": compared.data} | scores, arguments.json)
     return 0
 
 
@@ -432,8 +432,8 @@ def run_presets(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", metavar="RUN", help="a run's folder, or a hub id like someone/digits")
+def _add_run(parser: argparse.ArgumentParser, text: str = "a run's folder, or a hub id like someone/digits") -> None:
+    parser.add_argument("folder", metavar="RUN", help=text)
     parser.add_argument("--seed", type=int, default=0, help="(default: 0)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
 

@@ -6,6 +6,7 @@ A setting is named by its section and field, in Python as on the command line: `
 import dataclasses
 import difflib
 import json
+import re
 import types
 import typing
 from collections.abc import Sequence
@@ -13,6 +14,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeVar
 
 T = TypeVar("T")
+
+
+UNTIL = re.compile(r"\s*(\w+)\s*(<=|>=)\s*(\d+(?:\.\d*)?(?:e-?\d+)?)\s*")
 
 
 class ConfigError(ValueError):
@@ -286,6 +290,10 @@ class TrainConfig(Section):
     keep_checkpoints: int = setting(2, "checkpoints kept")
     sample_every: int = setting(20_000, "samples between pictures")
     evaluate_every: int = setting(40_000, "samples between measurements, where the data has a metric; 0: never")
+    extractor: str | None = setting(None, "in whose features pictures are then compared; unset: by the data")
+    until: str | None = setting(
+        None, "stop once a measurement says so: frechet<=8, c2st<=0.6, ... (fd: the data's own Fréchet distance)"
+    )
     tensorboard: bool = setting(False, "also log to RUN/tensorboard (extra: tensorboard)")
 
     def __post_init__(self) -> None:
@@ -300,6 +308,17 @@ class TrainConfig(Section):
             "micro_batch_size",
             f"must divide --train.batch_size {self.batch_size}",
         )
+        if self.until is not None:
+            self._require(UNTIL.fullmatch(self.until) is not None, "until", "is NAME<=NUMBER or NAME>=NUMBER: 'fd<=8'")
+        for name in ("until", "extractor"):
+            if getattr(self, name) is not None and not self.evaluate_every:
+                raise ConfigError(f"--train.{name} has no effect with --train.evaluate_every 0: drop one of the two")
+
+    @property
+    def goal(self) -> tuple[str, str, float] | None:
+        """What `until` says: a metric's name, "<=" or ">=", a number."""
+        match = None if self.until is None else UNTIL.fullmatch(self.until)
+        return None if match is None else (match[1], match[2], float(match[3]))
 
 
 @dataclass(frozen=True)
@@ -366,6 +385,8 @@ MAY_CHANGE = frozenset(
         "keep_checkpoints",
         "sample_every",
         "evaluate_every",
+        "extractor",
+        "until",
         "device",
         "tensorboard",
     )

@@ -30,14 +30,57 @@ def test_run_leaves_everything(tiny, shapes, tmp_path):
     verdict = train(tiny, tmp_path / "run", dataset=shapes)
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert names == {
-        "config.json", "model.safetensors", "checkpoints", "samples", "metrics.jsonl", "samples.png", "training.png",
-        "verdict.txt",
+        "config.json", "model.safetensors", "best", "checkpoints", "samples", "metrics.jsonl", "samples.png",
+        "training.png", "verdict.txt",
     }  # fmt: skip
     assert verdict.text in (tmp_path / "run/verdict.txt").read_text()
     rows = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
     assert [row["samples_seen"] for row in rows] == list(range(8, 65, 8))
     assert sorted(p.name for p in (tmp_path / "run/samples").iterdir()) == ["000000000032.png", "000000000064.png"]
     assert len(list((tmp_path / "run/checkpoints").iterdir())) == tiny.train.keep_checkpoints
+
+
+def measured(folder, name):
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return {row["samples_seen"]: row[name] for row in rows if name in row}
+
+
+def test_a_run_stops_once_its_goal_is_reached_and_stays_stopped(tiny, shapes, tmp_path):
+    config = tiny.replace({"train.evaluate_every": 16, "train.until": "c2st<=1.0"})
+    said = []
+    train(config, tmp_path / "run", dataset=shapes, say=said.append)
+    assert list(measured(tmp_path / "run", "c2st")) == [16]
+    assert "c2st<=1.0 is reached at 16 samples" in said
+    assert sparring.load(tmp_path / "run").sample(1).shape == (1, 1, 8, 8)
+    train(config, tmp_path / "run", dataset=shapes)
+    assert list(measured(tmp_path / "run", "c2st")) == [16]
+    further = config.replace({"train.until": "c2st<=0.2"})
+    train(further, tmp_path / "run", dataset=shapes)
+    assert list(measured(tmp_path / "run", "c2st")) == [16, 32, 48, 64]
+
+
+def test_a_goal_that_nothing_measures_is_refused_before_anything_is_written(tiny, shapes, tmp_path):
+    with pytest.raises(ConfigError, match=r"this data is measured by .*frechet"):
+        train(tiny.replace({"train.until": "fidd<=3"}), tmp_path / "run", dataset=shapes)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_best_state_is_kept(tiny, shapes, tmp_path, monkeypatch):
+    """The metric's values are set: the third measurement is the best."""
+    given = iter([5.0, 4.0, 1.0, 3.0])
+    monkeypatch.setattr(
+        "sparring.training.run.metric_for", lambda *a, **k: lambda sample: {"frechet": next(given), "frechet_floor": 0}
+    )
+    states = {}
+    train(
+        tiny.replace({"train.evaluate_every": 16}), tmp_path / "run", dataset=shapes,
+        report=lambda p: states.update({p.samples_seen: load_tensors(tmp_path / "run/best/model.safetensors")[0]})
+        if (tmp_path / "run/best").exists() else None,
+    )  # fmt: skip
+    best = load_tensors(tmp_path / "run/best/model.safetensors")[0]
+    assert all(torch.equal(best[name], states[48][name]) for name in best)
+    assert any(not torch.equal(best[name], states[32][name]) for name in best)
+    assert sparring.load(tmp_path / "run/best").sample(2).shape == (2, 1, 8, 8)
 
 
 def test_interrupted_run_resumes_bit_for_bit(tiny, shapes, tmp_path):

@@ -1,13 +1,18 @@
 """What can be measured of samples. A data set that knows how it is scored says so by what it holds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from torch import Tensor
 
 from sparring.data.dataset import DataError, Dataset
 
-DISTANCES = {"frechet": "Fréchet", "frechet_clips": "Fréchet of clips", "context_frechet": "Fréchet of series"}
+DISTANCES = {
+    "frechet": "Fréchet",
+    "fid": "FID",
+    "frechet_clips": "Fréchet of clips",
+    "context_frechet": "Fréchet of series",
+}
 """What is shown while training and plotted, each beside its `_floor`."""
 
 Sampler = Callable[[int], tuple[Any, Tensor | None]]
@@ -20,8 +25,14 @@ class Metric(Protocol):
     def __call__(self, sample: Sampler) -> dict[str, float]: ...
 
 
-def metric_for(dataset: Dataset) -> Metric | None:
-    """What a run measures while it trains; None where there is nothing yet."""
+def metric_for(dataset: Dataset, *, extractor: str | None = None, also: str | None = None) -> Metric | None:
+    """What a run measures while it trains; None where there is nothing yet.
+
+    Pictures are compared in the features of an `extractor`; `also` is one more of `images.METRICS` for them, which is
+    not measured otherwise as it takes its time.
+    """
+    if extractor is not None and not _are_pictures(dataset):
+        raise DataError("--train.extractor looks at pictures, and these are none: drop it")
     if dataset.vocabulary is not None:
         from sparring.metrics.texts import TextMetric
 
@@ -30,10 +41,10 @@ def metric_for(dataset: Dataset) -> Metric | None:
         from sparring.metrics.series import SeriesMetric
 
         return SeriesMetric(dataset)
-    if dataset.name == "digits":
-        from sparring.metrics.digits import DigitMetric
+    if _are_pictures(dataset):
+        from sparring.metrics.images import image_metric
 
-        return DigitMetric(dataset)
+        return image_metric(dataset, extractor, also)
     if len(dataset.sample_shape) == 4 and len(dataset.held_out or dataset) >= 4:
         from sparring.metrics.clips import ClipMetric
 
@@ -53,35 +64,71 @@ def evaluate(
     seed: int = 0,
     reference: Sequence[str] | None = None,
     extractor: str | None = None,
+    metrics: Collection[str] | None = None,
     num: int = 10_000,
     report: Callable[[str], None],
 ) -> dict[str, Any]:
-    """All that can be measured, beside what real data gets (`_floor`). Slower than what a run measures of series and
-    texts: of series classifiers and predictors are trained `repeats` times, of texts language models. Texts can be
-    compared with other `reference` texts than the set's own held-out ones. Of pictures `num` are compared, as far
-    as there are as many real ones, in the features of an `extractor` (`extractors.make_extractor`)."""
-    if extractor is not None and len(dataset.sample_shape) != 3:
-        raise DataError("--extractor looks at pictures, and this GAN makes none: drop it")
+    """All that can be measured, or of pictures and series the `metrics` named, beside what real data gets (`_floor`).
+
+    Slower than what a run measures of series and texts: of series classifiers and predictors are trained `repeats`
+    times, of texts language models. Texts can be compared with other `reference` texts than the set's own held-out
+    ones. `num` samples are compared at most, as far as there are as many real ones; pictures in the features of an
+    `extractor` (`extractors.make_extractor`).
+    """
+    if extractor is not None and not _are_pictures(dataset):
+        raise DataError("--extractor looks at pictures, and these are none: drop it")
+    if metrics is not None and not (_are_pictures(dataset) or dataset.channels is not None):
+        raise DataError("--metrics chooses among those of pictures or of series, and these are neither: drop it")
     if dataset.vocabulary is not None:
         from sparring.metrics.texts import evaluate_texts
 
-        return evaluate_texts(dataset, sample, seed=seed, reference=reference, report=report)
-    if reference is not None:
-        raise DataError("only texts are compared with another --data yet: drop it")
-    if len(dataset.sample_shape) == 3 and dataset.name not in ("rings", "grid"):
-        from sparring.metrics.images import ImageEvaluation
+        return evaluate_texts(dataset, sample, seed=seed, reference=reference, num=num, report=report)
+    if _are_pictures(dataset):
+        from sparring.metrics import images
 
-        chosen = extractor or ("digits" if dataset.name == "digits" else "untrained")
+        chosen = extractor or images.default_extractor(dataset)
         report(f"comparing pictures in the features of the extractor {chosen}")
-        evaluation = ImageEvaluation(dataset, num=num, extractor=chosen, seed=seed)
+        wanted = images.METRICS if metrics is None else metrics
+        evaluation = images.ImageEvaluation(dataset, num=num, extractor=chosen, seed=seed, metrics=wanted)
         found = evaluation.extractor
         facts = {"extractor": found.name, "resized": found.resized, "count": evaluation.count}
         return facts | evaluation(sample)
     if dataset.channels is not None:
-        from sparring.metrics.series import evaluate_series
+        from sparring.metrics import series
 
-        return evaluate_series(dataset, sample, repeats=repeats, seed=seed, report=report)
+        wanted = series.METRICS if metrics is None else metrics
+        return series.evaluate_series(
+            dataset, sample, repeats=repeats, seed=seed, num=num, metrics=wanted, report=report
+        )
     metric = metric_for(dataset)
     if metric is None:
         raise DataError(f"{dataset.name} is too small to be measured: at least four clips are needed")
     return metric(sample)
+
+
+def chosen_of(known: Sequence[str], wanted: Collection[str]) -> tuple[str, ...]:
+    """The `known` metrics among the wanted; raises `DataError` for one that is not known."""
+    if unknown := [name for name in wanted if name not in known]:
+        raise DataError(f"there is no metric {unknown[0]} here: choose among {', '.join(known)}")
+    return tuple(name for name in known if name in wanted)
+
+
+def warnings_of(scores: Mapping[str, Any]) -> list[str]:
+    """What a reader of the scores should not miss, in plain words."""
+    found = []
+    if scores.get("repeats", 0) > 0.2 + scores.get("repeats_floor", 0):
+        found.append(
+            f"collapse: {scores['repeats']:.0%} of the samples all but repeat another one (real ones: "
+            f"{scores['repeats_floor']:.0%})"
+        )
+    if scores.get("recall", 1) < 0.25 * scores.get("recall_floor", 1):
+        found.append(
+            f"collapse: the samples cover {scores['recall']:.0%} of the data (real ones: {scores['recall_floor']:.0%})"
+        )
+    if scores.get("near_copies", 0) > 0.2 + scores.get("near_copies_floor", 0):
+        found.append(f"copies: {scores['near_copies']:.0%} of the samples are all but training samples")
+    return found
+
+
+def _are_pictures(dataset: Dataset) -> bool:
+    return len(dataset.sample_shape) == 3 and dataset.name not in ("rings", "grid")

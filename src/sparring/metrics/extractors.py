@@ -2,27 +2,43 @@
 
 digits                   the digit classifier that ships with the package (28×28 grey)
 untrained                convolutions with fixed random weights: shading and edges of any picture
+inception                the network behind FID, its weights downloaded once; inception:FILE where they are there
+dinov2:NAME_OR_FOLDER    a DINOv2 of the Hugging Face hub or of a folder (extra: dinov2)
+efficientnet-lite0:FILE  a small classifier of ImageNet, from its weights file
 cifar10-resnet:FILE      a CIFAR-10 ResNet-20 to -110 of Y. Idelbayev (BSD), from its weights file
 """
 
-import re
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sparring.data.dataset import DataError
+from sparring.data.dataset import DataError, digest
+from sparring.metrics.cifar_resnet import CLASSES, MEAN, STD, CifarResNet
 from sparring.metrics.clip_features import ClipFeatures
 from sparring.metrics.digit_classifier import load_digit_classifier
+from sparring.metrics.efficientnet import EfficientNet
+from sparring.metrics.inception import Inception, check_weights, published_weights
 
 BATCH = 250
-CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+NAMES = (
+    "digits",
+    "untrained",
+    "inception",
+    "inception:FILE",
+    "dinov2:NAME_OR_FOLDER",
+    "efficientnet-lite0:FILE",
+    "cifar10-resnet:FILE",
+)
 
-_STAGE = re.compile(r"^layer([123])\.")
+_LARGE = 50  # pictures at once where they are enlarged
+_SIDE = 224  # of what DINOv2 looks at
 
 
 @dataclass(frozen=True)
@@ -33,92 +49,118 @@ class Extractor:
     look: Callable[[Tensor], tuple[Tensor, Tensor | None]]
     resized: str
     """How pictures are brought to its size."""
+    key: str
+    """Names the extractor and its weights by what they are: equal keys give equal features."""
     classes: tuple[str, ...] = ()
+    fid: bool = False
+    """Whether the Fréchet distance of its features is FID."""
+    batch: int = BATCH
 
     @torch.no_grad()
     def __call__(self, pictures: Tensor) -> tuple[Tensor, Tensor | None]:
         """Of any number of pictures, always in the same batches: a result does not depend on how many there are."""
-        parts = [self.look(chunk.float().cpu().clamp(-1, 1)) for chunk in pictures.split(BATCH)]
+        parts = [self.look(chunk.float().cpu().clamp(-1, 1)) for chunk in pictures.split(self.batch)]
         logits = [found for _, found in parts if found is not None]
         return torch.cat([features for features, _ in parts]), torch.cat(logits) if logits else None
 
 
 def make_extractor(name: str, sample_shape: tuple[int, ...]) -> Extractor:
     """Raises `DataError` for what is not there or does not go with pictures of this shape."""
-    kind, _, file = name.partition(":")
+    kind, _, where = name.partition(":")
     if kind == "digits":
         if sample_shape != (1, 28, 28):
             raise DataError(f"the extractor digits looks at 28×28 grey pictures, not {sample_shape}: try untrained")
-        return Extractor("sparring-digits (not Inception)", load_digit_classifier(), "not resized", tuple("0123456789"))
+        digits, resized = load_digit_classifier(), "not resized"
+        key = _key(kind, resized, digits)
+        return Extractor("sparring-digits (not Inception)", digits, resized, key, tuple("0123456789"))
     if kind == "untrained":
-        model = ClipFeatures(sample_shape[0], 1)
+        clips, resized = ClipFeatures(sample_shape[0], 1), "bilinear to 32×32"
         return Extractor(
             "untrained convolutions, seed 0 (not Inception)",
-            lambda x: (model(x[:, :, None]), None),
-            "bilinear to 32×32",
+            lambda x: (clips(x[:, :, None]), None),
+            resized,
+            _key(kind, resized, clips),
         )
-    if kind == "cifar10-resnet":
-        resnet = CifarResNet.load(Path(file))
-        return Extractor(f"CIFAR-10 ResNet {Path(file).name} (not Inception)", resnet, "bilinear to 32×32", CIFAR)
-    raise DataError(f"there is no extractor {name}: choose digits, untrained or cifar10-resnet:FILE")
+    network: nn.Module
+    if kind == "inception":
+        file = Path(where) if where else published_weights()
+        check_weights(file)
+        title, resized = "Inception v3 of 2015-12-05, FID's", "bilinear to 299×299 as in TensorFlow 1, not smoothed"
+        network = _read(kind, str(file), "FID's Inception", Inception.published)
+    elif kind == "dinov2":
+        title, resized = f"DINOv2 {Path(where).name} (not Inception)", "bicubic to 224×224"
+        network = _Dinov2(where)
+    elif kind == "efficientnet-lite0":
+        title, resized = f"EfficientNet-lite0 {Path(where).name} (not Inception)", "bicubic to 224×224"
+        network = _read(kind, where, "EfficientNet-lite0", EfficientNet.published)
+    elif kind == "cifar10-resnet":
+        title, resized = f"CIFAR-10 ResNet {Path(where).name} (not Inception)", "bilinear to 32×32"
+        network = _read(kind, where, "CIFAR-10 ResNet", CifarResNet.published)
+    else:
+        raise DataError(f"there is no extractor {name}: choose {', '.join(NAMES[:-1])} or {NAMES[-1]}")
+    return Extractor(
+        title,
+        lambda x: network(rgb(x)),
+        resized,
+        _key(kind, resized, network),
+        CLASSES if kind == "cifar10-resnet" else (),
+        fid=kind == "inception",
+        batch=BATCH if kind == "cifar10-resnet" else _LARGE,
+    )
 
 
-def _renamed(layer: re.Match[str]) -> str:
-    return f"stages.{int(layer[1]) - 1}."
+def rgb(pictures: Tensor) -> Tensor:
+    """Pictures (B, C, H, W) in [-1, 1], 1 to 4 channels, to (B, 3, H, W) in [0, 1]: transparent ones laid on black."""
+    x = (pictures + 1) / 2
+    if x.shape[1] in (2, 4):
+        x = x[:, :-1] * x[:, -1:]
+    return x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
 
 
-# He et al. 2016, section 4.2, with the shortcut that pads channels (option A)
-class _Block(nn.Module):
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+def _key(kind: str, resized: str, network: nn.Module) -> str:
+    return f"{kind}-{digest(resized, *chain.from_iterable(network.state_dict().items()))}"
+
+
+def _read(kind: str, file: str, holds: str, build: Callable[[Any], nn.Module]) -> nn.Module:
+    if not file:
+        raise DataError(f"the extractor {kind} needs a weights file: write {kind}:FILE")
+    try:
+        return build(torch.load(file, map_location="cpu", weights_only=True))
+    except FileNotFoundError:
+        raise DataError(f"there is no weights file {file}: write {kind}:FILE") from None
+    except Exception as error:  # whatever an unpickler makes of a file that is something else
+        raise DataError(f"{file} holds no {holds}'s weights: {_short(error)}") from error
+
+
+def _short(error: Exception) -> str:
+    return textwrap.shorten(str(error), 300, placeholder=" ...")
+
+
+# Oquab et al. 2023; pictures brought to size as by Stein et al. 2023, whose Fréchet distance takes the same features
+class _Dinov2(nn.Module):
+    """Pictures (B, 3, H, W) in [0, 1] to features (B, D), the class token after the last normalization; no logits."""
+
+    def __init__(self, name: str) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
-        self.stride, self.more = stride, (outputs - inputs) // 2
-
-    def forward(self, x: Tensor) -> Tensor:
-        shortcut = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.more, self.more))
-        x = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
-        return F.relu(x + shortcut)
-
-
-class CifarResNet(nn.Module):
-    """Pictures (B, C, H, W) in [-1, 1], transparent ones laid on black, to features (B, 64) and logits (B, 10)."""
-
-    def __init__(self, depth: int) -> None:
-        super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16)
-        self.stages = nn.ModuleList(
-            nn.Sequential(_Block(inputs, outputs, stride), *(_Block(outputs, outputs, 1) for _ in range(depth - 1)))
-            for inputs, outputs, stride in ((16, 16, 1), (16, 32, 2), (32, 64, 2))
-        )
-        self.linear = nn.Linear(64, 10)
-        self.eval().requires_grad_(False)
-
-    @classmethod
-    def load(cls, file: Path) -> "CifarResNet":
+        if not name:
+            raise DataError("write dinov2:facebook/dinov2-small, another DINOv2's name on the hub, or dinov2:FOLDER")
         try:
-            stored = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
-            stored = {_STAGE.sub(_renamed, name.removeprefix("module.")): value for name, value in stored.items()}
-            model = cls(len({name.split(".")[2] for name in stored if name.startswith("stages.0.")}))
-            model.load_state_dict(stored)
-        except FileNotFoundError:
-            raise DataError(f"there is no weights file {file}: write cifar10-resnet:FILE") from None
-        except Exception as error:  # whatever an unpickler makes of a file that is something else
-            raise DataError(f"{file} holds no CIFAR-10 ResNet's weights: {error}") from error
-        return model
+            from transformers import Dinov2Model
+        except ImportError:
+            raise DataError('the extractor dinov2 needs transformers: pip install "sparring[dinov2]"') from None
+        try:
+            model, found = Dinov2Model.from_pretrained(name, use_safetensors=True, output_loading_info=True)
+        except Exception as error:  # of the hub, of the folder's files, of what they say
+            raise DataError(
+                f"no DINOv2 is to be had from {name} ({_short(error)}): give a folder with config.json and "
+                "model.safetensors, or a name on the hub like facebook/dinov2-small"
+            ) from error
+        if absent := [*found["missing_keys"], *found["mismatched_keys"]]:
+            raise DataError(f"{name} holds no DINOv2's weights: {len(absent)} are missing or of another shape")
+        self.model = model.float().eval().requires_grad_(False)
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        x = (pictures + 1) / 2
-        if x.shape[1] in (2, 4):
-            x = x[:, :-1] * x[:, -1:]
-        x = x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
-        if x.shape[2:] != (32, 32):
-            x = F.interpolate(x, (32, 32), mode="bilinear", antialias=True)
-        x = (x - torch.tensor(_MEAN)[:, None, None]) / torch.tensor(_STD)[:, None, None]
-        x = F.relu(self.bn1(self.conv1(x)))
-        for stage in self.stages:
-            x = stage(x)
-        features = x.mean((2, 3))
-        return features, self.linear(features)
+    def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        if x.shape[2:] != (_SIDE, _SIDE):
+            x = F.interpolate(x, (_SIDE, _SIDE), mode="bicubic", antialias=True).clamp(0, 1)
+        x = (x - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+        return self.model(pixel_values=x).last_hidden_state[:, 0], None

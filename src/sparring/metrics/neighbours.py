@@ -51,6 +51,14 @@ def near_copies(features: Tensor, training: Tensor, held_out: Tensor) -> tuple[f
     ).float().mean().item()
 
 
+def near_repeats(features: Tensor, reference: Tensor) -> float:
+    """The share of samples that lie nearer to another sample than all but one in a hundred real ones do to another
+    real one: about 0.01 for real ones, 1 where a generator repeats itself."""
+    usual = _kth_distance(reference, 1)
+    threshold = usual.kthvalue(max(1, len(usual) // 100))[0]
+    return (_kth_distance(features, 1) <= threshold).float().mean().item()
+
+
 def _kth_distance(points: Tensor, k: int) -> Tensor:
     """To the k-th nearest other point, (N,)."""
     return torch.cat([torch.cdist(chunk, points).kthvalue(k + 1, 1)[0] for chunk in points.split(CHUNK)])

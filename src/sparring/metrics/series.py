@@ -1,13 +1,13 @@
 """How good generated series are, each score beside what real series get against real ones."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from statistics import fmean, stdev
 
 import torch
 from torch import Tensor
 
 from sparring.data.dataset import Dataset
-from sparring.metrics import Sampler
+from sparring.metrics import Sampler, chosen_of
 from sparring.metrics.frechet import frechet_distance
 from sparring.metrics.series_scores import (
     correlational_score,
@@ -18,6 +18,7 @@ from sparring.metrics.ts2vec import MAX_STEPS, Encoder, fit_ts2vec
 
 ENCODER = "ts2vec (trained on the reference, seed 0)"
 SAMPLES = 1000
+METRICS = ("discriminative", "predictive", "correlational", "context_frechet")
 MOST = 10_000
 """Real series, and as many generated ones, that `evaluate_series` compares."""
 
@@ -69,12 +70,14 @@ def evaluate_series(
     *,
     repeats: int = 5,
     seed: int = 0,
+    num: int = MOST,
+    metrics: Collection[str] = METRICS,
     report: Callable[[str], object] = lambda doing: None,
 ) -> dict[str, float]:
-    """`discriminative`, `predictive`, `correlational` (with two channels or more) and `context_frechet`, each as the
-    mean over the repeats with its `_std`, beside the same of real series, `_floor` and `_floor_std`.
+    """Those of `METRICS` that are wanted, `correlational` only with two channels or more, each as the mean over the
+    repeats with its `_std`, beside the same of real series, `_floor` and `_floor_std`.
 
-    As many samples, series in their own units, are drawn as there are real ones, 10,000 at most. A repeat is a GRU of
+    As many samples, series in their own units, are drawn as there are real ones, `num` at most. A repeat is a GRU of
     another seed, trained as published, on all of them; its floor tells one half of the real series from the other, or
     is trained on the real ones that it predicts. For the other two, whose size depends on the number of series, a
     repeat is another half of the real ones, compared with as many samples and with the other half.
@@ -82,31 +85,36 @@ def evaluate_series(
     `report` is told what is going on. On one core it takes about four minutes for series of 24 steps, and longer
     with their length.
     """
-    real = _real(dataset, seed)
+    metrics = chosen_of(METRICS, metrics)
+    real = _real(dataset, seed)[:num]
     fake = sample(len(real))[0].detach().to("cpu", torch.float32)
     seeds = range(seed, seed + repeats)
-    report(f"fitting {ENCODER}")
-    encoder = fit_ts2vec(real)
-    features = encoder(real), encoder(fake)
     found: dict[str, list[float]] = {}
-    for number in seeds:
-        first, second = _halves(len(real), number)
-        pairs = {"": (fake[first], features[1][first]), "_floor": (real[second], features[0][second])}
-        for suffix, (series, encoded) in pairs.items():
-            distance = frechet_distance(encoded, features[0][first])
-            found.setdefault(f"context_frechet{suffix}", []).append(distance)
-            if real.shape[1] > 1:
-                score = correlational_score(real[first], series)
-                found.setdefault(f"correlational{suffix}", []).append(score)
+    if "context_frechet" in metrics:
+        report(f"fitting {ENCODER}")
+        encoder = fit_ts2vec(real)
+        features = encoder(real), encoder(fake)
+        for first, second in (_halves(len(real), number) for number in seeds):
+            distance, floor = (
+                frechet_distance(f, features[0][first]) for f in (features[1][first], features[0][second])
+            )
+            found.setdefault("context_frechet", []).append(distance)
+            found.setdefault("context_frechet_floor", []).append(floor)
+    if "correlational" in metrics and real.shape[1] > 1:
+        for first, second in (_halves(len(real), number) for number in seeds):
+            found.setdefault("correlational", []).append(correlational_score(real[first], fake[first]))
+            found.setdefault("correlational_floor", []).append(correlational_score(real[first], real[second]))
     first, second = _halves(len(real), seed)
-    report(f"discriminative: {repeats} GRUs tell real from generated series")
-    found["discriminative"] = discriminative_scores(real, fake, seeds=seeds)
-    report(f"discriminative: {repeats} GRUs tell real from real series")
-    found["discriminative_floor"] = discriminative_scores(real[first], real[second], seeds=seeds)
-    report(f"predictive: {repeats} GRUs learn from generated series")
-    found["predictive"] = predictive_scores(real, fake, seeds=seeds)
-    report(f"predictive: {repeats} GRUs learn from real series")
-    found["predictive_floor"] = predictive_scores(real, real, seeds=seeds)
+    if "discriminative" in metrics:
+        report(f"discriminative: {repeats} GRUs tell real from generated series")
+        found["discriminative"] = discriminative_scores(real, fake, seeds=seeds)
+        report(f"discriminative: {repeats} GRUs tell real from real series")
+        found["discriminative_floor"] = discriminative_scores(real[first], real[second], seeds=seeds)
+    if "predictive" in metrics:
+        report(f"predictive: {repeats} GRUs learn from generated series")
+        found["predictive"] = predictive_scores(real, fake, seeds=seeds)
+        report(f"predictive: {repeats} GRUs learn from real series")
+        found["predictive_floor"] = predictive_scores(real, real, seeds=seeds)
     spread = {f"{name}_std": stdev(runs) if repeats > 1 else 0.0 for name, runs in found.items()}
     return {name: fmean(runs) for name, runs in found.items()} | spread
 

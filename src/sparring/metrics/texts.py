@@ -39,8 +39,8 @@ class TextMetric:
     def __init__(self, dataset: Dataset) -> None:
         assert dataset.vocabulary is not None
         self.vocabulary, self.length = dataset.vocabulary, dataset.sample_shape[0]
-        training = _batch(dataset, MOST)
-        held_out = _batch(dataset.held_out or dataset, 1000)
+        training = spread_over(dataset, MOST)
+        held_out = spread_over(dataset.held_out or dataset, 1000)
         self.count = len(held_out)
         self.encoder, self.known = Encoder(training), Known(training)
         self.features = self.encoder(training)
@@ -70,10 +70,10 @@ class TextEvaluation:
         self.vocabulary, self.seed = dataset.vocabulary, seed
         if self.vocabulary.tokenizer != "char":
             _nltk_bleu()  # before minutes of work
-        self.training = _batch(dataset, MOST)
+        self.training = spread_over(dataset, MOST)
         length = self.training.shape[1]
         if reference is None:
-            self.real = _batch(dataset.held_out or dataset, MOST)
+            self.real = spread_over(dataset.held_out or dataset, MOST)
         else:
             texts = [text for text in map(clean, reference) if text and len(self.vocabulary.numbers(text)) <= length]
             self.real = self.vocabulary.encode(texts[:: math.ceil(len(texts) / MOST) or 1], length)
@@ -119,14 +119,18 @@ def evaluate_texts(
     *,
     seed: int = 0,
     reference: Sequence[str] | None = None,
+    num: int = MOST,
     report: Callable[[str], object] = lambda doing: None,
 ) -> dict[str, float]:
-    """`TextEvaluation` of as many samples as there are training texts, 10,000 at most, and the same of the real texts
+    """`TextEvaluation` of as many samples as there are training texts, `num` at most, and the same of the real texts
     (`_floor`) and of the training texts' symbols shuffled within each (`_shuffled`)."""
     report(f"Fréchet distance in the features of {ENCODER}; a language model learns the data")
     evaluation = TextEvaluation(dataset, seed=seed, reference=reference)
     report("one learns samples")
-    scores = evaluation(sample(len(evaluation.training))[0])
+    texts = sample(min(num, len(evaluation.training)))[0]
+    if len(texts) < FEWEST:
+        raise DataError(f"{len(texts)} texts are too few to measure: {FEWEST} are needed")
+    scores = evaluation(texts)
     report("one learns shuffled texts")
     for suffix, found in (
         ("_floor", evaluation.floor()),
@@ -290,5 +294,5 @@ def _as_tuples(stored: Tensor) -> list[tuple[int, ...]]:
     return [tuple(row[: row.index(END)] if END in row else row) for row in stored.tolist()]
 
 
-def _batch(dataset: Dataset, most: int) -> Tensor:
+def spread_over(dataset: Dataset, most: int) -> Tensor:
     return dataset.batch(torch.linspace(0, len(dataset) - 1, min(len(dataset), most)).long())[0]

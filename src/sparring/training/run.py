@@ -2,6 +2,7 @@
 
 config.json          every setting, and what the networks must know of the data
 model.safetensors    the averaged generator and the discriminator; the config is in its metadata too
+best/                the same two files as they were when the metric was best: a run folder to sample from
 checkpoints/         complete training states, the newest few
 samples/             a grid of samples (of texts a list) at intervals, always from the same z
 metrics.jsonl        one line of measurements every so often
@@ -36,6 +37,7 @@ from sparring.pretrained import GAN, read_config, run_json, write_model
 from sparring.training.checkpoint import Checkpoints, write_atomic
 from sparring.training.codec_trainer import CodecTrainer, latents_of
 from sparring.training.diagnostics import Alarm, Verdict, diversity, judge
+from sparring.training.goal import Goal
 from sparring.training.logs import MetricsLog
 from sparring.training.state import under
 from sparring.training.trainer import Trainer
@@ -108,7 +110,12 @@ class Run:
         if isinstance(self.codec, TrainedCodec):
             self.phases.insert(0, CodecTrainer(config, self.codec, self.dataset, device, dtype))
         self.checkpoints = Checkpoints(folder / "checkpoints", config.train.keep_checkpoints)
-        self.metric = metric_for(self.dataset) if config.train.evaluate_every else None
+        self.goal = Goal.of(config.train)
+        self.metric = None
+        if config.train.evaluate_every:
+            also = self.goal.name if self.goal else None
+            self.metric = metric_for(self.dataset, extractor=config.train.extractor, also=also)
+        self._check_goal()
         zeros = torch.zeros(1)
         self.alarm, self.seconds = Alarm(self.trainer.loss.discriminator(zeros, zeros).item()), 0.0
         self.log = MetricsLog(folder, tensorboard=config.train.tensorboard)
@@ -134,7 +141,7 @@ class Run:
     def fit(self, report: Report, caught: Sequence[int]) -> None:
         """Trains to the configured length; saves and raises `Interrupted` once a signal number is `caught`."""
         for phase in self.phases:
-            if phase.samples_seen >= phase.num_samples:
+            if phase.samples_seen >= phase.num_samples or (phase is self.trainer and self._reached()):
                 continue
             if phase is self.trainer and isinstance(self.codec, TrainedCodec):
                 self.codec.eval().requires_grad_(False)
@@ -151,6 +158,7 @@ class Run:
             window.add(phase.step())
             seen, before = phase.samples_seen, phase.samples_seen - phase.batch_size
             done = seen >= phase.num_samples
+            stop = False
 
             def due(every: int, seen: int = seen, before: int = before, done: bool = done) -> bool:
                 return done or seen // every > before // every
@@ -170,15 +178,19 @@ class Run:
                 row |= self._picture() if phase is self.trainer else self._picture_codec()
             if self.metric and evaluation:
                 row |= self.metric(self._sample)
+                self._keep_best(row)
             self.log.add(row)
+            stop = evaluation and self._reached()
             if message := self.alarm.check(row, steps):
                 self.say(message)
             rate = (seen - start) / (time.perf_counter() - started)
             report(Progress(self.samples_seen, total, rate, row))
-            if caught or checkpoint:
+            if caught or checkpoint or stop:
                 self._save()
-                if caught and not (done and phase is self.phases[-1]):
+                if caught and not ((done or stop) and phase is self.phases[-1]):
                     raise Interrupted(caught[0])
+            if stop:
+                return
 
     def finish(self) -> Verdict:
         """The pictures, the plot and the verdict on the whole run."""
@@ -218,8 +230,7 @@ class Run:
                 f"the data at {self.config.data.path} changed since {self.folder} began: use another --out"
             )
         self.folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(run_json(self.config, self.spec), indent=2)
-        write_atomic(self.folder / "config.json", lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        self._write_config(self.folder)
         if latest is None:
             self.log.go_back_to(-1)
             self._save()
@@ -232,6 +243,10 @@ class Run:
         self.log.go_back_to(self.samples_seen)
         self.say(f"resumed {self.folder} at {self.samples_seen:,} samples")
 
+    def _write_config(self, folder: Path) -> None:
+        text = json.dumps(run_json(self.config, self.spec), indent=2)
+        write_atomic(folder / "config.json", lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
     def _restore(self, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
         for phase in self.phases:
             phase.restore(tensors, meta if phase is self.trainer else meta["codec"])
@@ -239,15 +254,51 @@ class Run:
     # ---- what is written while it runs ----------------------------------------------------------------------------
 
     def _save(self) -> None:
+        tensors, meta = self._state()
+        meta |= {"seconds": self.seconds, "data": self.dataset.fingerprint}
+        self.checkpoints.save(self.samples_seen, tensors, meta)
+        self._write_model(self.folder, tensors)
+
+    def _state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors, meta = self.trainer.state()
         for phase in self.phases[:-1]:
             codec, meta["codec"] = phase.state()
             tensors |= codec
-        meta |= {"seconds": self.seconds, "data": self.dataset.fingerprint}
-        self.checkpoints.save(self.samples_seen, tensors, meta)
+        return tensors, meta
+
+    def _write_model(self, folder: Path, tensors: dict[str, Tensor]) -> None:
         weights = {f"generator.{name}": value for name, value in under(tensors, "ema.").items()}
         weights |= {name: value for name, value in tensors.items() if name.startswith(("discriminator.", "codec."))}
-        write_model(self.folder / "model.safetensors", weights, self.config, self.spec)
+        write_model(folder / "model.safetensors", weights, self.config, self.spec)
+
+    def _keep_best(self, row: dict[str, float]) -> None:
+        """Writes the model to `best/` where no earlier measurement was as good."""
+        goal = self.goal or Goal.lowest(row)
+        if goal is None or not all(goal.better(row, earlier) for earlier in self.log.rows):
+            return
+        (self.folder / "best").mkdir(exist_ok=True)
+        self._write_config(self.folder / "best")
+        self._write_model(self.folder / "best", self._state()[0])
+
+    # ---- "until the samples pass for real" -------------------------------------------------------------------------
+
+    def _check_goal(self) -> None:
+        """Refuses an `until` that nothing measures before anything is trained."""
+        if self.goal is None:
+            return
+        scores = {} if self.metric is None else self.metric(self._sample)
+        if self.goal.key(scores) is None:
+            there = [name for name in scores if not name.endswith("_floor")]
+            raise ConfigError(
+                f"--train.until {self.config.train.until}: this data is measured by {', '.join(there) or 'nothing'}"
+            )
+
+    def _reached(self) -> bool:
+        measured = [row for row in self.log.rows if self.goal and self.goal.key(row)]
+        if not measured or self.goal is None or not self.goal.reached(measured[-1]):
+            return False
+        self.say(f"{self.config.train.until} is reached at {measured[-1]['samples_seen']:,} samples")
+        return True
 
     def _roll_back(self, phase: CodecTrainer | Trainer) -> None:
         """Back to the last checkpoint, with smaller steps and other noise."""

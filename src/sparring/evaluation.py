@@ -1,0 +1,129 @@
+"""What `sparring evaluate` compares: a run's samples, or samples made elsewhere, with real ones."""
+
+import dataclasses
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sparring import metrics, pretrained
+from sparring.config import ConfigError
+from sparring.data import DataError, open_dataset
+from sparring.data.dataset import Dataset
+from sparring.data.text import read_texts
+from sparring.data.vocabulary import clean
+from sparring.metrics import Sampler
+from sparring.models.networks import DataSpec
+
+
+@dataclass
+class Compared:
+    """Samples and the real ones beside them. `dataset` is what the samples should be like; what of it is held out, or a
+    reference in its place, is what they are compared with."""
+
+    samples: str
+    data: str
+    dataset: Dataset
+    sample: Sampler
+    most: int | None = None
+    """How many samples there are; None: as many as wanted."""
+    reference: Sequence[str] | None = None
+    """Of texts: those they are compared with."""
+    run: Path | None = None
+
+    def scores(
+        self,
+        *,
+        num: int = 10_000,
+        repeats: int = 5,
+        seed: int = 0,
+        extractor: str | None = None,
+        chosen: Collection[str] | None = None,
+        report: Callable[[str], None] = lambda line: None,
+    ) -> dict[str, Any]:
+        """What `metrics.evaluate` measures, and under "warnings" what should not be missed."""
+        found = metrics.evaluate(
+            self.dataset, self.sample, repeats=repeats, seed=seed, reference=self.reference, extractor=extractor,
+            metrics=chosen, num=num if self.most is None else min(num, self.most), report=report,
+        )  # fmt: skip
+        return found | {"warnings": metrics.warnings_of(found)}
+
+
+def of_run(path: str, *, device: str, seed: int = 0, data: str | None = None, field: str | None = None) -> Compared:
+    """A run's samples and what it was trained on, or `data` of the same kind."""
+    gan = pretrained.load(path, device)
+    dataset, classes = pretrained.open_data_of(gan), len(gan.class_names)
+    run = Path(path) if Path(path).is_dir() else None
+
+    def sample(num: int) -> tuple[Any, Tensor | None]:
+        return gan.sample(num, seed=seed), torch.arange(num) % classes if classes else None
+
+    compared = Compared(path, gan.config.data.path, dataset, sample, run=run)
+    if data is None:
+        return compared
+    compared.data, of_data = data, gan.config.data
+    if gan.spec.vocabulary is not None:
+        if not Path(data).is_file():
+            raise ConfigError(f"--data {data} is not a file of texts")
+        field = field or (None if data.lower().endswith(".txt") else of_data.field)
+        compared.reference = [text for text, _ in read_texts(data, field=field, split=of_data.split or "line")]
+        return compared
+    reference = open_dataset(**dataclasses.asdict(dataclasses.replace(of_data, path=data, labels=None)))
+    _check_alike(reference, dataset, data, path)
+    if dataset.channels is not None:
+        compared.dataset = reference
+    else:
+        dataset.held_out = reference
+    return compared
+
+
+def of_samples(path: str, data: str, *, seed: int = 0, **settings: Any) -> Compared:
+    """Samples made elsewhere, in any form that data may have, and the `data` that they should be like; both are read
+    with the same `settings` of `open_dataset`."""
+    dataset = open_dataset(data, **settings)
+    shuffle = torch.Generator().manual_seed(seed)
+    if dataset.vocabulary is not None:
+        texts = [clean(text) for text, _ in read_texts(path, field=settings.get("field"))]
+        order = torch.randperm(len(texts), generator=shuffle).tolist()
+        return Compared(path, data, dataset, lambda num: ([texts[i] for i in order[:num]], None), len(texts))
+    samples = open_dataset(path, **settings)
+    _check_alike(samples, dataset, path, data)
+    spec, chosen = DataSpec.of(samples), torch.randperm(len(samples), generator=shuffle)
+    known = samples.class_names and samples.class_names == dataset.class_names
+
+    def sample(num: int) -> tuple[Any, Tensor | None]:
+        parts = [samples.batch(part)[0] for part in chosen[:num].split(250)]
+        return spec.finish(torch.cat(parts)), samples.labels()[chosen[:num]] if known else None
+
+    return Compared(path, data, dataset, sample, len(samples))
+
+
+def open_compared(path: str, *, device: str, seed: int, data: str | None, settings: dict[str, Any]) -> Compared:
+    """`path` is a run's folder, a hub id, or samples made elsewhere, which need `data`."""
+    source = Path(path)
+    if not source.exists() or (source / "config.json").is_file():
+        given = {name: value for name, value in settings.items() if value is not None and name != "field"}
+        if given:
+            raise ConfigError(f"--{next(iter(given))} is for samples made elsewhere: a run knows its own, drop it")
+        return of_run(path, device=device, seed=seed, data=data, field=settings.get("field"))
+    if data is None:
+        raise ConfigError(
+            f"{path} is no run folder (it has no config.json); to judge samples made elsewhere name what they should "
+            f"be like: sparring evaluate {path} --data REFERENCE"
+        )
+    return of_samples(path, data, seed=seed, **settings)
+
+
+def _check_alike(first: Dataset, second: Dataset, first_name: str, second_name: str) -> None:
+    for dataset, name in ((first, first_name), (second, second_name)):
+        if dataset.vocabulary is not None:
+            raise DataError(f"{name} holds texts, and the other samples are none")
+    if first.sample_shape != second.sample_shape:
+        shapes = ["×".join(map(str, dataset.sample_shape)) for dataset in (first, second)]
+        raise DataError(
+            f"{first_name} holds samples of {shapes[0]} and {second_name} of {shapes[1]}: bring them to one shape"
+            + (", --resolution does it for pictures" if len(first.sample_shape) == 3 else "")
+        )

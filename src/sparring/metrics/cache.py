@@ -1,0 +1,34 @@
+"""Features of real data, kept from one evaluation to the next: they are the same each time and slow to make."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from sparring.data.dataset import digest
+from sparring.training.checkpoint import write_atomic
+
+
+def cache_folder() -> Path:
+    """`$SPARRING_CACHE`, or `sparring` where the system keeps caches."""
+    if named := os.environ.get("SPARRING_CACHE"):
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sparring"
+
+
+def cached(key: tuple[object, ...], make: Callable[[], Tensor]) -> Tensor:
+    """What `make` gives, or gave for an equal `key`: contents, not names, as a file may change under its name."""
+    file = cache_folder() / "features" / f"{digest(*key)}.safetensors"
+    try:
+        return load_file(file)["features"]
+    except (OSError, SafetensorError, KeyError):
+        features = make()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(file, lambda temporary: save_file({"features": features.contiguous()}, temporary))
+    except OSError:
+        pass  # a cache that cannot be written costs time only
+    return features

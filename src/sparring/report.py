@@ -1,0 +1,222 @@
+"""A page about an evaluation: samples beside data, curves, scores beside their floors, what is nearest, what failed.
+
+One file without scripts, whose pictures are inside it.
+"""
+
+import base64
+import io
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from datetime import date
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import sparring
+from sparring import films, pictures, showing
+from sparring.config import ConfigError
+from sparring.data.dataset import printable
+from sparring.evaluation import Compared
+from sparring.metrics.features import features_for
+from sparring.metrics.neighbours import nearest
+from sparring.models.networks import DataSpec
+from sparring.training.checkpoint import write_atomic
+
+SHOWN, PAIRS, FAILURES = 48, 12, 8
+SEARCHED = 5000
+"""Real samples among which the nearest is looked for."""
+CANDIDATES = 500
+"""Samples among which the failures are looked for."""
+
+MEANING = {
+    "frechet": "Fréchet distance of the features: 0 is best",
+    "fid": "Fréchet inception distance: 0 is best",
+    "frechet_clips": "Fréchet distance of the clips' features: 0 is best",
+    "frechet_frames": "the same of single frames",
+    "kid": "kernel distance: 0 is best",
+    "precision": "share of samples among real ones: 1 is best",
+    "recall": "share of real ones among samples: 1 is best",
+    "density": "how thickly real ones lie around samples: 1 is usual",
+    "coverage": "share of real ones with a sample near: 1 is best",
+    "c2st": "share that a classifier tells apart: 0.5 is best",
+    "repeats": "share of samples that all but repeat another one",
+    "near_copies": "share of samples all but equal to a training sample",
+    "inception_score": "clear and of all classes: higher is better",
+    "recognised": "share recognised as what it was made for",
+    "discriminative": "how far above chance a GRU tells samples from real series: 0 is best",
+    "predictive": "error of a GRU that learnt from samples, on real series",
+    "correlational": "difference of the channels' correlations: 0 is best",
+    "context_frechet": "Fréchet distance of features of whole series: 0 is best",
+    "perplexity": "of samples to a language model of the data: as real texts' is best",
+    "reverse_perplexity": "of real texts to a language model of samples: lower is better",
+    "unique": "share of texts that are unlike all others",
+    "copied": "share of texts that stand in the training data",
+}
+
+
+def check_files(report: str | None, neighbours: str | None) -> None:
+    """Raises `ConfigError` for a file that cannot be written, before minutes of work."""
+    for option, name, suffixes in (("report", report, (".html", ".htm")), ("neighbours", neighbours, (".png", ".txt"))):
+        if name is not None and Path(name).suffix.lower() not in suffixes:
+            raise ConfigError(f"--{option} {name} must end in {' or '.join(suffixes)}")
+
+
+def save_neighbours(compared: Compared, path: Path, *, extractor: str | None = None) -> Path:
+    """Samples, each beside the real one nearest to it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return showing.save_sheet(_Look(compared, extractor).neighbours(), path, 8)
+
+
+def write_report(compared: Compared, scores: Mapping[str, Any], path: Path, *, extractor: str | None = None) -> None:
+    look = _Look(compared, extractor)
+    title = f"{printable(compared.samples)} beside {printable(compared.data)}"
+    parts = [
+        f"<h1>{escape(title)}</h1>",
+        f"<p>Sparring {sparring.__version__}, {date.today().isoformat()}. Beside each score stands its floor: what "
+        "as many other real samples get.</p>",
+        *(f'<p class="warning">{escape(text)}</p>' for text in scores.get("warnings", ())),
+        _verdict(compared.run),
+        _section("Scores", _table(scores)),
+        _section("Samples", _sheet(look.samples[:SHOWN], "samples")),
+        _section("Real ones", _sheet(look.shown(), "real ones")),
+        _section(
+            "What is nearest",
+            f"<p>Samples, each followed by the training sample nearest to it, in the features of {escape(look.name)}. "
+            "Copies would show here.</p>" + _sheet(look.neighbours(), "samples and their nearest real ones", 8),
+        ),
+        _section(
+            "Least like anything real",
+            "<p>What to look at first.</p>" + _sheet(look.failures(), "samples far from all real ones", FAILURES),
+        ),
+        _curves(compared.run),
+        _settings(compared.run),
+    ]
+    page = PAGE.replace("TITLE", escape(title)).replace("BODY", "\n".join(filter(None, parts)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
+
+
+class _Look:
+    """Samples, and the real ones nearest to them."""
+
+    def __init__(self, compared: Compared, extractor: str | None) -> None:
+        self.dataset, self.spec = compared.dataset, DataSpec.of(compared.dataset)
+        self.name, features = features_for(compared.dataset, extractor)
+        self.samples = compared.sample(CANDIDATES if compared.most is None else min(CANDIDATES, compared.most))[0]
+        count = min(SEARCHED, len(self.dataset))
+        self.places = torch.randperm(len(self.dataset), generator=torch.Generator().manual_seed(0))[:count]
+        searched = torch.cat([features(self.real(part)) for part in self.places.split(250)])
+        self.distance, self.nearest = nearest(features(self.samples), searched)
+
+    def real(self, places: Tensor) -> Any:
+        return self.spec.finish(self.dataset.batch(places)[0])
+
+    def shown(self) -> Any:
+        return self.real(torch.linspace(0, len(self.dataset) - 1, min(SHOWN, len(self.dataset))).long())
+
+    def neighbours(self) -> Any:
+        return showing.beside(self.samples[:PAIRS], self.real(self.places[self.nearest[:PAIRS]]))
+
+    def failures(self) -> Any:
+        worst = self.distance.topk(min(FAILURES, len(self.distance)))[1]
+        if isinstance(self.samples, Tensor):
+            return self.samples[worst]
+        return [self.samples[i] for i in worst.tolist()]
+
+
+def _section(title: str, content: str) -> str:
+    return f"<section><h2>{title}</h2>{content}</section>"
+
+
+def _table(scores: Mapping[str, Any]) -> str:
+    rows = []
+    for name, value in scores.items():
+        if name == "warnings" or name.endswith(("_floor", "_floor_std", "_std", "_shuffled")):
+            continue
+        spread = f" ± {scores[f'{name}_std']:.3g}" if f"{name}_std" in scores else ""
+        floor = scores.get(f"{name}_floor")
+        shown = f"{value:.4g}" if isinstance(value, float) else escape(str(value))
+        rows.append(
+            f"<tr><th>{escape(printable(name.replace('_', ' ')))}</th><td>{shown}{spread}</td>"
+            f"<td>{'' if floor is None else f'{floor:.4g}'}</td><td>{MEANING.get(name, '')}</td></tr>"
+        )
+    head = "<tr><th>score</th><th>samples</th><th>real ones</th><th></th></tr>"
+    return f'<div class="wide"><table>{head}{"".join(rows)}</table></div>'
+
+
+def _sheet(samples: Any, alt: str, columns: int | None = None) -> str:
+    """A picture, a film or a list, as HTML."""
+    if not isinstance(samples, Tensor):
+        return "<ul>" + "".join(f"<li>{escape(printable(text))}</li>" for text in samples) + "</ul>"
+    if samples.ndim == 5:
+        frames = [pictures.grid(samples[:, :, step], columns) for step in range(samples.shape[2])]
+        with tempfile.TemporaryDirectory() as folder:
+            films.save(frames, Path(folder) / "film.webp", films.CLIP_FRAMES_PER_SECOND)
+            return _image((Path(folder) / "film.webp").read_bytes(), "webp", alt)
+    draw = showing.showing_of(tuple(samples.shape[1:])).picture
+    assert draw is not None, "what is a tensor can be drawn"
+    stream = io.BytesIO()
+    draw(samples, columns, None).save(stream, format="PNG")
+    return _image(stream.getvalue(), "png", alt)
+
+
+def _image(content: bytes, kind: str, alt: str) -> str:
+    return f'<img alt="{alt}" src="data:image/{kind};base64,{base64.b64encode(content).decode()}">'
+
+
+def _verdict(run: Path | None) -> str:
+    if run is None or not (run / "verdict.txt").is_file():
+        return ""
+    return f"<p>{escape(printable((run / 'verdict.txt').read_text(encoding='utf-8', errors='replace')))}</p>"
+
+
+def _curves(run: Path | None) -> str:
+    rows = _rows(run / "metrics.jsonl") if run is not None and (run / "metrics.jsonl").is_file() else []
+    if not any("logits/gap" in row for row in rows):
+        return ""
+    with tempfile.TemporaryDirectory() as folder:
+        pictures.plot_training(rows, Path(folder) / "training.png")
+        return _section(
+            "Curves", _image((Path(folder) / "training.png").read_bytes(), "png", "losses, gap, penalties, distance")
+        )
+
+
+def _rows(file: Path) -> Sequence[Mapping[str, float]]:
+    try:
+        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    except ValueError as error:
+        raise ConfigError(f"{file} is damaged ({error}): delete it, the report goes without curves") from error
+
+
+def _settings(run: Path | None) -> str:
+    if run is None:
+        return ""
+    text = (run / "config.json").read_text(encoding="utf-8")
+    return f"<details><summary>Settings</summary><pre>{escape(text)}</pre></details>"
+
+
+PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>TITLE</title>
+<style>
+:root { color-scheme: light dark; --line: #8884; --warning: #b3261e; }
+@media (prefers-color-scheme: dark) { :root { --warning: #ff8a80; } }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; overflow-wrap: anywhere; } h2 { font-size: 1.15rem; margin-top: 2.5rem; }
+img { max-width: 100%; height: auto; border-radius: 4px; }
+.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; padding: .3rem 1rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+th { font-weight: 600; } pre { overflow-x: auto; font-size: .8rem; }
+.warning { color: var(--warning); font-weight: 600; }
+</style>
+<main>
+BODY
+</main>
+</html>
+"""

@@ -1,0 +1,151 @@
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from sparring.data import DataError, open_dataset
+from sparring.metrics.cifar_resnet import CifarResNet
+from sparring.metrics.efficientnet import EfficientNet
+from sparring.metrics.extractors import NAMES, make_extractor, rgb
+
+
+@pytest.fixture
+def resnet20(tmp_path):
+    torch.manual_seed(0)
+    names = {"stages.0.": "layer1.", "stages.1.": "layer2.", "stages.2.": "layer3."}
+    state = {names.get(k[:9], k[:9]) + k[9:]: v for k, v in CifarResNet(3).state_dict().items()}
+    torch.save({"state_dict": {f"module.{k}": v for k, v in state.items()}}, tmp_path / "resnet20.th")
+    return tmp_path / "resnet20.th"
+
+
+def pictures(*shape, seed=0):
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def unchanged_by_batch_and_order(extractor, samples):
+    features, logits = extractor(samples)
+    few = replace(extractor, batch=7)
+    torch.testing.assert_close(few(samples)[0], features, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(few(samples.flip(0))[0], features.flip(0), atol=1e-5, rtol=1e-4)
+    return logits
+
+
+@pytest.mark.parametrize("name", ["digits", "untrained"])
+def test_features_do_not_depend_on_batch_or_order(name):
+    samples = open_dataset("digits").batch(torch.arange(0, 4000, 80))[0]
+    logits = unchanged_by_batch_and_order(make_extractor(name, (1, 28, 28)), samples)
+    assert (logits is None) == (name == "untrained")
+
+
+def test_nor_do_those_of_networks_from_files(resnet20, tmp_path):
+    samples = pictures(9, 3, 40, 40)
+    unchanged_by_batch_and_order(make_extractor(f"cifar10-resnet:{resnet20}", (3, 40, 40)), samples)
+    torch.save(EfficientNet().state_dict(), tmp_path / "lite0.pth")
+    extractor = make_extractor(f"efficientnet-lite0:{tmp_path / 'lite0.pth'}", (3, 40, 40))
+    assert unchanged_by_batch_and_order(extractor, samples).shape == (9, 1000)
+
+
+def test_grey_becomes_colour_and_transparency_black():
+    grey, colour = pictures(2, 1, 4, 4), pictures(2, 3, 4, 4)
+    assert rgb(colour).equal((colour + 1) / 2)
+    assert rgb(grey).equal((grey.repeat(1, 3, 1, 1) + 1) / 2)
+    clear = torch.cat([colour, torch.full((2, 1, 4, 4), -1.0)], 1)
+    assert rgb(clear).equal(torch.zeros(2, 3, 4, 4))
+    assert rgb(torch.cat([grey, torch.zeros(2, 1, 4, 4)], 1)).equal(rgb(grey) / 2)
+
+
+def test_a_key_is_of_the_weights_and_not_of_the_file(resnet20, tmp_path):
+    key = make_extractor(f"cifar10-resnet:{resnet20}", (3, 32, 32)).key
+    same = resnet20.rename(tmp_path / "other name.th")
+    assert make_extractor(f"cifar10-resnet:{same}", (1, 64, 64)).key == key
+    stored = torch.load(same, weights_only=True)
+    stored["state_dict"]["module.linear.bias"][3] += 1
+    torch.save(stored, same)
+    others = [f"cifar10-resnet:{same}", "untrained", "digits"]
+    keys = {key, *(make_extractor(name, (1, 28, 28)).key for name in others)}
+    assert len(keys) == 4
+    assert make_extractor("untrained", (3, 28, 28)).key not in keys  # its weights are others for colours
+    assert {k.rpartition("-")[0] for k in keys} == {"cifar10-resnet", "untrained", "digits"}
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("digit", "choose digits, untrained"),
+        ("inception-v9", "choose digits, untrained"),
+        ("cifar10-resnet", "write cifar10-resnet:FILE"),
+        ("cifar10-resnet:nowhere.th", "there is no weights file"),
+        ("efficientnet-lite0", "write efficientnet-lite0:FILE"),
+        ("efficientnet-lite0:nowhere.pth", "there is no weights file"),
+        ("inception:nowhere.pth", "there is no weights file"),
+        ("dinov2", "write dinov2:"),
+        ("digits", "28×28 grey"),
+    ],
+)
+def test_an_extractor_that_is_not_there_says_what_is(name, says):
+    with pytest.raises(DataError, match=says):
+        make_extractor(name, (3, 32, 32))
+
+
+def test_an_unknown_name_is_told_all_names():
+    with pytest.raises(DataError) as error:
+        make_extractor("clip", (3, 32, 32))
+    assert all(name in str(error.value) for name in NAMES)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("cifar10-resnet", "CIFAR-10 ResNet"), ("efficientnet-lite0", "EfficientNet-lite0")]
+)
+def test_a_file_that_is_no_such_network_is_refused(name, says, tmp_path):
+    (tmp_path / "bad.th").write_bytes(b"not weights")
+    torch.save({"state_dict": {"conv1.weight": torch.zeros(1)}}, tmp_path / "other.th")
+    torch.save([1], tmp_path / "list.th")
+    for file in ("bad.th", "other.th", "list.th", "."):
+        with pytest.raises(DataError, match=f"holds no {says}'s weights") as error:
+            make_extractor(f"{name}:{tmp_path / file}", (3, 32, 32))
+        assert len(str(error.value)) < 400 + len(str(tmp_path))
+
+
+@pytest.fixture
+def dinov2(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    config = transformers.Dinov2Config(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, image_size=56)
+    model = transformers.Dinov2Model(config).eval()
+    model.save_pretrained(tmp_path / "tiny")
+    return tmp_path / "tiny", model
+
+
+def test_dinov2_gives_its_class_token(dinov2):
+    folder, model = dinov2
+    extractor, samples = make_extractor(f"dinov2:{folder}", (3, 224, 224)), pictures(2, 3, 224, 224)
+    features, logits = extractor(samples)
+    mean, std = (torch.tensor(of)[:, None, None] for of in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    expected = model(pixel_values=((samples + 1) / 2 - mean) / std).pooler_output
+    torch.testing.assert_close(features, expected.detach(), atol=1e-5, rtol=1e-4)
+    assert logits is None
+    assert not extractor.fid
+    unchanged_by_batch_and_order(extractor, pictures(9, 1, 20, 30))
+    model.layernorm.bias.data += 1
+    model.save_pretrained(folder)
+    assert make_extractor(f"dinov2:{folder}", (3, 224, 224)).key != extractor.key
+
+
+def test_a_folder_without_a_dinov2_is_refused(dinov2, tmp_path):
+    folder, _ = dinov2
+    with pytest.raises(DataError, match="no DINOv2 is to be had"):
+        make_extractor(f"dinov2:{tmp_path}", (3, 32, 32))
+    config = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(config.replace('"num_hidden_layers": 2', '"num_hidden_layers": 3'))
+    with pytest.raises(DataError, match="are missing or of another shape"):
+        make_extractor(f"dinov2:{folder}", (3, 32, 32))
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")  # nothing pickled is looked at
+    with pytest.raises(DataError, match="no DINOv2 is to be had"):
+        make_extractor(f"dinov2:{folder}", (3, 32, 32))
+
+
+def test_dinov2_without_its_package_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(DataError, match=r'pip install "sparring\[dinov2\]"'):
+        make_extractor("dinov2:facebook/dinov2-small", (3, 32, 32))

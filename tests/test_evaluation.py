@@ -1,0 +1,137 @@
+"""Samples made elsewhere, other references, the report. What the scores mean is tested beside each metric."""
+
+import html.parser
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sparring import cli, report
+from sparring.config import ConfigError
+from sparring.data import DataError, open_dataset
+from sparring.evaluation import Compared, of_samples, open_compared
+
+
+@pytest.fixture
+def digits_apart(tmp_path):
+    """Two halves of 600 digits: as pictures in a folder of classes, and as arrays."""
+    data = open_dataset("digits")
+    chosen = torch.randperm(len(data), generator=torch.Generator().manual_seed(3))[:600]
+    pixels = ((data.batch(chosen)[0] + 1) * 127.5).round().byte().numpy()
+    for index, label in enumerate(data.labels()[chosen[:300]].tolist()):
+        folder = tmp_path / "pictures" / str(label)
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels[index, 0]).save(folder / f"{index}.png")
+    np.savez(tmp_path / "arrays.npz", samples=pixels[300:, 0])
+    return tmp_path
+
+
+def fails(capsys, *arguments, saying):
+    assert cli.main(list(map(str, arguments))) == 2
+    assert saying in capsys.readouterr().err
+
+
+def test_real_digits_from_elsewhere_pass_and_noise_does_not(digits_apart):
+    chosen = ("frechet", "c2st", "recognised", "recall")
+    real = of_samples(str(digits_apart / "pictures"), "digits").scores(chosen=chosen)
+    assert real["count"] == 300
+    assert real["frechet"] < 3 * real["frechet_floor"]
+    assert real["recognised"] > 0.95
+    assert real["recall_3"] > 0.5
+    assert not real["warnings"]
+    assert "kid" not in real
+    noise = np.random.default_rng(0).integers(0, 256, (300, 28, 28), np.uint8)
+    np.savez(digits_apart / "noise.npz", samples=noise)
+    bad = of_samples(str(digits_apart / "noise.npz"), "digits").scores(chosen=chosen)
+    assert bad["frechet"] > 20 * real["frechet"]
+    assert bad["c2st"] > 0.95
+    assert "recognised" not in bad  # nothing says what they were made for
+    assert any("cover" in warning for warning in bad["warnings"])
+
+
+def test_one_picture_over_and_over_is_called_a_collapse(digits_apart):
+    one = np.load(digits_apart / "arrays.npz")["samples"][:1]
+    np.savez(digits_apart / "one.npz", samples=np.repeat(one, 100, 0))
+    scores = of_samples(str(digits_apart / "one.npz"), "digits").scores(chosen=("repeats",))
+    assert scores["repeats"] == 1
+    assert scores["repeats_floor"] < 0.2
+    assert any("repeat another" in warning for warning in scores["warnings"])
+
+
+def test_series_and_texts_from_elsewhere(tmp_path):
+    steps = torch.arange(24) * 0.05 + torch.rand(200, 1, generator=torch.Generator().manual_seed(0))
+    np.save(tmp_path / "data.npy", steps.sin()[:100, :, None].numpy())
+    np.save(tmp_path / "samples.npy", steps.sin()[100:, :, None].numpy())
+    same = of_samples(str(tmp_path / "samples.npy"), str(tmp_path / "data.npy"), window=24)
+    scores = same.scores(chosen=("context_frechet",), repeats=2)
+    assert set(scores) == {
+        "context_frechet", "context_frechet_std", "context_frechet_floor", "context_frechet_floor_std", "warnings"
+    }  # fmt: skip
+    pytest.importorskip("nltk")
+    lines = [
+        f"a {color} cat sits on the {thing}" for color in ("red", "blue", "old") for thing in ("mat", "car", "bed")
+    ]
+    (tmp_path / "data.txt").write_text("\n".join(lines * 20))
+    (tmp_path / "few.txt").write_text("\n".join(lines))
+    (tmp_path / "samples.txt").write_text("\n".join(lines * 3))
+    texts = of_samples(str(tmp_path / "samples.txt"), str(tmp_path / "data.txt")).scores()
+    assert texts["copied"] == 1
+    with pytest.raises(DataError, match="9 texts are too few"):
+        of_samples(str(tmp_path / "few.txt"), str(tmp_path / "data.txt")).scores()
+
+
+def test_what_cannot_be_compared_says_so(digits_apart, capsys, monkeypatch):
+    monkeypatch.chdir(digits_apart)
+    fails(capsys, "evaluate", "pictures", saying="--data REFERENCE")
+    fails(capsys, "evaluate", "arrays.npz", "--data", "sines", saying="bring them to one shape")
+    fails(capsys, "evaluate", "arrays.npz", "--data", "digits", "--metrics", "fidd", saying="choose among frechet")
+    fails(capsys, "evaluate", "arrays.npz", "--data", "digits", "--report", "x.pdf", saying="must end in .html")
+    fails(capsys, "evaluate", "arrays.npz", "--data", "rings", saying="bring them to one shape")
+    fails(capsys, "evaluate", "arrays.npz", "--data", "nowhere", saying="there is no file or folder")
+    (digits_apart / "run").mkdir()
+    (digits_apart / "run/config.json").write_text("{}")
+    with pytest.raises(ConfigError, match="a run knows its own"):
+        open_compared("run", device="cpu", seed=0, data=None, settings={"resolution": 8})
+
+
+class _Page(html.parser.HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.titles, self.pictures, self.kinds = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.kinds.append(tag)
+        if tag == "img":
+            self.pictures.append(dict(attributes))
+
+    def handle_data(self, data):
+        if self.kinds and self.kinds[-1] == "h2":
+            self.titles.append(data)
+
+
+def test_the_report_is_one_file_with_everything_in_it(digits_apart, capsys, monkeypatch):
+    monkeypatch.chdir(digits_apart)
+    (digits_apart / "<b>s").mkdir()
+    np.savez(digits_apart / "<b>s/x.npz", **np.load("arrays.npz"))
+    command = ["evaluate", "<b>s/x.npz", "--data", "digits", "--metrics", "frechet", "--json"]
+    assert cli.main([*command, "--report", "out/report.html", "--neighbours", "out/near.png"]) == 0
+    assert json.loads(capsys.readouterr().out)["frechet"] > 0
+    text = (digits_apart / "out/report.html").read_text()
+    page = _Page(text)
+    assert {"Scores", "Samples", "Real ones", "What is nearest", "Least like anything real"} <= set(page.titles)
+    assert all(picture["src"].startswith("data:image/png;base64,") for picture in page.pictures)
+    assert all(picture["alt"] for picture in page.pictures)
+    assert "script" not in page.kinds
+    assert "b" not in page.kinds  # the name of a file is no markup
+    assert Image.open(digits_apart / "out/near.png").size == (8 * 56, 3 * 56)
+
+
+def test_what_lies_nearest_is_found(shapes):
+    copies = shapes.samples[[7, 20]]
+    compared = Compared("copies", "shapes", shapes, lambda num: (copies, None), most=2)
+    found = report._Look(compared, None).neighbours()
+    assert torch.equal(found[0::2], copies.clamp(-1, 1)) or torch.allclose(found[0::2], copies)
+    torch.testing.assert_close(found[1::2], copies.clamp(-1, 1))

@@ -1,0 +1,38 @@
+import pytest
+
+from sparring.config import Config, ConfigError
+from sparring.training.goal import Goal
+
+
+def goal(text):
+    return Goal.of(Config().replace({"train.until": text}).train)
+
+
+def test_a_goal_is_reached_on_its_own_side():
+    assert goal("frechet<=8").reached({"frechet": 8.0})
+    assert not goal("frechet <= 8").reached({"frechet": 8.1})
+    assert goal("modes>=25").reached({"modes": 25})
+    assert not goal("modes>=25").reached({"modes": 24})
+    assert not goal("c2st<=0.6").reached({"frechet": 1.0})
+    assert goal("fd<=1e-1").reached({"frechet_clips": 0.1})
+    assert goal(None) is None
+
+
+@pytest.mark.parametrize("text", ["frechet", "frechet<8", "<=8", "frechet<=eight", "frechet<=8 c2st<=0.6", "a<=-1"])
+def test_what_is_no_goal_is_refused(text):
+    with pytest.raises(ConfigError, match="NAME<=NUMBER"):
+        goal(text)
+
+
+def test_a_goal_without_measurements_is_refused():
+    with pytest.raises(ConfigError, match=r"--train.until has no effect with --train.evaluate_every 0"):
+        Config().replace({"train.until": "fd<=8", "train.evaluate_every": 0})
+
+
+def test_the_best_is_the_lowest_distance_unless_a_goal_says_otherwise():
+    lowest = Goal.lowest({"frechet_clips": 3.0, "seconds": 1.0})
+    assert lowest.better({"frechet_clips": 3.0}, {"frechet_clips": 4.0})
+    assert lowest.better({"frechet_clips": 3.0}, {"loss/d": 0.0})
+    assert not lowest.better({"frechet_clips": 3.0}, {"frechet_clips": 3.0})
+    assert goal("modes>=25").better({"modes": 9}, {"modes": 8})
+    assert Goal.lowest({"modes": 9}) is None
