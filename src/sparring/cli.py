@@ -318,7 +318,7 @@ def _print_walk(gan: Any, arguments: argparse.Namespace) -> int:
 
 
 def run_evaluate(arguments: argparse.Namespace) -> int:
-    from sparring.evaluation import open_compared
+    from sparring.evaluation import beside_floors, open_compared
     from sparring.report import check_files, save_neighbours, write_report
 
     check_files(arguments.report, arguments.neighbours)
@@ -336,7 +336,8 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
         save_neighbours(compared, Path(arguments.neighbours), extractor=arguments.extractor)
     if arguments.report:
         write_report(compared, scores, Path(arguments.report), extractor=arguments.extractor)
-    _print_facts({"samples": compared.samples, "data": compared.data} | scores, arguments.json)
+    facts = {"samples": compared.samples, "data": compared.data} | scores
+    _print_facts(facts if arguments.json else beside_floors(facts), arguments.json)
     return 0
 
 

@@ -1,7 +1,7 @@
 """What `sparring evaluate` compares: a run's samples, or samples made elsewhere, with real ones."""
 
 import dataclasses
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,6 +115,25 @@ def open_compared(path: str, *, device: str, seed: int, data: str | None, settin
             f"be like: sparring evaluate {path} --data REFERENCE"
         )
     return of_samples(path, data, seed=seed, **settings)
+
+
+def beside_floors(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """Each score with its spread, and what real and shuffled data get, on one line."""
+    notes = {"_floor": "real ones", "_shuffled": "shuffled"}
+    lines = {}
+    for name, value in scores.items():
+        if name.endswith(("_std", *notes)) or not isinstance(value, float):
+            if not name.endswith(("_std", *notes)):
+                lines[name] = value
+            continue
+        spread = {n: f" ± {scores[n + '_std']:.2g}" if n + "_std" in scores else "" for n in (name, name + "_floor")}
+        beside = [
+            f"{label}: {scores[name + suffix]:.4g}{spread.get(name + suffix, '')}"
+            for suffix, label in notes.items()
+            if name + suffix in scores
+        ]
+        lines[name] = f"{value:.4g}{spread[name]}" + (f" ({', '.join(beside)})" if beside else "")
+    return lines
 
 
 def _check_alike(first: Dataset, second: Dataset, first_name: str, second_name: str) -> None:

@@ -81,8 +81,10 @@ def write_report(compared: Compared, scores: Mapping[str, Any], path: Path, *, e
         *(f'<p class="warning">{escape(text)}</p>' for text in scores.get("warnings", ())),
         _verdict(compared.run),
         _section("Scores", _table(scores)),
+        '<div class="pair">',
         _section("Samples", _sheet(look.samples[:SHOWN], "samples")),
         _section("Real ones", _sheet(look.shown(), "real ones")),
+        "</div>",
         _section(
             "What is nearest",
             f"<p>Samples, each followed by the training sample nearest to it, in the features of {escape(look.name)}. "
@@ -210,6 +212,7 @@ PAGE = """<!doctype html>
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; overflow-wrap: anywhere; } h2 { font-size: 1.15rem; margin-top: 2.5rem; }
 img { max-width: 100%; height: auto; border-radius: 4px; }
+.pair { display: flex; flex-wrap: wrap; column-gap: 3rem; } .pair > section { max-width: 100%; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .3rem 1rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { font-weight: 600; } pre { overflow-x: auto; font-size: .8rem; }
