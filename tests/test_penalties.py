@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from sparring.models.attention import FEW_TOKENS, MultiHeadAttention, attention_backend
+from sparring.models.attention import MATH_TOKENS, MultiHeadAttention, attention_backend
 from sparring.models.discriminator import Discriminator
 from sparring.models.positions import rotary_angles
 from sparring.penalties import exact_penalty, finite_difference_penalty
@@ -209,7 +209,7 @@ def test_fused_attention_refuses_the_second_derivative_on_the_cpu():
 
 
 def test_many_tokens_need_the_math_backend_named():
-    tokens = FEW_TOKENS + 1
+    tokens = MATH_TOKENS[torch.float32] + 1
     attention, critic = attention_critic(tokens=tokens, width=4)
     samples = random(1, tokens, 4, seed=9)
     with attention_backend("math"):

@@ -1,4 +1,8 @@
-"""Which device to use and in what precision, and why."""
+"""Which device to use, in what precision and with how many threads, and why."""
+
+import os
+import time
+from collections.abc import Callable
 
 import torch
 
@@ -33,6 +37,44 @@ def choose_dtype(precision: str, device: torch.device) -> tuple[torch.dtype, str
     if device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported() and _multiplies_bfloat16():
         return torch.bfloat16, "bfloat16, which this CPU multiplies fastest"
     return torch.float32, f"float32, as this {device.type.upper()} does not multiply bfloat16 faster"
+
+
+PROBES, LONG_PROBE, HOPELESS = 3, 1.0, 3.0
+
+
+def choose_threads(probe: Callable[[], object] | None, device: torch.device) -> tuple[int, str]:
+    """How many threads of the CPU to use, one or PyTorch's own number, by timing `probe` with either; and why. Without a probe
+    it is PyTorch's own.
+
+    Threads of small networks wait for each other most of the time: on cores that other programs use too, one is up to
+    twenty times as quick as two. What `OMP_NUM_THREADS` says is done.
+    """
+    many = torch.get_num_threads()
+    if probe is None or device.type != "cpu" or many == 1 or "OMP_NUM_THREADS" in os.environ:
+        return many, "as the system says"
+    try:
+        torch.set_num_threads(1)
+        alone = _least_seconds(probe, LONG_PROBE)
+        if alone > LONG_PROBE:
+            return many, "as the networks are large"
+        torch.set_num_threads(many)
+        together = _least_seconds(probe, HOPELESS * alone)
+    finally:
+        torch.set_num_threads(many)
+    if alone < together:
+        return 1, f"{together / alone:.1f} times as quick as {many} here"
+    return many, f"{alone / together:.1f} times as quick as one"
+
+
+def _least_seconds(probe: Callable[[], object], enough: float) -> float:
+    """Of a few calls; of one, where it takes longer than `enough`."""
+    probe()  # the first one allocates
+    times: list[float] = []
+    while len(times) < PROBES and not (times and times[-1] > enough):
+        start = time.perf_counter()
+        probe()
+        times.append(time.perf_counter() - start)
+    return min(times)
 
 
 def _multiplies_bfloat16() -> bool:

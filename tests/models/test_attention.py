@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sparring.models.attention import (
-    FEW_TOKENS,
+    MATH_TOKENS,
     MultiHeadAttention,
     Past,
     attention_backend,
@@ -151,7 +151,7 @@ def test_multi_head_attention_is_its_definition(qk_norm, rotary, extra):
         np.testing.assert_allclose(expected.numpy(), reference, atol=1e-6 if rotary else 1e-12)  # angles are float32
 
 
-@pytest.mark.parametrize("num_tokens", [1, 5, FEW_TOKENS + 1])
+@pytest.mark.parametrize("num_tokens", [1, 5, MATH_TOKENS[torch.float32] + 1])
 def test_backends_agree_in_value_and_gradient(num_tokens):
     attention, x = make_attention(qk_norm=True, dtype=torch.float32), random(2, num_tokens, 12, dtype=torch.float32)
     readout, rotary = random(*x.shape, seed=1, dtype=torch.float32), rotary_angles((1, 1, num_tokens), 4)

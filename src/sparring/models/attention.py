@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sparring.models.initialization import initialize
-from sparring.models.normalization import RMSNorm
+from sparring.models.normalization import RMSNorm, rms_normalized
 from sparring.models.positions import Grid, rotate
 
 Backend = Literal["auto", "math", "fused"]
@@ -27,8 +27,9 @@ Reach = Literal["all", "space", "time", "before"]
 FULL_ATTENTION_TOKENS = 1024
 """Up to so many tokens, those of a clip all look at each other; beyond, blocks look along space and time in turn."""
 
-# On a CPU the fused kernel loses to two plain matrix products while the score matrix fits the cache.
-FEW_TOKENS = 256
+MATH_TOKENS = {torch.float32: 64, torch.bfloat16: 1024}
+"""On a CPU the fused kernel, forward and backward, loses to the formula written out up to about so many tokens: in
+bfloat16 by five times at 64 tokens and half at 512, in float32 it wins from 128 on (docs/log.md, 2026-11-24)."""
 
 
 @contextmanager
@@ -51,7 +52,7 @@ def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, mask
 
     `mask` is boolean, (..., N, K), True where a query may look.
     """
-    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
+    scores = (query / math.sqrt(query.shape[-1])) @ key.transpose(-2, -1)  # Q is smaller than the scores
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf)
     return scores.softmax(-1) @ value
@@ -60,7 +61,8 @@ def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, mask
 def _attend(query: Tensor, key: Tensor, value: Tensor, causal: bool = False) -> Tensor:
     backend = _backend.get()
     if backend == "auto":
-        backend = "math" if query.device.type == "cpu" and query.shape[-2] <= FEW_TOKENS else "fused"
+        few = query.device.type == "cpu" and query.shape[-2] <= MATH_TOKENS.get(query.dtype, 0)
+        backend = "math" if few else "fused"
     if backend == "math":
         mask = None
         if causal:
@@ -131,8 +133,9 @@ class MultiHeadAttention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.project = nn.Linear(width, width)
         head_width = width // num_heads
-        self.query_norm = RMSNorm(head_width) if qk_norm else nn.Identity()
-        self.key_norm = RMSNorm(head_width) if qk_norm else nn.Identity()
+        self.qk_norm = qk_norm
+        if qk_norm:
+            self.query_norm, self.key_norm = RMSNorm(head_width), RMSNorm(head_width)
         initialize(self)
         for part in self.qkv.weight.data.view(3, width, width):  # three maps side by side, not one wide one
             nn.init.xavier_uniform_(part)
@@ -143,12 +146,16 @@ class MultiHeadAttention(nn.Module):
         With the `past` of a causal attention x is one token, or the first few.
         """
         batch, num_tokens, width = x.shape
-        qkv = self.qkv(x).view(batch, num_tokens, 3, self.num_heads, -1)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # 3 × (B, H, N, D)
-        query, key = self.query_norm(query), self.key_norm(key)
+        qkv = (
+            self.qkv(x).view(batch, num_tokens, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4).contiguous()
+        )  # (3, B, H, N, D)
+        both, value = qkv[:2], qkv[2]  # queries and keys go the same way, so they go together
+        if self.qk_norm:
+            gains = torch.stack([self.query_norm.weight, self.key_norm.weight])[:, None, None, None]
+            both = rms_normalized(both) * gains.to(both.dtype)
         if rotary is not None:
-            query, key = rotate(query, rotary), rotate(key, rotary)
-        value = value.to(query.dtype)
+            both = rotate(both, rotary)
+        query, key = both
         if past is not None:
             if self.reach != "before" or (past.key is not None and num_tokens > 1):
                 raise ValueError("a causal attention goes on from its past by one token at a time")

@@ -3,6 +3,7 @@
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 Grid = tuple[int, int, int]
@@ -47,15 +48,15 @@ def rotary_angles(grid: Grid, head_width: int, *, base: float = 100.0) -> Tensor
 
 
 def rotate(x: Tensor, rotary: Tensor) -> Tensor:
-    """Rotates the pairs (x_i, x_{i + D/2}) of (B, H, N, D) by the angles of (2, N, D/2).
+    """Rotates the pairs (x_i, x_{i + D/2}) of (..., N, D) by the angles of (2, N, D/2).
 
     Tokens in front that have no place on the grid (a class token) are left as they are.
     """
     cos, sin = rotary.to(x.dtype)
-    extra = x.shape[-2] - cos.shape[0]
-    first, second = x[..., extra:, :].chunk(2, -1)
-    rotated = torch.cat([first * cos - second * sin, first * sin + second * cos], -1)
-    return torch.cat([x[..., :extra, :], rotated], -2) if extra else rotated
+    if extra := x.shape[-2] - cos.shape[0]:
+        cos, sin = F.pad(cos, (0, 0, extra, 0), value=1.0), F.pad(sin, (0, 0, extra, 0))
+    cos, sin = torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)  # (N, D)
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
 
 
 def _shares(grid: Grid, width: int) -> list[tuple[int, int]]:

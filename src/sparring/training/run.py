@@ -30,7 +30,7 @@ from sparring.codecs import TrainedCodec
 from sparring.config import Config, ConfigError, differences
 from sparring.data import open_dataset
 from sparring.data.dataset import Dataset
-from sparring.device import choose_device, choose_dtype
+from sparring.device import choose_device, choose_dtype, choose_threads
 from sparring.metrics import metric_for
 from sparring.models.networks import DataSpec, Networks
 from sparring.pretrained import GAN, read_config, run_json, write_model
@@ -86,10 +86,10 @@ def train(
     Raises `ConfigError` where `out` holds a run with other settings, `DataError` for unusable data, `Diverged`, and
     `Interrupted` once an interrupted run is saved.
     """
-    run = Run(config, Path(out), dataset, say)
-    with _caught_signals() as caught, _flushed_denormals():
+    with _kept_threads(), _caught_signals() as caught, _flushed_denormals():
+        run = Run(config, Path(out), dataset, say)
         run.fit(report, caught)
-    return run.finish()
+        return run.finish()
 
 
 class Run:
@@ -109,6 +109,8 @@ class Run:
         self.phases: list[CodecTrainer | Trainer] = [self.trainer]
         if isinstance(self.codec, TrainedCodec):
             self.phases.insert(0, CodecTrainer(config, self.codec, self.dataset, device, dtype))
+        probe = None if config.train.compile else self.trainer.probe  # which would be compiled for this alone
+        self.threads, why = choose_threads(probe, device)
         self.checkpoints = Checkpoints(folder / "checkpoints", config.train.keep_checkpoints)
         self.goal = Goal.of(config.train)
         self.metric = None
@@ -126,12 +128,14 @@ class Run:
             f"classes; generator {counts[0]:,} and discriminator {counts[1]:,} parameters"
             + (f", codec {learnt:,}" if learnt else "")
             + f"; {device}, {reason}"
+            + (f"; threads: {self.threads}, {why}" if device.type == "cpu" else "")
         )
         for note in self.dataset.notes:
             self.say(f"note: {note}")
         if self.dataset.skipped:
             self.say(f"skipped {len(self.dataset.skipped)} that cannot be used, first {self.dataset.skipped[0]}")
         self._start_or_resume()
+        torch.set_num_threads(self.threads)  # those of the run's start: sums of other numbers of threads differ
 
     @property
     def samples_seen(self) -> int:
@@ -239,7 +243,7 @@ class Run:
         for problem in problems:
             self.say(f"skipped a checkpoint: {problem}")
         self._restore(tensors, meta)
-        self.seconds = meta["seconds"]
+        self.seconds, self.threads = meta["seconds"], meta.get("threads", self.threads)
         self.log.go_back_to(self.samples_seen)
         self.say(f"resumed {self.folder} at {self.samples_seen:,} samples")
 
@@ -255,7 +259,7 @@ class Run:
 
     def _save(self) -> None:
         tensors, meta = self._state()
-        meta |= {"seconds": self.seconds, "data": self.dataset.fingerprint}
+        meta |= {"seconds": self.seconds, "threads": self.threads, "data": self.dataset.fingerprint}
         self.checkpoints.save(self.samples_seen, tensors, meta)
         self._write_model(self.folder, tensors)
 
@@ -387,6 +391,16 @@ class _Window:
 
     def mean(self) -> dict[str, float]:
         return {name: float(total) / self.steps for name, total in self.sums.items()}
+
+
+@contextlib.contextmanager
+def _kept_threads() -> Iterator[None]:
+    """The caller's number of threads is as it was after the block."""
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @contextlib.contextmanager

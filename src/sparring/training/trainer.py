@@ -124,6 +124,13 @@ class Trainer:
         with self._autocast():
             return self.discriminator(self.patches.encode(samples), class_labels)
 
+    def probe(self) -> None:
+        """The work of a pass through both networks, forward and backward, without any effect: to be timed."""
+        size = self.config.train.micro_batch_size or self.batch_size
+        z = torch.ones(size, self.generator.z_size, device=self.device)
+        labels = torch.zeros(size, dtype=torch.long, device=self.device)
+        torch.autograd.grad(self.judge(self.generate(z, labels), labels).sum(), next(self.generator.parameters()))
+
     def _judge_pairs(self, batch: Batch, fakes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Logits of the real samples and of the fakes (B,), and R1 and R2 of the first K of each (K,)."""
         loss, count = self.config.loss, batch.directions.shape[1]
