@@ -43,8 +43,8 @@ PROBES, LONG_PROBE, HOPELESS = 3, 1.0, 3.0
 
 
 def choose_threads(probe: Callable[[], object] | None, device: torch.device) -> tuple[int, str]:
-    """How many threads of the CPU to use, one or PyTorch's own number, by timing `probe` with either; and why. Without a probe
-    it is PyTorch's own.
+    """How many threads of the CPU to use, one or PyTorch's own number, by timing `probe` with either; and why. Without
+    a probe it is PyTorch's own.
 
     Threads of small networks wait for each other most of the time: on cores that other programs use too, one is up to
     twenty times as quick as two. What `OMP_NUM_THREADS` says is done.
