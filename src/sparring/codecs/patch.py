@@ -80,19 +80,20 @@ class PatchCodec(nn.Module):
 
     def encode(self, samples: Tensor) -> Tensor:
         """(B, C, *axes) -> (B, N, token_dim)."""
-        x = samples.reshape(len(samples), -1, *self.axes)
+        # shape[0], not len(): an exported network would keep the example's batch size for good
+        x = samples.reshape(samples.shape[0], -1, *self.axes)
         if any(self.overlap):
             padding = [width for overlap in reversed(self.overlap) for width in (overlap, overlap)]
             x = F.pad(x, padding, mode="replicate")
         for axis, (extent, patch) in enumerate(zip(self.extent, self.patch, strict=True)):
             x = x.unfold(2 + axis, extent, patch)  # (B, C, gT, gH, gW, eT, eH, eW) in the end
-        return x.permute(0, 2, 3, 4, 1, 5, 6, 7).reshape(len(samples), -1, self.token_dim)
+        return x.permute(0, 2, 3, 4, 1, 5, 6, 7).reshape(samples.shape[0], -1, self.token_dim)
 
     def decode(self, tokens: Tensor) -> Tensor:
         """(B, N, token_dim) -> (B, C, *axes)."""
-        x = tokens.reshape(len(tokens), *self.grid, -1, *self.extent)
+        x = tokens.reshape(tokens.shape[0], *self.grid, -1, *self.extent)
         x = self._join(x * self.window) / self.total_weight if any(self.overlap) else self._join(x)
-        return x.reshape(len(tokens), *self.sample_shape)
+        return x.reshape(tokens.shape[0], *self.sample_shape)
 
     def error(self, samples: Tensor, back: Tensor) -> float:
         """The mean squared error."""

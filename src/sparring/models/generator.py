@@ -115,7 +115,7 @@ class Generator(nn.Module):
 
     def synthesize(self, w: Tensor, noise: Tensor) -> Tensor:
         """w (B, D), noise (B, N, noise_dim) -> tokens (B, all of the grid, token_dim)."""
-        x = self.embed(noise) if self.embed is not None else w.new_zeros(len(w), self.num_tokens, w.shape[-1])
+        x = self.embed(noise) if self.embed is not None else w.new_zeros(w.shape[0], self.num_tokens, w.shape[-1])
         x = self.positions(x)  # (B, N, D)
         for block in self.blocks:
             x = block(x, w, self.positions.rotary)

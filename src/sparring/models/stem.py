@@ -78,6 +78,6 @@ class Head(_OnGrid):
         x = self.spread(x).unflatten(2, (*self.factor, self.channels)).unflatten(1, self.coarse)
         # (B, h, w, fh, fw, c) -> (B, c, h, fh, w, fw) -> (B, c, H, W)
         order = [0, 2 * n + 1] + [axis for i in range(1, n + 1) for axis in (i, n + i)]
-        x = x.permute(order).reshape(len(x), self.channels, *self.axes)
+        x = x.permute(order).reshape(x.shape[0], self.channels, *self.axes)
         x = F.leaky_relu(self.smooth(F.leaky_relu(x, SLOPE)), SLOPE)
         return self.to_token(x).flatten(2).transpose(1, 2)

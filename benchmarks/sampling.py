@@ -1,0 +1,269 @@
+"""Samples a second: ours in one pass, the same by ONNX Runtime, and networks of like size in 50 passes.
+
+    OMP_NUM_THREADS=1 taskset -c 1 python benchmarks/sampling.py                  # size S, 32×32 in colour
+    python benchmarks/sampling.py --size XS --shape 1 28 28 --batches 1 16 256 --json
+    pip install onnx onnxscript onnxruntime diffusers       # what is missing is left out, and said
+
+The networks are untrained, as weights do not change the speed. The diffusion pipeline is `diffusers`': its DiT of our
+width, depth and heads on pixels, with as many tokens, and its DDIM scheduler, without an autoencoder or guidance. The
+flow-matching transformer is flow.py's, as large as our generator. Noise is drawn and pixels are made by each call. In
+bfloat16 the weights are too. All contestants stand in one process and take turns, round by round, as the machine's
+speed changes with what else runs on it; a ratio is the median of those within a round.
+"""
+
+import argparse
+import importlib.util
+import json
+import logging
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from flow import FlowConfig, euler, flow_transformer, parameters
+from torch import Tensor, nn
+
+from sparring import presets
+from sparring.codecs.patch import PatchCodec
+from sparring.config import Config
+from sparring.models.networks import DataSpec, Networks
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+CLASSES = tuple("0123456789")
+TOLERANCE = 1e-4
+"""Between PyTorch's pixels and ONNX Runtime's."""
+NEEDED = {"ours, ONNX Runtime": ("onnx", "onnxscript", "onnxruntime"), "DiT, DDIM (diffusers)": ("diffusers",)}
+
+
+@dataclass(frozen=True)
+class Contestant:
+    name: str
+    precision: str
+    passes: int
+    parameters: int
+    sample: Callable[[int], object]
+
+    @property
+    def label(self) -> tuple[str, str]:
+        return self.name, self.precision
+
+
+class Sampled(nn.Module):
+    """z (B, z_size) and class labels (B,) to pixels (B, C, H, W) in [-1, 1]."""
+
+    def __init__(self, config: Config, spec: DataSpec) -> None:
+        super().__init__()
+        networks = Networks(config, spec)
+        self.generator, self.codec = networks.generator, networks.codec
+
+    def forward(self, z: Tensor, class_labels: Tensor) -> Tensor:
+        return self.codec.decode(self.generator(z, class_labels)).clamp(-1, 1)
+
+
+def labels(count: int) -> Tensor:
+    return torch.arange(count) % len(CLASSES)
+
+
+def ours(config: Config, spec: DataSpec, precision: str) -> tuple[Contestant, Sampled]:
+    torch.manual_seed(0)
+    model, dtype = Sampled(config, spec).eval().to(DTYPES[precision]), DTYPES[precision]
+
+    def sample(count: int) -> Tensor:
+        return model(torch.randn(count, model.generator.z_size, dtype=dtype), labels(count))
+
+    return Contestant("ours", precision, 1, parameters(model.generator), sample), model
+
+
+def exported(model: Sampled, folder: Path, threads: int) -> Contestant:
+    """Ours by ONNX Runtime, from a file with a batch of any size, checked against PyTorch."""
+    import onnxruntime
+
+    file, size = folder / "generator.onnx", model.generator.z_size
+    export(model, (torch.randn(2, size), labels(2)), file)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+
+    def run(z: Tensor, class_labels: Tensor) -> Tensor:
+        (pixels,) = session.run(None, {"z": z.numpy(), "class_labels": class_labels.numpy()})
+        return torch.from_numpy(pixels)
+
+    def sample(count: int) -> Tensor:
+        return run(torch.randn(count, size), labels(count))
+
+    apart = 0.0
+    for count in (1, 64):
+        z = torch.randn(count, size)
+        apart = max(apart, (run(z, labels(count)) - model(z, labels(count))).abs().max().item())
+    print(f"  ONNX Runtime's pixels are within {apart:.1e} of PyTorch's", file=sys.stderr)
+    if apart > TOLERANCE:
+        raise SystemExit(f"ONNX Runtime's pixels are {apart:.1e} from PyTorch's, more than {TOLERANCE:.0e}")
+    return Contestant("ours, ONNX Runtime", "float32", 1, parameters(model.generator), sample)
+
+
+def export(model: Sampled, inputs: tuple[Tensor, Tensor], file: Path) -> None:
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    names, batch = ["z", "class_labels"], torch.export.Dim("batch")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        shapes = {name: {0: batch} for name in names}
+        torch.onnx.export(model, inputs, file, input_names=names, dynamo=True, dynamic_shapes=shapes, verbose=False)
+
+
+def flow(config: Config, spec: DataSpec, precision: str, steps: int) -> Contestant:
+    dtype, codec = DTYPES[precision], PatchCodec(spec.sample_shape, config.codec.patch_size)
+    model = flow_transformer(config, spec, FlowConfig()).eval().to(dtype)
+
+    def sample(count: int) -> Tensor:
+        noise = torch.randn(count, *spec.sample_shape, dtype=dtype)
+        return codec.decode(euler(model, codec.encode(noise), labels(count), steps)).clamp(-1, 1)
+
+    return Contestant("flow matching, Euler", precision, steps, parameters(model), sample)
+
+
+def diffusion(config: Config, spec: DataSpec, precision: str, steps: int) -> Contestant:
+    """The loop of `DiTPipeline` without guidance and autoencoder, which it cannot be called without."""
+    from diffusers import DDIMScheduler, DiTTransformer2DModel
+    from diffusers.utils import logging as said
+
+    said.set_verbosity_error()
+    channels, side, _ = spec.sample_shape
+    dtype, heads = DTYPES[precision], config.model.num_heads
+    model: Any = DiTTransformer2DModel(
+        num_attention_heads=heads,
+        attention_head_dim=config.model.width // heads,
+        in_channels=channels,
+        num_layers=config.model.depth,
+        sample_size=side,
+        patch_size=config.codec.patch_size * 2**config.model.stem,
+        num_embeds_ada_norm=len(CLASSES),
+    )
+    model, scheduler = model.eval().to(dtype), DDIMScheduler()
+
+    def sample(count: int) -> Tensor:
+        x = torch.randn(count, *spec.sample_shape, dtype=dtype)
+        scheduler.set_timesteps(steps)
+        for step in scheduler.timesteps:
+            noise = model(x, timestep=step.expand(count), class_labels=labels(count)).sample
+            x = scheduler.step(noise, step, x).prev_sample
+        return x.clamp(-1, 1)
+
+    return Contestant("DiT, DDIM (diffusers)", precision, steps, parameters(model), sample)
+
+
+def contestants(config: Config, spec: DataSpec, arguments: argparse.Namespace, folder: Path) -> list[Contestant]:
+    missing = {name: [p for p in packages if not importlib.util.find_spec(p)] for name, packages in NEEDED.items()}
+    for name, packages in missing.items():
+        if packages:
+            print(f"  left out: {name}; pip install {' '.join(packages)}", file=sys.stderr)
+    found = []
+    for precision in arguments.precision:
+        contestant, model = ours(config, spec, precision)
+        found.append(contestant)
+        if precision == "float32" and not missing["ours, ONNX Runtime"]:
+            found.append(exported(model, folder, arguments.threads))
+        found.append(flow(config, spec, precision, arguments.steps))
+        if not missing["DiT, DDIM (diffusers)"]:
+            found.append(diffusion(config, spec, precision, arguments.steps))
+    return found
+
+
+def seconds(contestant: Contestant, batch: int, times: int = 1) -> float:
+    started = time.perf_counter()
+    for _ in range(times):
+        contestant.sample(batch)
+    return (time.perf_counter() - started) / times
+
+
+def race(found: list[Contestant], batch: int, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """A row a contestant: the median over rounds, beside ours in the same precision."""
+    turns = []
+    for contestant in found:
+        seconds(contestant, batch)
+        turns.append(max(1, round(arguments.seconds / seconds(contestant, batch))))
+    times: dict[tuple[str, str], list[float]] = {contestant.label: [] for contestant in found}
+    for turn in range(arguments.rounds):
+        for contestant, calls in zip(found, turns, strict=True):
+            times[contestant.label].append(seconds(contestant, batch, calls))
+        print(f"  batch {batch}, round {turn + 1} of {arguments.rounds}", file=sys.stderr)
+    rows = []
+    for contestant in found:
+        own, reference = times[contestant.label], times["ours", contestant.precision]
+        ratios = [theirs / mine for theirs, mine in zip(own, reference, strict=True)]
+        rows.append(
+            {
+                "contestant": contestant.name,
+                "precision": contestant.precision,
+                "passes": contestant.passes,
+                "parameters": contestant.parameters,
+                "batch": batch,
+                "samples_a_second": batch / statistics.median(own),
+                "times_ours": statistics.median(ratios),
+                "lowest": min(ratios),
+                "highest": max(ratios),
+            }
+        )
+    return rows
+
+
+def table(rows: list[dict[str, Any]], batches: list[int]) -> str:
+    head = ["", "precision", "passes", "parameters"]
+    head += [column for batch in batches for column in (f"batch {batch}: samples/s", "× our time")]
+    lines = [head, ["-", "-", *["-:"] * (len(head) - 2)]]
+    for first in (row for row in rows if row["batch"] == batches[0]):
+        cells = [first["contestant"], first["precision"], str(first["passes"]), f"{first['parameters']:,}"]
+        for row in rows:
+            if (row["contestant"], row["precision"]) == (first["contestant"], first["precision"]):
+                cells.append(f"{row['samples_a_second']:,.4g}")
+                cells.append("{times_ours:.3g} ({lowest:.3g} to {highest:.3g})".format(**row))
+        lines.append(cells)
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+@torch.no_grad()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", choices=presets.SIZES, default="S")
+    parser.add_argument(
+        "--shape", type=int, nargs=3, default=[3, 32, 32], metavar=("C", "H", "W"), help="H and W alike"
+    )
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="other settings of our networks")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 64])
+    parser.add_argument("--steps", type=int, default=50, help="of the diffusion pipeline and of flow matching")
+    parser.add_argument("--precision", nargs="+", choices=DTYPES, default=list(DTYPES))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=1.0, help="at least so long is a turn")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", action="store_true", help="a JSON line each instead of the table")
+    arguments = parser.parse_args()
+    if arguments.shape[1] != arguments.shape[2]:
+        parser.error("--shape is that of squares: diffusers' DiT makes no others")
+    torch.set_num_threads(arguments.threads)
+    shape = tuple(arguments.shape)
+    config = presets.images(shape[1], shape[2], shape[0], arguments.size)
+    config = config.replace(dict(pair.split("=", 1) for pair in arguments.set))
+    with tempfile.TemporaryDirectory() as folder:
+        found = contestants(config, DataSpec(shape, CLASSES), arguments, Path(folder))
+        rows = [row for batch in arguments.batches for row in race(found, batch, arguments)]
+    shared = {"size": arguments.size, "shape": arguments.shape, "threads": arguments.threads}
+    if arguments.json:
+        for row in rows:
+            print(json.dumps(shared | row), flush=True)
+    else:
+        model = config.model
+        tokens = (shape[1] // (config.codec.patch_size * 2**model.stem)) ** 2
+        print(
+            f"size {arguments.size} ({model.width} wide, {model.depth} deep), {'×'.join(map(str, shape))}, {tokens} "
+            f"tokens, {arguments.threads} thread{'s' * (arguments.threads > 1)}; medians of {arguments.rounds} rounds\n"
+        )
+        print(table(rows, arguments.batches))
+
+
+if __name__ == "__main__":
+    main()
