@@ -2,6 +2,7 @@
 
 import html.parser
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from PIL import Image
 from sparring import cli, report
 from sparring.config import ConfigError
 from sparring.data import DataError, open_dataset
-from sparring.evaluation import Compared, of_samples, open_compared
+from sparring.evaluation import Compared, of_run, of_samples, open_compared
+from sparring.training.run import train
 
 
 @pytest.fixture
@@ -82,11 +84,46 @@ def test_series_and_texts_from_elsewhere(tmp_path):
         of_samples(str(tmp_path / "few.txt"), str(tmp_path / "data.txt")).scores()
 
 
+def test_other_pictures_in_files_of_equal_names_and_sizes_are_other_pictures(tmp_path):
+    random = np.random.default_rng(0)
+    for name, low in (("noise", 0), ("bright", 200)):
+        (tmp_path / name).mkdir()
+        for index in range(60):
+            pixels = random.integers(low, 256, (16, 16), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{index:03}.bmp")
+    noise, bright = (str(tmp_path / name) for name in ("noise", "bright"))
+    assert of_samples(noise, noise).scores(chosen=("frechet",))["frechet"] < 0.1
+    assert of_samples(noise, bright).scores(chosen=("frechet",))["frechet"] > 0.5
+
+
+def test_a_run_whose_data_has_moved_is_compared_with_what_is_named(tiny, digits_apart):
+    shutil.copytree(digits_apart / "pictures", digits_apart / "old")
+    config = tiny.replace({"data.path": str(digits_apart / "old"), "train.evaluate_every": 0})
+    train(config, digits_apart / "run")
+    shutil.rmtree(digits_apart / "old")
+    with pytest.raises(DataError, match="there is no file or folder"):
+        of_run(str(digits_apart / "run"), device="cpu")
+    compared = of_run(str(digits_apart / "run"), device="cpu", data=str(digits_apart / "pictures"))
+    assert compared.scores(chosen=("frechet",))["frechet"] > 0
+
+
+def test_a_reference_of_another_look_makes_no_copies(digits_apart, tiny):
+    """The run's samples are held-out digits, the reference inverted ones."""
+    data, inverted = open_dataset("digits"), open_dataset("digits")
+    inverted.samples = 255 - inverted.samples
+    held_out = data.held_out.batch(torch.arange(300))[0]
+    data.held_out = inverted
+    scores = Compared("a", "b", data, lambda num: (held_out[:num], None), most=300).scores(chosen=("near_copies",))
+    assert scores["near_copies"] < 0.1
+
+
 def test_what_cannot_be_compared_says_so(digits_apart, capsys, monkeypatch):
     monkeypatch.chdir(digits_apart)
     fails(capsys, "evaluate", "pictures", saying="--data REFERENCE")
     fails(capsys, "evaluate", "arrays.npz", "--data", "sines", saying="bring them to one shape")
     fails(capsys, "evaluate", "arrays.npz", "--data", "digits", "--metrics", "fidd", saying="choose among frechet")
+    fails(capsys, "evaluate", "arrays.npz", "--data", "digits", "--num", "9", saying="9 samples are too few")
+    fails(capsys, "evaluate", "arrays.npz", "--data", "digits", "--neighbours", "x.txt", saying="must end in .png")
     fails(capsys, "evaluate", "arrays.npz", "--data", "digits", "--report", "x.pdf", saying="must end in .html")
     fails(capsys, "evaluate", "arrays.npz", "--data", "rings", saying="bring them to one shape")
     fails(capsys, "evaluate", "arrays.npz", "--data", "nowhere", saying="there is no file or folder")
@@ -132,6 +169,6 @@ def test_the_report_is_one_file_with_everything_in_it(digits_apart, capsys, monk
 def test_what_lies_nearest_is_found(shapes):
     copies = shapes.samples[[7, 20]]
     compared = Compared("copies", "shapes", shapes, lambda num: (copies, None), most=2)
-    found = report._Look(compared, None).neighbours()
+    found = report.Look(compared).neighbours()
     assert torch.equal(found[0::2], copies.clamp(-1, 1)) or torch.allclose(found[0::2], copies)
     torch.testing.assert_close(found[1::2], copies.clamp(-1, 1))

@@ -97,7 +97,9 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--frames", type=_positive, help="the same for clips")
     evaluate.add_argument("--field", help="texts: the field of --data")
     evaluate.add_argument("--num", type=_positive, default=10_000, help="samples compared, at most (default: 10000)")
-    evaluate.add_argument("--metrics", nargs="+", metavar="NAME", help="of pictures and series: only these (fid, c2st)")
+    evaluate.add_argument(
+        "--metrics", nargs="+", metavar="NAME", help="of pictures and series: only these (frechet, c2st)"
+    )
     evaluate.add_argument(
         "--extractor",
         help="of pictures' features: digits, untrained, inception, dinov2:NAME, efficientnet-lite0:FILE or "
@@ -319,25 +321,27 @@ def _print_walk(gan: Any, arguments: argparse.Namespace) -> int:
 
 def run_evaluate(arguments: argparse.Namespace) -> int:
     from sparring.evaluation import beside_floors, open_compared
-    from sparring.report import check_files, save_neighbours, write_report
+    from sparring.report import Look, check_files, save_neighbours, write_report
 
-    check_files(arguments.report, arguments.neighbours)
     settings = {name: getattr(arguments, name) for name in ("resolution", "window", "frames", "field")}
     compared = open_compared(
         arguments.folder, device=arguments.device, seed=arguments.seed, data=arguments.data, settings=settings
     )
+    check_files(compared, arguments.report, arguments.neighbours)
     scores = compared.scores(
         num=arguments.num, repeats=arguments.repeats, seed=arguments.seed, extractor=arguments.extractor,
         chosen=arguments.metrics, report=lambda line: print(line, file=sys.stderr),
     )  # fmt: skip
     for warning in scores["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
-    if arguments.neighbours:
-        save_neighbours(compared, Path(arguments.neighbours), extractor=arguments.extractor)
-    if arguments.report:
-        write_report(compared, scores, Path(arguments.report), extractor=arguments.extractor)
     facts = {"samples": compared.samples, "data": compared.data} | scores
     _print_facts(facts if arguments.json else beside_floors(facts), arguments.json)
+    if arguments.neighbours or arguments.report:
+        look = Look(compared, arguments.extractor)
+        if arguments.neighbours:
+            save_neighbours(look, Path(arguments.neighbours))
+        if arguments.report:
+            write_report(look, scores, Path(arguments.report))
     return 0
 
 

@@ -385,7 +385,6 @@ MAY_CHANGE = frozenset(
         "keep_checkpoints",
         "sample_every",
         "evaluate_every",
-        "extractor",
         "until",
         "device",
         "tensorboard",

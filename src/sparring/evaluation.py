@@ -55,7 +55,15 @@ class Compared:
 def of_run(path: str, *, device: str, seed: int = 0, data: str | None = None, field: str | None = None) -> Compared:
     """A run's samples and what it was trained on, or `data` of the same kind."""
     gan = pretrained.load(path, device)
-    dataset, classes = pretrained.open_data_of(gan), len(gan.class_names)
+    try:
+        dataset = pretrained.open_data_of(gan)
+    except (DataError, ConfigError):
+        if data is None or gan.spec.vocabulary is not None:
+            raise
+        dataset = open_dataset(**dataclasses.asdict(dataclasses.replace(gan.config.data, path=data, labels=None)))
+        if dataset.sample_shape != gan.spec.sample_shape:
+            raise
+    classes = len(gan.class_names)
     run = Path(path) if Path(path).is_dir() else None
 
     def sample(num: int) -> tuple[Any, Tensor | None]:

@@ -4,6 +4,7 @@ One file without scripts, whose pictures are inside it.
 """
 
 import base64
+import contextlib
 import io
 import json
 import tempfile
@@ -11,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from html import escape
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import torch
@@ -58,21 +60,23 @@ MEANING = {
 }
 
 
-def check_files(report: str | None, neighbours: str | None) -> None:
+def check_files(compared: Compared, report: str | None, neighbours: str | None) -> None:
     """Raises `ConfigError` for a file that cannot be written, before minutes of work."""
-    for option, name, suffixes in (("report", report, (".html", ".htm")), ("neighbours", neighbours, (".png", ".txt"))):
+    sheet = showing.sheet_suffix(compared.dataset.sample_shape)
+    for option, name, suffixes in (("report", report, (".html", ".htm")), ("neighbours", neighbours, (sheet,))):
         if name is not None and Path(name).suffix.lower() not in suffixes:
             raise ConfigError(f"--{option} {name} must end in {' or '.join(suffixes)}")
 
 
-def save_neighbours(compared: Compared, path: Path, *, extractor: str | None = None) -> Path:
+def save_neighbours(look: "Look", path: Path) -> Path:
     """Samples, each beside the real one nearest to it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    return showing.save_sheet(_Look(compared, extractor).neighbours(), path, 8)
+    return showing.save_sheet(look.neighbours(), path, 8)
 
 
-def write_report(compared: Compared, scores: Mapping[str, Any], path: Path, *, extractor: str | None = None) -> None:
-    look = _Look(compared, extractor)
+def write_report(look: "Look", scores: Mapping[str, Any], path: Path) -> None:
+    """Scores as `Compared.scores` gives them."""
+    compared = look.compared
     title = f"{printable(compared.samples)} beside {printable(compared.data)}"
     parts = [
         f"<h1>{escape(title)}</h1>",
@@ -97,15 +101,16 @@ def write_report(compared: Compared, scores: Mapping[str, Any], path: Path, *, e
         _curves(compared.run),
         _settings(compared.run),
     ]
-    page = PAGE.replace("TITLE", escape(title)).replace("BODY", "\n".join(filter(None, parts)))
+    page = PAGE.substitute(title=escape(title), body="\n".join(filter(None, parts)))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
 
 
-class _Look:
+class Look:
     """Samples, and the real ones nearest to them."""
 
-    def __init__(self, compared: Compared, extractor: str | None) -> None:
+    def __init__(self, compared: Compared, extractor: str | None = None) -> None:
+        self.compared = compared
         self.dataset, self.spec = compared.dataset, DataSpec.of(compared.dataset)
         self.name, features = features_for(compared.dataset, extractor)
         self.samples = compared.sample(CANDIDATES if compared.most is None else min(CANDIDATES, compared.most))[0]
@@ -118,7 +123,11 @@ class _Look:
         return self.spec.finish(self.dataset.batch(places)[0])
 
     def shown(self) -> Any:
-        return self.real(torch.linspace(0, len(self.dataset) - 1, min(SHOWN, len(self.dataset))).long())
+        """Real ones, of those that the samples are compared with."""
+        if self.compared.reference is not None:
+            return list(self.compared.reference[:SHOWN])
+        source = self.dataset.held_out or self.dataset
+        return self.spec.finish(source.batch(torch.linspace(0, len(source) - 1, min(SHOWN, len(source))).long())[0])
 
     def neighbours(self) -> Any:
         return showing.beside(self.samples[:PAIRS], self.real(self.places[self.nearest[:PAIRS]]))
@@ -188,10 +197,12 @@ def _curves(run: Path | None) -> str:
 
 
 def _rows(file: Path) -> Sequence[Mapping[str, float]]:
-    try:
-        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    except ValueError as error:
-        raise ConfigError(f"{file} is damaged ({error}): delete it, the report goes without curves") from error
+    """A line may have been cut short by a crash."""
+    rows = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        with contextlib.suppress(ValueError):
+            rows.append(json.loads(line))
+    return rows
 
 
 def _settings(run: Path | None) -> str:
@@ -201,11 +212,11 @@ def _settings(run: Path | None) -> str:
     return f"<details><summary>Settings</summary><pre>{escape(text)}</pre></details>"
 
 
-PAGE = """<!doctype html>
+PAGE = Template("""<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>TITLE</title>
+<title>$title</title>
 <style>
 :root { color-scheme: light dark; --line: #8884; --warning: #b3261e; }
 @media (prefers-color-scheme: dark) { :root { --warning: #ff8a80; } }
@@ -219,7 +230,7 @@ th { font-weight: 600; } pre { overflow-x: auto; font-size: .8rem; }
 .warning { color: var(--warning); font-weight: 600; }
 </style>
 <main>
-BODY
+$body
 </main>
 </html>
-"""
+""")

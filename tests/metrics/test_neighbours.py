@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sparring.metrics.neighbours import manifold_scores, near_copies, nearest
+from sparring.metrics.neighbours import manifold_scores, near_copies, near_repeats, nearest
 
 
 def random(*shape, seed=0):
@@ -61,7 +61,15 @@ def test_copies_are_found_and_fresh_samples_are_not():
     copies = torch.cat([training[:100] + 1e-3, random(300, 8, seed=2)])
     share, usual = near_copies(copies, training, held_out)
     assert share == pytest.approx(0.25, abs=0.02)
-    assert usual == pytest.approx(0.01)
+    assert usual == pytest.approx(0.01, abs=0.01)
     distance, place = nearest(training[5:8] + 1e-3, training)
     assert place.tolist() == [5, 6, 7]
     assert distance.max() < 0.01
+
+
+def test_a_set_that_holds_samples_twice_does_not_hide_a_collapse():
+    real = random(500, 8)
+    real[:50] = real[50:100]
+    one = real[:1] + 1e-3 * random(300, 8, seed=2)
+    assert near_repeats(one, real) == 1
+    assert near_repeats(random(300, 8, seed=3), real) < 0.05

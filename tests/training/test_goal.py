@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from sparring.config import Config, ConfigError
@@ -36,3 +38,10 @@ def test_the_best_is_the_lowest_distance_unless_a_goal_says_otherwise():
     assert not lowest.better({"frechet_clips": 3.0}, {"frechet_clips": 3.0})
     assert goal("modes>=25").better({"modes": 9}, {"modes": 8})
     assert Goal.lowest({"modes": 9}) is None
+
+
+def test_what_is_no_number_is_never_best_and_never_stays_it():
+    lowest = Goal.lowest({"frechet": 3.0})
+    assert not lowest.better({"frechet": math.nan}, {})
+    assert lowest.better({"frechet": 3.0}, {"frechet": math.nan})
+    assert goal("fd<=8").better({"fid": 3.0}, {"frechet": 2.0})  # another scale

@@ -65,15 +65,23 @@ def test_a_goal_that_nothing_measures_is_refused_before_anything_is_written(tiny
     assert not (tmp_path / "run").exists()
 
 
-def test_a_resumed_run_keeps_its_number_of_threads_and_the_caller_its_own(tiny, shapes, tmp_path, monkeypatch):
-    """Sums of another number of threads round otherwise."""
+@pytest.mark.parametrize(("told", "then"), [(None, 2), ("1", 1)])
+def test_a_resumed_run_keeps_its_number_of_threads_unless_told(tiny, shapes, tmp_path, monkeypatch, told, then):
+    """Sums of another number of threads round otherwise. The caller's own number is as it was."""
     used = []
-    for threads, samples in ((2, 32), (1, 64)):
-        monkeypatch.setattr("sparring.training.run.choose_threads", lambda *a, n=threads: (n, "as told"))
-        config = tiny.replace({"train.num_samples": samples, "train.evaluate_every": 0})
-        train(config, tmp_path / "run", dataset=shapes, report=lambda p: used.append(torch.get_num_threads()))
-    assert used == [2] * 8
-    assert torch.get_num_threads() == 1
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    torch.set_num_threads(2)
+    try:
+        for threads, samples in ((2, 32), (1, 64)):
+            monkeypatch.setattr("sparring.training.run.choose_threads", lambda *a, n=threads: (n, "as told"))
+            config = tiny.replace({"train.num_samples": samples, "train.evaluate_every": 0})
+            train(config, tmp_path / "run", dataset=shapes, report=lambda p: used.append(torch.get_num_threads()))
+            if told:
+                monkeypatch.setenv("OMP_NUM_THREADS", told)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+    assert used == [2] * 4 + [then] * 4
 
 
 def test_the_best_state_is_kept(tiny, shapes, tmp_path, monkeypatch):

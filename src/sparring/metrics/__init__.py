@@ -100,10 +100,13 @@ def evaluate(
         return series.evaluate_series(
             dataset, sample, repeats=repeats, seed=seed, num=num, metrics=wanted, report=report
         )
-    metric = metric_for(dataset)
-    if metric is None:
-        raise DataError(f"{dataset.name} is too small to be measured: at least four clips are needed")
-    return metric(sample)
+    if len(dataset.sample_shape) == 4:
+        from sparring.metrics.clips import ClipMetric
+
+        return ClipMetric(dataset, num=num)(sample)
+    from sparring.metrics.modes import ModeMetric
+
+    return ModeMetric(dataset)(sample)
 
 
 def chosen_of(known: Sequence[str], wanted: Collection[str]) -> tuple[str, ...]:
@@ -127,6 +130,10 @@ def warnings_of(scores: Mapping[str, Any]) -> list[str]:
         )
     if scores.get("near_copies", 0) > 0.2 + scores.get("near_copies_floor", 0):
         found.append(f"copies: {scores['near_copies']:.0%} of the samples are all but training samples")
+    if scores.get("unique", 1) < 0.5 * scores.get("unique_floor", 1):
+        found.append(f"collapse: only {scores['unique']:.0%} of the texts differ")
+    if scores.get("copied", 0) > 0.5 + scores.get("copied_floor", 0):
+        found.append(f"copies: {scores['copied']:.0%} of the texts are word for word those of the data")
     return found
 
 

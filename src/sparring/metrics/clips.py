@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from sparring.data.bouncing import Bouncing
-from sparring.data.dataset import Dataset
+from sparring.data.dataset import DataError, Dataset
 from sparring.metrics import Sampler
 from sparring.metrics.clip_features import ClipFeatures
 from sparring.metrics.frechet import frechet_distance
@@ -17,10 +17,13 @@ BATCH = 50
 class ClipMetric:
     """Compares 500 samples with as many held-out clips (of the data itself where none are held out)."""
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset, *, num: int = CLIPS) -> None:
+        """Of `num` samples at most; raises `DataError` where there are fewer than two on either side."""
         channels, frames, _, _ = dataset.sample_shape
         other = dataset.held_out or dataset
-        self.count = min(CLIPS, len(other), len(dataset) if dataset.held_out else len(dataset) // 2)
+        self.count = min(CLIPS, num, len(other), len(dataset) if dataset.held_out else len(dataset) // 2)
+        if self.count < 2:
+            raise DataError(f"{dataset.name} cannot be measured: at least four clips are needed, and two samples")
         self.clips, self.frames = ClipFeatures(channels, frames), ClipFeatures(channels, 1)
         self.motion = MotionMetric(dataset) if isinstance(dataset, Bouncing) else None
         order = torch.randperm(len(other), generator=torch.Generator().manual_seed(0))

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import torch
 from torch import Tensor
 
-from sparring.data.dataset import DataError, Dataset
+from sparring.data.dataset import DataError, Dataset, digest
 from sparring.metrics import Metric, Sampler, chosen_of
 from sparring.metrics.cache import cached
 from sparring.metrics.digits import DigitMetric
@@ -19,6 +19,8 @@ from sparring.metrics.two_sample import classifier_two_sample
 NEIGHBOURS = 5
 FEWEST = 20
 """Real pictures on either side of a floor."""
+SEARCHED = 10_000
+"""Training pictures among which copies are looked for."""
 WHILE_TRAINING = 1000
 """Pictures that a run compares."""
 
@@ -38,9 +40,12 @@ class ImageEvaluation:
         self.extractor, self.metrics = make_extractor(extractor, dataset.sample_shape), chosen_of(METRICS, metrics)
         self.seed, self.classes = seed, tuple(dataset.class_names)
         held_out = dataset.held_out
-        count = min(num, len(held_out) if held_out else len(dataset) // 2)
-        if count < FEWEST:
+        there = min(len(held_out), len(dataset)) if held_out else len(dataset) // 2
+        if there < FEWEST:
             raise DataError(f"{dataset.name} holds {len(dataset)} pictures: {2 * FEWEST} are needed to compare")
+        if num < FEWEST:
+            raise DataError(f"{num} samples are too few to compare: {FEWEST} are needed")
+        count = min(num, there)
         self.count = count
         order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed))
         self.training = self._features(dataset, order[-count:])
@@ -52,7 +57,7 @@ class ImageEvaluation:
             if held_out.class_names != dataset.class_names:
                 self.classes = ()
             if "near_copies" in self.metrics:
-                self.learnt = self._features(dataset, order[: 10 * count])  # among which copies are looked for
+                self.learnt = self._features(dataset, order[:SEARCHED])  # among which copies are looked for
         else:
             self.real, self.real_classes = self._features(dataset, order[:count]), dataset.labels()[order[:count]]
 
@@ -75,9 +80,12 @@ class ImageEvaluation:
 
     def _features(self, dataset: Dataset, chosen: Tensor) -> Tensor:
         """Of the pictures at these places, never more of them in memory than a batch."""
+        parts = chosen.split(BATCH)
+        # By the pictures themselves: a set's fingerprint may know no more than its files' names and sizes.
+        contents = digest(*(digest(dataset.batch(part)[0]) for part in parts))
         return cached(
-            (dataset.fingerprint, len(dataset), chosen, self.extractor.key),
-            lambda: torch.cat([self.extractor(dataset.batch(part)[0])[0] for part in chosen.split(BATCH)]),
+            (contents, self.extractor.key),
+            lambda: torch.cat([self.extractor(dataset.batch(part)[0])[0] for part in parts]),
         )
 
     def _scores(self, features: Tensor, classes: Tensor | None) -> dict[str, float]:
@@ -127,8 +135,8 @@ def image_metric(dataset: Dataset, extractor: str | None, also: str | None) -> M
     if wanted and len(dataset) >= 2 * FEWEST:
         name = extractor or default_extractor(dataset)
         parts.append(ImageEvaluation(dataset, num=WHILE_TRAINING, extractor=name, metrics=wanted))
-    if not parts:
-        return None
+    if len(parts) < 2:
+        return parts[0] if parts else None
     return lambda sample: {name: value for part in parts for name, value in part(sample).items()}
 
 

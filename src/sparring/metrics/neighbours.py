@@ -42,21 +42,23 @@ def nearest(features: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def near_copies(features: Tensor, training: Tensor, held_out: Tensor) -> tuple[float, float]:
-    """The share of samples that lie nearer to a training sample than all but one in a hundred held-out ones do, and
-    the same share of the held-out ones, about 0.01."""
-    usual = nearest(held_out, training)[0]
-    threshold = usual.kthvalue(max(1, len(usual) // 100))[0]
-    return (nearest(features, training)[0] <= threshold).float().mean().item(), (
-        usual <= threshold
-    ).float().mean().item()
+    """The share of samples that lie nearer to a training sample than all but one in a hundred training samples do to
+    another one, and the same share of the held-out ones, about 0.01."""
+    threshold = _unusually_near(_kth_distance(training, 1))
+    found, usual = (nearest(points, training)[0] <= threshold for points in (features, held_out))
+    return found.float().mean().item(), usual.float().mean().item()
 
 
 def near_repeats(features: Tensor, reference: Tensor) -> float:
     """The share of samples that lie nearer to another sample than all but one in a hundred real ones do to another
     real one: about 0.01 for real ones, 1 where a generator repeats itself."""
-    usual = _kth_distance(reference, 1)
-    threshold = usual.kthvalue(max(1, len(usual) // 100))[0]
+    threshold = _unusually_near(_kth_distance(reference, 1))
     return (_kth_distance(features, 1) <= threshold).float().mean().item()
+
+
+def _unusually_near(distances: Tensor) -> Tensor:
+    """What one in a hundred falls short of; never much below the usual, as a set may hold its samples twice."""
+    return torch.maximum(distances.kthvalue(max(1, len(distances) // 100))[0], 0.1 * distances.median())
 
 
 def _kth_distance(points: Tensor, k: int) -> Tensor:

@@ -6,7 +6,7 @@ from statistics import fmean, stdev
 import torch
 from torch import Tensor
 
-from sparring.data.dataset import Dataset
+from sparring.data.dataset import DataError, Dataset
 from sparring.metrics import Sampler, chosen_of
 from sparring.metrics.frechet import frechet_distance
 from sparring.metrics.series_scores import (
@@ -86,6 +86,8 @@ def evaluate_series(
     with their length.
     """
     metrics = chosen_of(METRICS, metrics)
+    if num < 4:
+        raise DataError(f"{num} series are too few to compare: 4 are needed")
     real = _real(dataset, seed)[:num]
     fake = sample(len(real))[0].detach().to("cpu", torch.float32)
     seeds = range(seed, seed + repeats)

@@ -1,5 +1,6 @@
 """When a run is good enough, and which of its states was the best: what the measurements say."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -39,7 +40,9 @@ class Goal:
 
     def better(self, row: Row, earlier: Row) -> bool:
         """Whether a row is better than an earlier one, or the earlier one says nothing."""
-        key = self.key(earlier)
-        if key is None:
+        key = self.key(row)
+        if key is None or math.isnan(row[key]):
+            return False
+        if key not in earlier or math.isnan(earlier[key]):
             return True
         return row[key] < earlier[key] if self.at_most else row[key] > earlier[key]

@@ -2,7 +2,7 @@
 
 config.json          every setting, and what the networks must know of the data
 model.safetensors    the averaged generator and the discriminator; the config is in its metadata too
-best/                the same two files as they were when the metric was best: a run folder to sample from
+best/                the same two files as they were when the metric was best, a run folder to sample from, and its row
 checkpoints/         complete training states, the newest few
 samples/             a grid of samples (of texts a list) at intervals, always from the same z
 metrics.jsonl        one line of measurements every so often
@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import json
 import math
+import os
 import signal
 import threading
 import time
@@ -243,9 +244,11 @@ class Run:
         for problem in problems:
             self.say(f"skipped a checkpoint: {problem}")
         self._restore(tensors, meta)
-        self.seconds, self.threads = meta["seconds"], meta.get("threads", self.threads)
+        self.seconds = meta["seconds"]
+        if "OMP_NUM_THREADS" not in os.environ:
+            self.threads = min(meta.get("threads", self.threads), torch.get_num_threads())
         self.log.go_back_to(self.samples_seen)
-        self.say(f"resumed {self.folder} at {self.samples_seen:,} samples")
+        self.say(f"resumed {self.folder} at {self.samples_seen:,} samples, with its {self.threads} thread(s)")
 
     def _write_config(self, folder: Path) -> None:
         text = json.dumps(run_json(self.config, self.spec), indent=2)
@@ -278,11 +281,14 @@ class Run:
     def _keep_best(self, row: dict[str, float]) -> None:
         """Writes the model to `best/` where no earlier measurement was as good."""
         goal = self.goal or Goal.lowest(row)
-        if goal is None or not all(goal.better(row, earlier) for earlier in self.log.rows):
+        file = self.folder / "best" / "metrics.json"
+        best = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        if goal is None or not goal.better(row, best):
             return
-        (self.folder / "best").mkdir(exist_ok=True)
-        self._write_config(self.folder / "best")
-        self._write_model(self.folder / "best", self._state()[0])
+        file.parent.mkdir(exist_ok=True)
+        self._write_config(file.parent)
+        self._write_model(file.parent, self._state()[0])
+        write_atomic(file, lambda temporary: temporary.write_text(json.dumps(row), encoding="utf-8"))
 
     # ---- "until the samples pass for real" -------------------------------------------------------------------------
 
