@@ -104,7 +104,9 @@ def test_a_run_whose_data_has_moved_is_compared_with_what_is_named(tiny, digits_
     with pytest.raises(DataError, match="there is no file or folder"):
         of_run(str(digits_apart / "run"), device="cpu")
     compared = of_run(str(digits_apart / "run"), device="cpu", data=str(digits_apart / "pictures"))
-    assert compared.scores(chosen=("frechet",))["frechet"] > 0
+    scores = compared.scores(chosen=("frechet", "near_copies"))
+    assert scores["frechet"] > scores["frechet_floor"] > 0
+    assert "near_copies" not in scores
 
 
 def test_a_reference_of_another_look_makes_no_copies(digits_apart, tiny):

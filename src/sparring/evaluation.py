@@ -55,31 +55,36 @@ class Compared:
 def of_run(path: str, *, device: str, seed: int = 0, data: str | None = None, field: str | None = None) -> Compared:
     """A run's samples and what it was trained on, or `data` of the same kind."""
     gan = pretrained.load(path, device)
+    of_data, texts = gan.config.data, gan.spec.vocabulary is not None
+
+    def named() -> Dataset:
+        return open_dataset(**dataclasses.asdict(dataclasses.replace(of_data, path=data or of_data.path, labels=None)))
+
+    moved = False
     try:
         dataset = pretrained.open_data_of(gan)
     except (DataError, ConfigError):
-        if data is None or gan.spec.vocabulary is not None:
+        if data is None or texts:
             raise
-        dataset = open_dataset(**dataclasses.asdict(dataclasses.replace(gan.config.data, path=data, labels=None)))
+        dataset, moved = named(), True  # as with a stranger's run: then nothing is known of copies
         if dataset.sample_shape != gan.spec.sample_shape:
             raise
-    classes = len(gan.class_names)
-    run = Path(path) if Path(path).is_dir() else None
+    classes = len(gan.class_names) if list(gan.class_names) == dataset.class_names else 0
 
     def sample(num: int) -> tuple[Any, Tensor | None]:
         return gan.sample(num, seed=seed), torch.arange(num) % classes if classes else None
 
-    compared = Compared(path, gan.config.data.path, dataset, sample, run=run)
-    if data is None:
+    run = Path(path) if Path(path).is_dir() else None
+    compared = Compared(path, data or of_data.path, dataset, sample, run=run)
+    if data is None or moved:
         return compared
-    compared.data, of_data = data, gan.config.data
-    if gan.spec.vocabulary is not None:
+    if texts:
         if not Path(data).is_file():
             raise ConfigError(f"--data {data} is not a file of texts")
         field = field or (None if data.lower().endswith(".txt") else of_data.field)
         compared.reference = [text for text, _ in read_texts(data, field=field, split=of_data.split or "line")]
         return compared
-    reference = open_dataset(**dataclasses.asdict(dataclasses.replace(of_data, path=data, labels=None)))
+    reference = named()
     _check_alike(reference, dataset, data, path)
     if dataset.channels is not None:
         compared.dataset = reference
