@@ -71,5 +71,5 @@ class DCGANDiscriminator(nn.Module):
         return logits
 
 
-def parameters(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
+def parameters(*networks: nn.Module) -> int:
+    return sum(p.numel() for network in networks for p in network.parameters())

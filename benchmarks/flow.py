@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from dcgan import parameters
+from torch import Tensor
 
 from sparring.codecs.patch import PatchCodec
 from sparring.config import Config
@@ -137,10 +138,6 @@ def flow_transformer(config: Config, spec: DataSpec, flow: FlowConfig) -> FlowTr
     if abs(parameters(found) / target - 1) > 0.05:
         raise ValueError(f"no MLP makes a flow-matching transformer of some {target:,} parameters")
     return found
-
-
-def parameters(*networks: nn.Module) -> int:
-    return sum(p.numel() for network in networks for p in network.parameters())
 
 
 def euler(model: FlowTransformer, tokens: Tensor, class_labels: Tensor, steps: int) -> Tensor:

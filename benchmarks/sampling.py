@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from flow import FlowConfig, euler, flow_transformer, parameters
+from dcgan import parameters
+from flow import FlowConfig, euler, flow_transformer
 from torch import Tensor, nn
 
 from sparring import presets

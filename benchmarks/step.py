@@ -31,8 +31,9 @@ from dataclasses import dataclass
 
 import peers
 import torch
+from dcgan import parameters
 from plain import PlainGAN
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
@@ -107,10 +108,6 @@ def our_trainer(setting: Setting, dtype: torch.dtype, changes: dict[str, object]
     )
     dataset = pictures(setting.picture, 4 * setting.batch)
     return Trainer(config, Networks(config, DataSpec.of(dataset)), dataset, torch.device("cpu"), dtype)
-
-
-def parameters(*networks: nn.Module) -> int:
-    return sum(p.numel() for network in networks for p in network.parameters())
 
 
 def ours(name: str, setting: Setting, dtype: torch.dtype, compiled: bool = False) -> Contestant:

@@ -135,9 +135,10 @@ def beside_floors(scores: Mapping[str, Any]) -> dict[str, Any]:
     notes = {"_floor": "real ones", "_shuffled": "shuffled"}
     lines = {}
     for name, value in scores.items():
-        if name.endswith(("_std", *notes)) or not isinstance(value, float):
-            if not name.endswith(("_std", *notes)):
-                lines[name] = value
+        if name.endswith(("_std", *notes)):
+            continue
+        if not isinstance(value, float):
+            lines[name] = value
             continue
         spread = {n: f" ± {scores[n + '_std']:.2g}" if n + "_std" in scores else "" for n in (name, name + "_floor")}
         beside = [

@@ -24,7 +24,6 @@ SEARCHED = 10_000
 WHILE_TRAINING = 1000
 """Pictures that a run compares."""
 
-
 MANIFOLD = ("precision", "recall", "density", "coverage")
 METRICS = ("frechet", "kid", *MANIFOLD, "c2st", "repeats", "near_copies", "inception_score", "recognised")
 
@@ -50,6 +49,7 @@ class ImageEvaluation:
         order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed))
         self.training = self._features(dataset, order[-count:])
         self.training_classes = dataset.labels()[order[-count:]]
+        self.floors: dict[bool, dict[str, float]] = {}
         self.learnt: Tensor | None = None
         if held_out:
             order_held = torch.randperm(len(held_out), generator=torch.Generator().manual_seed(seed))[:count]
@@ -68,8 +68,7 @@ class ImageEvaluation:
         share `recognised` as what it was made for, in all and of each class."""
         pictures, classes = sample(self.count)
         features, logits = self.extractor(pictures)
-        floor = self._scores(self.training, self.training_classes if classes is not None else None)
-        scores = self._scores(features, classes) | {f"{name}_floor": value for name, value in floor.items()}
+        scores = self._scores(features, classes) | self._floor(classes is not None)
         if self.learnt is not None:
             scores["near_copies"], scores["near_copies_floor"] = near_copies(features, self.learnt, self.real)
         if logits is not None and "inception_score" in self.metrics:
@@ -87,6 +86,13 @@ class ImageEvaluation:
             (contents, self.extractor.key),
             lambda: torch.cat([self.extractor(dataset.batch(part)[0])[0] for part in parts]),
         )
+
+    def _floor(self, by_class: bool) -> dict[str, float]:
+        """The same at every call, so computed at the first: a run that measures often would train `c2st` twice."""
+        if by_class not in self.floors:
+            scores = self._scores(self.training, self.training_classes if by_class else None)
+            self.floors[by_class] = {f"{name}_floor": value for name, value in scores.items()}
+        return self.floors[by_class]
 
     def _scores(self, features: Tensor, classes: Tensor | None) -> dict[str, float]:
         scores: dict[str, float] = {}
