@@ -1,0 +1,1 @@
+"""The commands, a file for each family: its arguments in `add`, its work in functions that import what they need."""

@@ -1,0 +1,98 @@
+"""`sparring info`, `data` and `presets`."""
+
+import argparse
+import json
+from pathlib import Path
+
+from sparring.commands.arguments import Command, UsageError, positive, print_facts
+
+
+def add(command: Command) -> None:
+    info = command("info", run_info, "Say what is in a run's folder.")
+    info.add_argument("folder", metavar="RUN")
+    info.add_argument("--json", action="store_true", help="print JSON")
+
+    data = command("data", run_data, "Say what was understood of a data set, and draw a grid of it.")
+    data.add_argument("data")
+    data.add_argument("--resolution", type=positive, help="crop to a square and resize")
+    data.add_argument("--labels", help="a CSV of file,label")
+    data.add_argument("--window", type=positive, help="steps of a sample cut from a long series")
+    data.add_argument("--stride", type=positive, help="steps between the starts of two windows")
+    data.add_argument("--fill-gaps", action="store_true", help="interpolate missing values of series")
+    data.add_argument("--frames", type=positive, help="frames of a clip")
+    data.add_argument("--frame-step", type=positive, help="take every n-th frame")
+    data.add_argument("--field", help="field of a table or .jsonl that holds the text")
+    data.add_argument("--split", choices=("line", "sentence"), help="what of a text is a sample")
+    data.add_argument("--tokenizer", choices=("char", "word", "bpe"), help="what texts are made of")
+    data.add_argument("--length", type=positive, help="symbols of the longest text")
+    data.add_argument("--out", help="the picture (default: data-sheet.png; of texts .txt)")
+    data.add_argument("--json", action="store_true", help="print JSON")
+
+    presets = command("presets", run_presets, "List the presets.")
+    presets.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run_info(arguments: argparse.Namespace) -> int:
+    import sparring
+    from sparring.training.checkpoint import Checkpoints
+
+    folder = Path(arguments.folder)
+    gan = sparring.load(folder, "cpu")
+    states = Checkpoints(folder / "checkpoints", 1).paths()
+    verdict = folder / "verdict.txt"
+    facts = {
+        "run": str(folder),
+        "data": gan.config.data.path,
+        "sample_shape": list(gan.spec.sample_shape),
+        "classes": list(gan.class_names),
+        "generator_parameters": sum(p.numel() for p in gan.generator.parameters()),
+        "discriminator_parameters": sum(p.numel() for p in gan.discriminator.parameters()),
+        "samples_seen": int(states[-1].stem) if states else None,
+        "num_samples": gan.config.train.num_samples
+        + (gan.config.codec.num_samples if gan.config.codec.name != "patch" else 0),
+        "loss": gan.config.loss.name,
+        "verdict": verdict.read_text(encoding="utf-8").strip() if verdict.exists() else None,
+    }
+    print_facts(facts, arguments.json)
+    return 0
+
+
+def run_data(arguments: argparse.Namespace) -> int:
+    import torch
+
+    from sparring import showing
+    from sparring.data import open_dataset
+    from sparring.models.networks import DataSpec
+
+    options = (
+        "resolution", "labels", "window", "stride", "fill_gaps", "frames", "frame_step", "field", "split", "tokenizer",
+        "length",
+    )  # fmt: skip
+    dataset = open_dataset(arguments.data, **{name: getattr(arguments, name) for name in options})
+    shown = torch.linspace(0, len(dataset) - 1, min(100, len(dataset))).long()
+    samples = DataSpec.of(dataset).finish(dataset.batch(shown)[0])
+    path = Path(arguments.out or "data-sheet")
+    if path.exists() and Path(arguments.data).exists() and path.samefile(arguments.data):
+        raise UsageError(f"--out {path} is the data itself: name another file")
+    out = showing.save_sheet(samples, path)
+    print_facts(dataset.describe() | {"picture": str(out)}, arguments.json)
+    return 0
+
+
+def run_presets(arguments: argparse.Namespace) -> int:
+    from sparring.presets import PRESETS, SIZES
+
+    rows = [
+        {"preset": name, "size": size, "data": p.data, "time": p.time, "quality": p.quality}
+        for name, p in PRESETS.items()
+        for c in [p.make(p.shape)]
+        for size in [f"width {c.model.width}, depth {c.model.depth}, {c.train.num_samples:,} samples"]
+    ]
+    if arguments.json:
+        print(json.dumps(rows))
+        return 0
+    for row in rows:
+        print(f"{row['preset']:22}{row['data']}\n{'':22}{row['size']}\n{'':22}{row['time']}; {row['quality']}")
+    sizes = ", ".join(f"{name} (width {w}, depth {d})" for name, (w, d, _) in SIZES.items())
+    print(f"--size for images: {sizes}")
+    return 0

@@ -1,0 +1,91 @@
+"""`sparring evaluate` and `reconstruct`."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from sparring.commands.arguments import Command, add_run, positive, print_facts
+
+
+def add(command: Command) -> None:
+    evaluate = command(
+        "evaluate", run_evaluate, "Measure samples, a trained GAN's or made elsewhere, beside real ones."
+    )
+    add_run(evaluate, "a run's folder, a hub id, or samples made elsewhere: a folder, .npz, ... (these need --data)")
+    evaluate.add_argument("--data", help="compare with this data instead of what the run held out")
+    evaluate.add_argument("--resolution", type=positive, help="of samples made elsewhere, and of --data: resize both")
+    evaluate.add_argument("--window", type=positive, help="the same for series: steps of a sample")
+    evaluate.add_argument("--frames", type=positive, help="the same for clips")
+    evaluate.add_argument("--field", help="texts: the field of --data")
+    evaluate.add_argument("--num", type=positive, default=10_000, help="samples compared, at most (default: 10000)")
+    evaluate.add_argument(
+        "--metrics", nargs="+", metavar="NAME", help="of pictures and series: only these (frechet, c2st)"
+    )
+    evaluate.add_argument(
+        "--extractor",
+        help="of pictures' features: digits, untrained, inception, dinov2:NAME, efficientnet-lite0:FILE or "
+        "cifar10-resnet:FILE (default: by the data)",
+    )
+    evaluate.add_argument("--repeats", type=positive, default=5, help="of scores that train a network (default: 5)")
+    evaluate.add_argument("--report", metavar="FILE.html", help="a page with all of it, and the samples")
+    evaluate.add_argument("--neighbours", metavar="FILE.png", help="samples beside the real ones nearest to them")
+    evaluate.add_argument("--json", action="store_true", help="print JSON")
+
+    reconstruct = command("reconstruct", run_reconstruct, "Show what the codec keeps: samples beside what comes back.")
+    add_run(reconstruct)
+    reconstruct.add_argument("--num", type=positive, default=10, help="how many (default: 10)")
+    reconstruct.add_argument("--out", help="the picture (default: reconstructed.png; of texts .txt)")
+    reconstruct.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run_evaluate(arguments: argparse.Namespace) -> int:
+    from sparring.evaluation import beside_floors, open_compared
+    from sparring.report import Look, check_files, save_neighbours, write_report
+
+    settings = {name: getattr(arguments, name) for name in ("resolution", "window", "frames", "field")}
+    compared = open_compared(
+        arguments.folder, device=arguments.device, seed=arguments.seed, data=arguments.data, settings=settings
+    )
+    check_files(compared, arguments.report, arguments.neighbours)
+    scores = compared.scores(
+        num=arguments.num, repeats=arguments.repeats, seed=arguments.seed, extractor=arguments.extractor,
+        chosen=arguments.metrics, report=lambda line: print(line, file=sys.stderr),
+    )  # fmt: skip
+    for warning in scores["warnings"]:
+        print(f"warning: {warning}", file=sys.stderr)
+    facts = {"samples": compared.samples, "data": compared.data} | scores
+    print_facts(facts if arguments.json else beside_floors(facts), arguments.json)
+    if arguments.neighbours or arguments.report:
+        look = Look(compared, arguments.extractor)
+        if arguments.neighbours:
+            save_neighbours(look, Path(arguments.neighbours))
+        if arguments.report:
+            write_report(look, scores, Path(arguments.report))
+    return 0
+
+
+def run_reconstruct(arguments: argparse.Namespace) -> int:
+    import torch
+
+    import sparring
+    from sparring import showing
+    from sparring.pretrained import open_data_of
+
+    gan = sparring.load(arguments.folder, arguments.device)
+    dataset = open_data_of(gan)
+    source = dataset.held_out or dataset
+    chosen = torch.randperm(len(source), generator=torch.Generator().manual_seed(arguments.seed))[: arguments.num]
+    samples = source.batch(chosen)[0]
+    back = gan.reconstruct(samples)
+    out = showing.save_sheet(showing.beside(gan.spec.finish(samples), back), Path(arguments.out or "reconstructed"), 2)
+    codec = gan.codec
+    error = codec.error(samples, codec.expand(codec.compress(samples.to(gan.device))).to(samples))
+    facts: dict[str, Any] = {"codec": gan.config.codec.name}
+    if gan.spec.vocabulary is not None:
+        facts["share_of_symbols_wrong"] = error
+    else:
+        spread = source.batch(torch.linspace(0, len(source) - 1, min(len(source), 64)).long())[0].var(0).mean()
+        facts |= {"mean_squared_error": error, "share_of_variance_lost": error / spread.clamp_min(1e-12).item()}
+    print_facts(facts | {"picture": str(out)}, arguments.json)
+    return 0

@@ -1,0 +1,107 @@
+"""`sparring sample` and `interpolate`."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from sparring.commands.arguments import Command, UsageError, add_run, positive
+
+
+def add(command: Command) -> None:
+    sample = command("sample", run_sample, "Draw samples from a trained GAN.")
+    add_run(sample)
+    sample.add_argument("--num", type=positive, default=64, help="how many (default: 64)")
+    sample.add_argument(
+        "--out",
+        help="all in one (.png; .csv of series; .webp, .gif, .mp4 of clips; .txt, .jsonl of texts, which are printed "
+        "where no file is named), .npz, or a folder for single files",
+    )
+    sample.add_argument("--plot", metavar="FILE.png", help="series: generated beside real ones")
+    sample.add_argument("--class", dest="class_label", metavar="CLASS", help="only this class, by name or number")
+    sample.add_argument(
+        "--reject", type=float, default=0.0, help="share thrown away, of which the discriminator believes least: 0.5"
+    )
+    sample.add_argument("--json", action="store_true", help="print JSON")
+    sample.add_argument("--truncation", type=float, default=1.0, help="below 1: more typical, less diverse")
+
+    walk = command("interpolate", run_interpolate, "Film a walk through the generator's z; of texts, print one.")
+    add_run(walk)
+    walk.add_argument("--out", help=".gif, .webp, or .mp4 (extra: video); of texts .txt (default: walk.webp)")
+    walk.add_argument("--num", type=positive, default=16, help="samples side by side (default: 16)")
+    walk.add_argument("--frames", type=positive, default=120, help="length (default: 120, at 30 a second)")
+    walk.add_argument("--class", dest="class_label", metavar="CLASS", help="only this class, by name or number")
+
+
+def run_sample(arguments: argparse.Namespace) -> int:
+    import sparring
+    from sparring import showing
+
+    gan = sparring.load(arguments.folder, arguments.device)
+    out = Path(arguments.out or f"samples{showing.showing_of(gan.spec.sample_shape).together[0]}")
+    showing.check_out(out, gan.spec)
+    if arguments.plot and gan.spec.channels is None:
+        raise UsageError("--plot draws series, and this GAN makes none: drop it")
+    samples = gan.sample(
+        arguments.num,
+        seed=arguments.seed,
+        class_labels=arguments.class_label,
+        truncation_psi=arguments.truncation,
+        reject=arguments.reject,
+    )
+    if isinstance(samples, list) and not arguments.out:
+        print(json.dumps(samples, ensure_ascii=False) if arguments.json else "\n".join(samples))
+        return 0
+    showing.save(samples, out, gan.spec)
+    if arguments.plot:
+        from sparring.sampling import class_indices
+
+        wanted = None
+        if arguments.class_label is not None:
+            wanted = int(class_indices(arguments.class_label, 1, gan.class_names))
+        _plot_beside_real(gan, samples, wanted, Path(arguments.plot))
+    print(json.dumps({"out": str(out)}) if arguments.json else out)
+    return 0
+
+
+def _plot_beside_real(gan: Any, samples: Any, wanted: int | None, path: Path) -> None:
+    import torch
+
+    from sparring import plots
+    from sparring.models.networks import DataSpec
+    from sparring.pretrained import open_data_of
+
+    dataset = open_data_of(gan)
+    places = torch.arange(len(dataset)) if wanted is None else (dataset.labels() == wanted).nonzero().flatten()
+    shown = places[torch.linspace(0, len(places) - 1, min(len(places), len(samples))).long()]
+    plots.compare(samples, DataSpec.of(dataset).finish(dataset.batch(shown)[0]), gan.spec.channels.names, path)
+
+
+def run_interpolate(arguments: argparse.Namespace) -> int:
+    import sparring
+    from sparring import films, showing
+
+    path = Path(arguments.out or "walk.webp")
+    gan = sparring.load(arguments.folder, arguments.device)
+    if gan.spec.vocabulary is not None:
+        return _print_walk(gan, arguments)
+    films.check_format(path)
+    walk = gan.interpolate(arguments.frames, seed=arguments.seed, num=arguments.num, class_labels=arguments.class_label)
+    films.save(showing.film(walk), path)
+    print(path)
+    return 0
+
+
+def _print_walk(gan: Any, arguments: argparse.Namespace) -> int:
+    """From one text to another and back, each once where neighbours are alike."""
+    from sparring import showing
+
+    if arguments.out:
+        showing.check_out(Path(arguments.out), gan.spec)
+    walk = gan.interpolate(arguments.frames, seed=arguments.seed, num=1, class_labels=arguments.class_label)
+    lines = [text for (text,), (before,) in zip(walk, [[None], *walk], strict=False) if text != before]
+    if arguments.out:
+        print(showing.save_sheet(lines, Path(arguments.out), 1))
+    else:
+        print("\n".join(lines))
+    return 0

@@ -1,0 +1,136 @@
+"""`sparring train`."""
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sparring.commands.arguments import Command, UsageError
+
+SHORT = {
+    "num_samples": ("train.num_samples", "length of the run, in real samples seen"),
+    "batch_size": ("train.batch_size", "samples a step"),
+    "checkpoint_every": ("train.checkpoint_every", "samples between checkpoints"),
+    "sample_every": ("train.sample_every", "samples between pictures"),
+    "evaluate_every": ("train.evaluate_every", "samples between measurements; 0: never"),
+    "until": ("train.until", "stop once a metric is there: 'frechet<=8', 'c2st<=0.6'"),
+    "seed": ("train.seed", "everything random follows from it"),
+    "device": ("train.device", "auto, cpu, cuda, cuda:N or mps"),
+    "resolution": ("data.resolution", "crop to a square and resize to this many pixels a side"),
+    "labels": ("data.labels", "a CSV of file,label"),
+    "window": ("data.window", "steps of a sample cut from a long series"),
+    "frames": ("data.frames", "frames of a clip"),
+    "field": ("data.field", "field of a table or .jsonl that holds the text"),
+    "split": ("data.split", "line or sentence: what of a text is a sample"),
+    "tokenizer": ("data.tokenizer", "char, word or bpe: what texts are made of"),
+    "loss": ("loss.name", "relativistic, non-saturating, minimax, hinge, least-squares or wasserstein"),
+}
+
+
+def add(command: Command) -> None:
+    train = command(
+        "train", run_train, "Train a GAN, or go on where the run in --out stopped.",
+        epilog="Any other setting: --SECTION.NAME VALUE, e.g. --model.depth 6. `sparring train --help-all` lists them.",
+    )  # fmt: skip
+    train.add_argument(
+        "data", nargs="?", help="digits, sines, bouncing, names, a folder, .zip, film, table, array, text, or hf:NAME"
+    )
+    train.add_argument("--out", help="the run's folder (default: runs/DATA)")
+    train.add_argument("--preset", help="start from this preset (default: the one for DATA)")
+    train.add_argument("--size", help="XS, S, B, L or XL, for any images (default: S)")
+    for name, (_, text) in SHORT.items():
+        train.add_argument("--" + name.replace("_", "-"), metavar="N" if "samples" in text else None, help=text)
+    train.add_argument("--unconditional", action="store_true", help="ignore the data's classes")
+    train.add_argument("--help-all", action="store_true", help="list every setting")
+    train.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def run_train(arguments: argparse.Namespace) -> int:
+    if arguments.help_all:
+        return _print_settings()
+    if arguments.data is None:
+        raise UsageError("name the data, e.g. `sparring train digits`; see `sparring train --help`")
+    changes = {"data.path": arguments.data}
+    changes |= {full: getattr(arguments, name) for name, (full, _) in SHORT.items() if getattr(arguments, name)}
+    changes |= _settings(arguments.extra)
+    if arguments.unconditional:
+        changes["data.conditional"] = "false"
+
+    from sparring.progress import TrainingProgress
+    from sparring.training.run import Interrupted, train
+
+    config, dataset = _configure(arguments, changes)
+    out = Path(arguments.out or Path("runs") / (Path(arguments.data.replace(":", "/")).stem or "run"))
+    with TrainingProgress() as progress:
+        try:
+            verdict = train(config, out, dataset=dataset, report=progress.report, say=progress.say)
+        except Interrupted as interruption:
+            progress.say(f"interrupted and saved; the same command goes on from here ({out})")
+            return 128 + interruption.signal
+    if arguments.json:
+        print(json.dumps({"out": str(out), "status": verdict.status, "verdict": verdict.text}))
+    else:
+        from sparring.showing import sheet_suffix
+
+        sheet = f"samples{sheet_suffix(dataset.sample_shape)}"
+        print(f"{verdict.text}\n{out}/{sheet}  {out}/training.png  {out}/model.safetensors")
+    return 0
+
+
+def _configure(arguments: argparse.Namespace, changes: dict[str, Any]) -> Any:
+    """The configuration and the data, opened once: the preset follows from the data unless one is named."""
+    from sparring import presets
+    from sparring.config import Config, ConfigError
+    from sparring.data import BUILT_IN, open_dataset
+
+    built_in = arguments.data in BUILT_IN and arguments.data in presets.PRESETS
+    name = arguments.preset or (arguments.data if built_in else None)
+    if name is not None and name not in presets.PRESETS:
+        raise ConfigError(f"there is no preset {name}; choose from {', '.join(presets.PRESETS)}")
+    if name not in (None, "images") and arguments.size:
+        raise ConfigError(f"--size goes with any images; the preset {name} sets --model.width and --model.depth itself")
+    preset = presets.PRESETS[name] if name else None
+    of_data = {key: value for key, value in changes.items() if key.startswith("data.")}
+    data = (preset.make(preset.shape) if preset else Config()).replace(of_data).data
+    dataset = open_dataset(**dataclasses.asdict(data))
+    if len(dataset.sample_shape) != 3 and arguments.size:
+        raise ConfigError("--size goes with images: drop it, and set --model.width and --model.depth")
+    if preset and len(preset.shape) != len(dataset.sample_shape):
+        raise ConfigError(f"the preset {name} is not for samples of shape {dataset.sample_shape}: drop --preset")
+    if preset is None or name == "images":
+        config = presets.preset_for(dataset.sample_shape, arguments.size or "S")
+    else:
+        config = preset.make(dataset.sample_shape)
+    if "loss.name" in changes:
+        config = presets.with_loss(config, changes["loss.name"])
+    return config.replace(changes), dataset
+
+
+def _settings(words: Sequence[str]) -> dict[str, str]:
+    """`--section.name value` and `--section.name=value` pairs."""
+    settings, rest = {}, list(words)
+    while rest:
+        word = rest.pop(0)
+        name, equals, value = word.removeprefix("--").partition("=")
+        if not word.startswith("--"):
+            raise UsageError(f"{word} is one word too many: DATA is a single name or path")
+        if "." not in name:
+            from sparring.config import suggest
+
+            raise UsageError(f"there is no option --{name}{suggest(name, [n.replace('_', '-') for n in SHORT])}")
+        if not equals:
+            if not rest or rest[0].startswith("--"):
+                raise UsageError(f"--{name} needs a value, e.g. --{name} 1")
+            value = rest.pop(0)
+        settings[name] = value
+    return settings
+
+
+def _print_settings() -> int:
+    from sparring.config import describe
+
+    for name, kind, default, text in describe():
+        print(f"--{name} ({kind}; {'none' if default is None else default})\n    {text}")
+    return 0
