@@ -79,8 +79,8 @@ class TextCodec(TrainedCodec):
 
     def expand(self, latents: Tensor) -> Tensor:
         """(B, K, L) -> (B, N): the likeliest symbol at each place, one after the other."""
-        written = torch.full((len(latents), self.sample_shape[0]), END, device=latents.device)
-        symbols, going = written[:, :1], torch.ones(len(latents), 1, dtype=torch.bool, device=latents.device)
+        written = torch.full((latents.shape[0], self.sample_shape[0]), END, device=latents.device)
+        symbols, going = written[:, :1], torch.ones_like(written[:, :1], dtype=torch.bool)
         front, pasts = self._prefix(latents), [Past() for _ in self.decoder]
         added, rotary = self.places.added, self.places.rotary
         assert added is not None
@@ -92,7 +92,7 @@ class TextCodec(TrainedCodec):
             symbols = self._best(self._to_symbols(x[:, -1:])).where(going, END)
             written[:, place : place + 1] = symbols
             going &= symbols != END
-            if not going.any():
+            if not torch.compiler.is_exporting() and not going.any():
                 break
             front = front[:, :0]
         return written

@@ -76,7 +76,12 @@ class DataSpec:
         texts as a list of strings."""
         if self.vocabulary is not None:
             return self.vocabulary.decode(samples)
-        samples = samples.float().cpu()
+        return self.restore(samples.float().cpu())
+
+    def restore(self, samples: Tensor) -> Tensor:
+        """`finish` for what can be done in tensors: pixels and series; a text's symbols stay numbers."""
+        if self.vocabulary is not None:
+            return samples
         return samples.clamp(-1, 1) if self.channels is None else self.channels.restore(samples)
 
     def comparable(self, samples: Tensor) -> Tensor:

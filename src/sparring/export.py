@@ -1,0 +1,235 @@
+"""A trained GAN as a file that runs without Sparring: ONNX, or PyTorch's `.pt2`. Codec and decoder are inside.
+
+Inputs are `z` (B, z_size), standard normal, `truncation_psi` (B,), 1 for none, and of a GAN with classes `class_labels`
+(B,) int64; the output `samples` is (B, *sample_shape): pixels in [-1, 1], series in their own units, NaN beyond their
+ends, of texts the numbers of their symbols. B is any number.
+"""
+
+import contextlib
+import copy
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+import sparring
+from sparring.config import ConfigError
+from sparring.models.networks import DataSpec
+from sparring.pretrained import GAN, run_json
+from sparring.sampling import draw_z, mean_w
+from sparring.training.checkpoint import write_atomic
+
+OPSET = 18
+TOLERANCE = {"float32": 1e-4, "float16": 2e-2}
+"""Most that samples may differ from PyTorch's, as a share of their range."""
+LEAST_HALVED = 256
+"""Numbers of a weight that is worth storing in float16."""
+CHECKED = 16
+FORMATS = {".onnx": "onnx", ".pt2": "pt2"}
+
+Precision = Literal["float32", "float16"]
+Runner = Callable[[dict[str, Tensor]], Tensor]
+
+
+class Sampler(nn.Module):
+    """What is exported: `GAN.decode` with a truncation for each sample and nothing but tensors."""
+
+    def __init__(self, gan: GAN) -> None:
+        super().__init__()
+        # a copy: the GAN goes on working where it is
+        self.generator, self.codec = copy.deepcopy(gan.generator).cpu(), copy.deepcopy(gan.codec).cpu()
+        self.spec: DataSpec = gan.spec
+        self.register_buffer("mean_w", mean_w(self.generator, torch.arange(max(1, gan.spec.num_classes))).clone())
+        self.eval().requires_grad_(False)
+
+    mean_w: Tensor
+
+    def forward(self, z: Tensor, truncation_psi: Tensor, class_labels: Tensor | None = None) -> Tensor:
+        """See the top of this file."""
+        global_z, noise = self.generator.split(z)
+        w = self.generator.mapping(global_z, class_labels)
+        mean, psi = self.mean_w if class_labels is None else self.mean_w[class_labels], truncation_psi[:, None]
+        tokens = self.generator.synthesize(mean + psi * (w - mean), noise * psi[..., None])
+        return self.spec.restore(self.codec.decode(tokens))
+
+    def inputs(self, num: int, seed: int = 0) -> dict[str, Tensor]:
+        """Random ones, classes in turn."""
+        inputs = {"z": draw_z(num, self.generator.z_size, seed=seed), "truncation_psi": torch.ones(num)}
+        if self.spec.num_classes:
+            inputs["class_labels"] = torch.arange(num) % self.spec.num_classes
+        return inputs
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written. `apart` is the greatest difference to PyTorch's samples, as a share of their range; of texts
+    the share of symbols that differ."""
+
+    path: Path
+    precision: str
+    size: int
+    apart: float
+
+
+def export(gan: GAN, path: Path, *, precision: Precision = "float32", licence: str | None = None) -> Exported:
+    """Writes `path`, .onnx or .pt2, and checks it against PyTorch on random inputs.
+
+    In float16 the weights are stored so, half as large, and computed with in float32, which every runtime can.
+    `licence` goes into the metadata, beside the configuration. Raises `ConfigError` for another suffix, a missing
+    extra, or a file whose samples are not PyTorch's.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        raise ConfigError(f"--out {path} must end in {' or '.join(FORMATS)}")
+    if suffix == ".pt2" and precision != "float32":
+        raise ConfigError("a .pt2 is stored in float32: drop --precision, or export to .onnx")
+    sampler = Sampler(gan)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if suffix == ".pt2":
+        write_atomic(path, lambda temporary: _write_pt2(sampler, temporary, metadata(gan, licence)))
+        run = _pt2_runner(path)
+    else:
+        content = onnx_bytes(sampler, precision, metadata(gan, licence))
+        write_atomic(path, lambda temporary: temporary.write_bytes(content))
+        run = _onnx_runner(content)
+    apart = difference(sampler, run)
+    if apart > TOLERANCE[precision]:
+        raise ConfigError(
+            f"{path} was written, but its samples are {apart:.1e} of their range from PyTorch's, more than "
+            f"{TOLERANCE[precision]:.0e}: do not use it, and report this with the run's config.json"
+        )
+    return Exported(path, precision, path.stat().st_size, apart)
+
+
+def metadata(gan: GAN, licence: str | None) -> dict[str, str]:
+    """What goes with the weights, as strings: where they come from and what they make."""
+    facts = run_json(gan.config, gan.spec)
+    return {
+        "producer": f"sparring {sparring.__version__}",
+        "licence": licence or "not stated",
+        "sample_shape": json.dumps(list(gan.spec.sample_shape)),
+        "class_names": json.dumps(list(gan.class_names)),
+        "config": json.dumps(facts["config"]),
+        "data": json.dumps(facts["data"]),
+    }
+
+
+def onnx_bytes(sampler: Sampler, precision: Precision, facts: dict[str, str]) -> bytes:
+    """The ONNX file's content; needs the extra `export`."""
+    try:
+        import onnx
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ConfigError(f'ONNX needs the package {error.name}: pip install "sparring[export]"') from None
+    inputs = sampler.inputs(2)
+    with _quiet():
+        program = torch.onnx.export(
+            sampler,
+            kwargs=inputs,
+            input_names=list(inputs),
+            output_names=["samples"],
+            opset_version=OPSET,
+            dynamo=True,
+            dynamic_shapes=_any_batch(inputs),
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    if precision == "float16":
+        _halve(model)
+    for part in (model, model.graph, *model.graph.node, *model.graph.value_info):
+        del part.metadata_props[:]  # where in the source a node comes from: half the file
+    for name, value in facts.items():
+        model.metadata_props.add(key=name, value=value)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def _halve(model: Any) -> None:
+    """Stores float32 weights in float16; a cast brings each back when the file is loaded."""
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = []
+    for weight in model.graph.initializer:
+        values = numpy_helper.to_array(weight)
+        if weight.data_type != TensorProto.FLOAT or values.size < LEAST_HALVED:
+            continue
+        name = weight.name
+        weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
+        casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def _write_pt2(sampler: Sampler, path: Path, facts: dict[str, str]) -> None:
+    inputs = sampler.inputs(2)
+    with _quiet():
+        program = torch.export.export(sampler, (), kwargs=inputs, dynamic_shapes=_any_batch(inputs))
+        with open(path, "wb") as file:
+            torch.export.save(program, file, extra_files=dict(facts))
+
+
+def _any_batch(inputs: dict[str, Tensor]) -> dict[str, Any]:
+    batch = torch.export.Dim("batch")
+    return {name: {0: batch} for name in inputs}
+
+
+def _onnx_runner(content: bytes) -> Runner:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise ConfigError('checking an ONNX file needs onnxruntime: pip install "sparring[export]"') from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+    def run(inputs: dict[str, Tensor]) -> Tensor:
+        (samples,) = session.run(None, {name: value.numpy() for name, value in inputs.items()})
+        return torch.from_numpy(samples)
+
+    return run
+
+
+def _pt2_runner(path: Path) -> Runner:
+    program = torch.export.load(path).module()
+    return lambda inputs: program(**inputs)
+
+
+@torch.inference_mode()
+def difference(sampler: Sampler, run: Runner) -> float:
+    """How far what `run` makes of inputs is from the sampler's: see `Exported`. Also asked for one sample only."""
+    worst = 0.0
+    for num in (1, CHECKED):
+        inputs = sampler.inputs(num, seed=1)
+        expected, found = sampler(**inputs), run(inputs)
+        if not expected.is_floating_point():
+            worst = max(worst, (expected != found).float().mean().item())
+            continue
+        if not torch.equal(expected.isnan(), found.isnan()):
+            return torch.inf
+        known = expected[~expected.isnan()]
+        apart = (found[~found.isnan()] - known).abs().max()
+        worst = max(worst, (apart / (known.max() - known.min()).clamp_min(1e-6)).item())
+    return worst
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter talks to its developers."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,143 @@
+"""Files that run without Sparring make the samples that PyTorch makes, of every kind."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import sparring
+from sparring import cli
+from sparring.config import Config
+from sparring.data.channels import Channels
+from sparring.data.vocabulary import END, Vocabulary
+from sparring.export import OPSET, Sampler, difference, export
+from sparring.models.networks import DataSpec, Networks
+from sparring.pretrained import GAN
+from sparring.training.run import train
+
+SMALL = {"model.width": 16, "model.depth": 1, "model.num_heads": 2, "model.z_dim": 4, "model.noise_dim": 4}
+CODEC = {"codec.name": "autoencoder", "codec.latents": 2, "codec.latent_dim": 8, "codec.width": 16, "codec.depth": 1,
+         "codec.num_heads": 2, "model.bounded": False}  # fmt: skip
+KINDS = {
+    "pictures": (DataSpec((1, 8, 8), ("left", "right")), {"codec.patch_size": 4}),
+    "series": (
+        DataSpec((3, 12), channels=Channels(("a", "b"), (5.0, 0.0), (100.0, 0.1), masked=True)),
+        {"codec.patch_size": 4, "model.bounded": False},
+    ),
+    "clips": (DataSpec((1, 4, 8, 8)), {"codec.patch_size": 4, **CODEC}),
+    "texts": (DataSpec((6,), vocabulary=Vocabulary("char", tuple("abcdef"))), CODEC),
+    "texts, directly": (
+        DataSpec((6,), vocabulary=Vocabulary("char", tuple("abcdef"))),
+        {"codec.name": "embedding", "codec.latent_dim": 8, "model.bounded": False},
+    ),
+}
+
+
+def gan_of(kind) -> GAN:
+    spec, settings = KINDS[kind]
+    config = Config().replace(SMALL | settings)
+    torch.manual_seed(0)
+    networks = Networks(config, spec)
+    for parameter in networks.parameters():  # at its start a generator hardly heeds z
+        torch.nn.init.normal_(parameter, std=0.3)
+    return GAN(config, spec, networks.eval().requires_grad_(False))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_exported_is_what_decode_gives(kind):
+    gan, sampler = gan_of(kind), Sampler(gan_of(kind))
+    inputs = sampler.inputs(5)
+    for psi in (1.0, 0.6):
+        samples = sampler(**inputs | {"truncation_psi": torch.full((5,), psi)})
+        finished = gan.spec.vocabulary.decode(samples) if gan.spec.vocabulary else samples
+        expected = gan.decode(inputs["z"], inputs.get("class_labels", torch.zeros(5, dtype=torch.long)), psi)
+        if gan.spec.vocabulary:
+            assert finished == expected
+            assert len(set(finished)) > 1
+        else:
+            torch.testing.assert_close(finished, expected, rtol=1e-4, atol=1e-4, equal_nan=True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_onnx_makes_the_same_samples_for_any_batch(kind, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    gan = gan_of(kind)
+    written = export(gan, tmp_path / "model.onnx", licence="CC0-1.0")
+    assert written.apart < 1e-4
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    sampler = Sampler(gan)
+    for num in (1, 3, 7):
+        inputs = sampler.inputs(num, seed=num)
+        (found,) = session.run(None, {name: value.numpy() for name, value in inputs.items()})
+        np.testing.assert_allclose(found, sampler(**inputs).numpy(), rtol=1e-4, atol=1e-3)
+    facts = session.get_modelmeta().custom_metadata_map
+    assert facts["licence"] == "CC0-1.0"
+    assert json.loads(facts["sample_shape"]) == list(gan.spec.sample_shape)
+    assert Config.from_dict(json.loads(facts["config"])) == gan.config
+    assert DataSpec.from_dict(json.loads(facts["data"])) == gan.spec
+
+
+def test_half_precision_is_half_as_large_and_nearly_the_same(tmp_path):
+    pytest.importorskip("onnxruntime")
+    gan = gan_of("clips")
+    whole = export(gan, tmp_path / "whole.onnx")
+    half = export(gan, tmp_path / "half.onnx", precision="float16")
+    assert half.size < 0.8 * whole.size
+    assert 1e-6 < half.apart < 2e-2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pt2_makes_the_same_samples(kind, tmp_path):
+    gan = gan_of(kind)
+    written = export(gan, tmp_path / "model.pt2")
+    assert written.apart < 1e-4
+    facts = {"sample_shape": ""}
+    program = torch.export.load(tmp_path / "model.pt2", extra_files=facts).module()
+    assert json.loads(facts["sample_shape"]) == list(gan.spec.sample_shape)
+    inputs = Sampler(gan).inputs(3)
+    torch.testing.assert_close(program(**inputs), Sampler(gan)(**inputs), rtol=1e-4, atol=1e-4, equal_nan=True)
+
+
+def test_exported_texts_end_where_they_do_in_pytorch(tmp_path):
+    gan = gan_of("texts")
+    gan.codec.symbols.weight[END] *= 2
+    sampler = Sampler(gan)
+    inputs = sampler.inputs(64)
+    symbols = sampler(**inputs)
+    ended = (symbols == END).cumsum(1) > 0
+    assert 0 < ended.sum() < ended.numel()
+    assert (symbols[ended] == END).all()
+    export(gan, tmp_path / "model.pt2")
+    assert torch.equal(torch.export.load(tmp_path / "model.pt2").module()(**inputs), symbols)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_gan_is_seen_to_be_another(kind):
+    sampler = Sampler(gan_of(kind))
+
+    def other(inputs):
+        return sampler(**inputs | {"z": -inputs["z"]})
+
+    assert difference(sampler, lambda inputs: sampler(**inputs)) == 0
+    assert difference(sampler, other) > 0.02
+
+
+def test_the_command(tiny, shapes, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    train(tiny, tmp_path / "run", dataset=shapes)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["export", "run", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["out"] == "run.onnx"
+    assert facts["opset"] == OPSET
+    assert facts["apart_from_pytorch"] < 1e-4
+    assert facts["bytes"] == (tmp_path / "run.onnx").stat().st_size
+    for words, saying in (
+        (["--out", "model.bin"], "must end in .onnx or .pt2"),
+        (["--format", "pt2", "--precision", "float16"], "drop --precision"),
+        (["--format", "pt2", "--out", "a.onnx"], "does not end in .pt2"),
+    ):
+        assert cli.main(["export", "run", *words]) == 2
+        assert saying in capsys.readouterr().err
+    assert torch.equal(sparring.load("run").sample(2), sparring.load("run").sample(2))
