@@ -74,7 +74,7 @@ def of_run(path: str, *, device: str, seed: int = 0, data: str | None = None, fi
     def sample(num: int) -> tuple[Any, Tensor | None]:
         return gan.sample(num, seed=seed), torch.arange(num) % classes if classes else None
 
-    run = Path(path) if Path(path).is_dir() else None
+    run = pretrained.find_run(path)
     compared = Compared(path, data or of_data.path, dataset, sample, run=run)
     if data is None or moved:
         return compared

@@ -25,6 +25,8 @@ from sparring.training.checkpoint import CheckpointError, load_tensors, save_ten
 
 FORMAT = 1
 MAX_HEADER = 16 * 2**20
+SHIPPED = Path(__file__).parent / "runs"
+"""Runs that come with the package (`recipes/`): digits, names, sines, bouncing."""
 
 
 class GAN:
@@ -105,13 +107,12 @@ class GAN:
 
 
 def load(path: str | Path, device: str = "auto") -> GAN:
-    """A GAN from a run folder or, with the extra `hub`, a Hugging Face id such as "someone/digits".
+    """A GAN from a run folder, one that comes with the package ("digits") or, with the extra `hub`, a Hugging Face id
+    such as "someone/digits" or "hf:someone/digits".
 
     Raises `CheckpointError` or `ConfigError` with one line that says what is wrong.
     """
-    folder = Path(path)
-    if not folder.exists():
-        folder = _download(str(path))
+    folder = find_run(path)
     config, spec = read_config(folder)
     file = folder / "model.safetensors"
     shapes = _header(file)
@@ -125,6 +126,14 @@ def load(path: str | Path, device: str = "auto") -> GAN:
     networks = _build(config, spec, file)
     networks.load_state_dict(tensors)
     return GAN(config, spec, networks.to(choose_device(device)).eval().requires_grad_(False))
+
+
+def find_run(path: str | Path) -> Path:
+    """The folder of a run: `path` itself, one that comes with the package, or a hub's that is downloaded."""
+    folder, shipped = Path(path), SHIPPED / Path(path).name
+    if str(path) == shipped.name and shipped.is_dir() and not (folder / "config.json").exists():
+        return shipped
+    return folder if folder.exists() else _download(str(path))
 
 
 def open_data_of(gan: GAN) -> Dataset:
@@ -194,18 +203,16 @@ def _header(file: Path) -> dict[str, tuple[int, ...]]:
 
 
 def _download(name: str) -> Path:
-    if name.count("/") != 1 or name.startswith((".", "/")):
+    from sparring.publishing import NAME, PREFIX, download, repository
+
+    if name.startswith(PREFIX):
+        return download(repository(name))
+    if not NAME.fullmatch(name):
         raise CheckpointError(f"{name} does not exist: give a run folder, or a hub id like someone/digits")
     try:
-        from huggingface_hub import snapshot_download
-    except ImportError:
-        raise CheckpointError(
-            f'{name} is no folder here; to look for it on the Hugging Face hub: pip install "sparring[hub]"'
-        ) from None
-    try:
-        return Path(snapshot_download(name, allow_patterns=["config.json", "model.safetensors"]))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{name} is no folder here and not to be had from the hub: {error}") from error
+        return download(name)
+    except (CheckpointError, ConfigError) as error:
+        raise CheckpointError(f"{name} is no folder here: {error}") from error
 
 
 __all__ = ["GAN", "CheckpointError", "ConfigError", "load", "read_config", "write_model"]

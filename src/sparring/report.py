@@ -4,11 +4,9 @@ One file without scripts, whose pictures are inside it.
 """
 
 import base64
-import contextlib
 import io
-import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 from html import escape
 from pathlib import Path
@@ -27,6 +25,7 @@ from sparring.metrics.features import features_for
 from sparring.metrics.neighbours import nearest
 from sparring.models.networks import DataSpec
 from sparring.training.checkpoint import write_atomic
+from sparring.training.logs import logged_rows
 
 SHOWN, PAIRS, FAILURES = 48, 12, 8
 SEARCHED = 5000
@@ -186,7 +185,7 @@ def _verdict(run: Path | None) -> str:
 
 
 def _curves(run: Path | None) -> str:
-    rows = _rows(run / "metrics.jsonl") if run is not None and (run / "metrics.jsonl").is_file() else []
+    rows = [] if run is None else logged_rows(run)
     if not any("logits/gap" in row for row in rows):
         return ""
     with tempfile.TemporaryDirectory() as folder:
@@ -194,15 +193,6 @@ def _curves(run: Path | None) -> str:
         return _section(
             "Curves", _image((Path(folder) / "training.png").read_bytes(), "png", "losses, gap, penalties, distance")
         )
-
-
-def _rows(file: Path) -> Sequence[Mapping[str, float]]:
-    """A line may have been cut short by a crash."""
-    rows = []
-    for line in file.read_text(encoding="utf-8").splitlines():
-        with contextlib.suppress(ValueError):
-            rows.append(json.loads(line))
-    return rows
 
 
 def _settings(run: Path | None) -> str:

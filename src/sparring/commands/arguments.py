@@ -13,7 +13,10 @@ class UsageError(ValueError):
     """The command line itself is wrong."""
 
 
-def add_run(parser: argparse.ArgumentParser, text: str = "a run's folder, or a hub id like someone/digits") -> None:
+RUN = "a run's folder, one that comes with Sparring (digits), or a hub id like someone/digits"
+
+
+def add_run(parser: argparse.ArgumentParser, text: str = RUN) -> None:
     parser.add_argument("folder", metavar="RUN", help=text)
     parser.add_argument("--seed", type=int, default=0, help="(default: 0)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")

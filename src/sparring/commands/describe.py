@@ -34,11 +34,12 @@ def add(command: Command) -> None:
 
 def run_info(arguments: argparse.Namespace) -> int:
     import sparring
-    from sparring.training.checkpoint import Checkpoints
+    from sparring.pretrained import find_run
+    from sparring.training.logs import logged_rows
 
-    folder = Path(arguments.folder)
+    folder = find_run(arguments.folder)
     gan = sparring.load(folder, "cpu")
-    states = Checkpoints(folder / "checkpoints", 1).paths()
+    rows = logged_rows(folder)
     verdict = folder / "verdict.txt"
     facts = {
         "run": str(folder),
@@ -47,7 +48,7 @@ def run_info(arguments: argparse.Namespace) -> int:
         "classes": list(gan.class_names),
         "generator_parameters": sum(p.numel() for p in gan.generator.parameters()),
         "discriminator_parameters": sum(p.numel() for p in gan.discriminator.parameters()),
-        "samples_seen": int(states[-1].stem) if states else None,
+        "samples_seen": int(rows[-1]["samples_seen"]) if rows else None,
         "num_samples": gan.config.train.num_samples
         + (gan.config.codec.num_samples if gan.config.codec.name != "patch" else 0),
         "loss": gan.config.loss.name,

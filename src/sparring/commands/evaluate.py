@@ -12,7 +12,9 @@ def add(command: Command) -> None:
     evaluate = command(
         "evaluate", run_evaluate, "Measure samples, a trained GAN's or made elsewhere, beside real ones."
     )
-    add_run(evaluate, "a run's folder, a hub id, or samples made elsewhere: a folder, .npz, ... (these need --data)")
+    add_run(
+        evaluate, "a run: a folder, name or hub id; or samples made elsewhere, a folder, .npz, ..., which need --data"
+    )
     evaluate.add_argument("--data", help="compare with this data instead of what the run held out")
     evaluate.add_argument("--resolution", type=positive, help="of samples made elsewhere, and of --data: resize both")
     evaluate.add_argument("--window", type=positive, help="the same for series: steps of a sample")

@@ -3,12 +3,12 @@
 import argparse
 from pathlib import Path
 
-from sparring.commands.arguments import Command, UsageError, print_facts
+from sparring.commands.arguments import RUN, Command, UsageError, print_facts
 
 
 def add(command: Command) -> None:
     export = command("export", run_export, "Write a trained GAN as a file that runs without Sparring, and check it.")
-    export.add_argument("folder", metavar="RUN", help="a run's folder, or a hub id like someone/digits")
+    export.add_argument("folder", metavar="RUN", help=RUN)
     export.add_argument("--format", choices=("onnx", "pt2"), help="(default: onnx, or what --out ends in)")
     export.add_argument("--out", help="the file (default: RUN's name, .onnx or .pt2)")
     export.add_argument(

@@ -30,15 +30,20 @@ class MetricsLog:
 
     def go_back_to(self, samples_seen: int) -> None:
         """Reads the file and drops what was logged later, or was cut short by a crash."""
-        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
-        self.rows = []
-        for line in lines:
-            with contextlib.suppress(ValueError):
-                row = json.loads(line)
-                if row["samples_seen"] <= samples_seen:
-                    self.rows.append(row)
+        self.rows = [row for row in logged_rows(self.path.parent) if row["samples_seen"] <= samples_seen]
         text = "".join(json.dumps(row) + "\n" for row in self.rows)
         write_atomic(self.path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def logged_rows(folder: Path) -> list[Row]:
+    """The rows of a run's folder; a line may have been cut short by a crash, and a folder may have none."""
+    file, rows = folder / "metrics.jsonl", []
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []:
+        with contextlib.suppress(ValueError):
+            row = json.loads(line)
+            if isinstance(row, dict) and "samples_seen" in row:
+                rows.append(row)
+    return rows
 
 
 def _open_board(folder: Path) -> Any:

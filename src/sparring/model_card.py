@@ -1,0 +1,202 @@
+"""The README of a model on the Hugging Face hub: what it makes, how well, how it was trained, what not to expect.
+
+Names that come with data or a stranger's run stand in code spans, where they can be neither Markdown nor HTML; none of
+them is in the YAML at the top.
+"""
+
+import contextlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+import sparring
+from sparring import metrics, showing
+from sparring.config import Config
+from sparring.data.dataset import printable
+from sparring.evaluation import beside_floors
+from sparring.pretrained import GAN
+from sparring.report import MEANING
+
+NAMES, LINES, LENGTH = 20, 20, 80
+"""Class names and texts that are shown, and of each so many characters."""
+MEANINGS = MEANING | {"diversity": "how far samples of a class lie apart, in terms of the data's: 1 is best"}
+PIPELINES = {"pictures": "unconditional-image-generation", "texts": "text-generation"}
+HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?(:[\w.-]+)?", re.ASCII)
+
+
+def without_paths(config: Config) -> Config:
+    """The settings with files and folders by name alone: where they lie on somebody's disk is nobody's business."""
+    kind, colon, where = (config.train.extractor or "").partition(":")
+    return config.replace(
+        {
+            "data.path": _bare(config.data.path, "hf:"),
+            "data.labels": config.data.labels and _bare(config.data.labels),
+            "train.extractor": (kind + colon + _bare(where)) or None,
+        }
+    )
+
+
+def _bare(path: str, public: str = "") -> str:
+    """The last part of a path; a hub's name, after `public`, is whole."""
+    if public and path.startswith(public) and HUB_NAME.fullmatch(path.removeprefix(public)):
+        return path
+    return re.split(r"[/\\]", path.rstrip("/\\"))[-1]
+
+
+def model_card(gan: GAN, run: Path, name: str, *, licence: str | None = None, data_licence: str | None = None) -> str:
+    """The card of the GAN in the folder `run`, to be published as `name` (USER/NAME) beside the folder's pictures."""
+    kind = showing.showing_of(gan.spec.sample_shape).name
+    last, best = (_measured(run / file) for file in ("metrics.jsonl", "best/metrics.json"))
+    last = last or _measured(run / "metrics.json")  # the folder is itself a `best`
+    parts = [
+        _front_matter(kind, licence),
+        f"# {_code(name)}",
+        _samples(run),
+        f"A generative adversarial network of transformers that makes {kind}, a sample in one forward pass. Made with "
+        f"Sparring {sparring.__version__}.",
+        _facts(gan, kind, last),
+        "## Use",
+        _use(gan, kind, name),
+        "## Scores",
+        _scores("These weights", last) or "Nothing was measured.",
+        _scores("The best weights of the run, which are not these", best) if best != last else "",
+        "## Limits",
+        _limits(run, last),
+        "## Data and licence",
+        _licences(gan, licence, data_licence),
+        "<details>\n<summary>Training settings</summary>",
+        "![Losses, gap, penalties and distance while training](training.png)" * (run / "training.png").is_file(),
+        _block([json.dumps(without_paths(gan.config).to_dict(), indent=2)], "json"),
+        "</details>",
+    ]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _front_matter(kind: str, licence: str | None) -> str:
+    lines = ["library_name: sparring", "tags: [sparring, gan, transformer]"]
+    if kind in PIPELINES:
+        lines.append(f"pipeline_tag: {PIPELINES[kind]}")
+    if licence is not None:
+        lines.append(f"license: {json.dumps(licence)}")
+    return "\n".join(["---", *lines, "---"])
+
+
+def _samples(run: Path) -> str:
+    found = [file for file in ("samples.webp", "samples.png") if (run / file).is_file()]
+    if found:
+        return f"![Samples]({found[0]})"
+    if not (run / "samples.txt").is_file():
+        return ""
+    lines = (run / "samples.txt").read_text(encoding="utf-8", errors="replace").splitlines()
+    texts = [text for line in lines[:LINES] for text in re.split(" {3,}", line)]  # as `showing.save_sheet` has them
+    return _block(map(printable, texts[:LINES]))
+
+
+def _facts(gan: GAN, kind: str, row: Mapping[str, float]) -> str:
+    networks = {"generator": gan.generator, "discriminator": gan.discriminator, "codec": gan.codec}
+    shape = "×".join(map(str, gan.spec.sample_shape))
+    sizes = {name: _parameters(network) for name, network in networks.items()}
+    facts = {
+        "Samples": f"texts of at most {shape} symbols" if kind == "texts" else f"{kind} of {shape}",
+        "Channels": _listed(gan.spec.channels.names) if gan.spec.channels else "",
+        "Classes": f"{len(gan.class_names)}: {_listed(gan.class_names)}" if gan.class_names else "none",
+        "Parameters": ", ".join(f"{name} {size:,}" for name, size in sizes.items() if size),
+        "Data": _code(without_paths(gan.config).data.path),
+    }
+    if {"samples_seen", "seconds"} <= row.keys():
+        facts["Trained"] = f"{row['samples_seen']:,.0f} samples seen in {row['seconds'] / 60:,.1f} minutes"
+    return "\n".join(f"- {name}: {value}" for name, value in facts.items() if value)
+
+
+def _parameters(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _use(gan: GAN, kind: str, name: str) -> str:
+    shape = ", ".join(map(str, (16, *gan.spec.sample_shape)))
+    gives = {
+        "texts": "16 strings",
+        "series": f"({shape}), in the data's units",
+    }.get(kind, f"({shape}), float in [-1, 1]")
+    out = "" if kind == "texts" else f" --out samples{showing.showing_of(gan.spec.sample_shape).together[0]}"
+    commands = ['pip install "sparring[hub]"', f"sparring sample hf:{name} --num 64{out}"]
+    python = [
+        "import sparring",
+        "",
+        f'gan = sparring.load("hf:{name}")',
+        f"samples = gan.sample(16, seed=0)  # {gives}",
+    ]
+    return _block(commands, "bash") + "\n\n" + _block(python, "python")
+
+
+def _scores(title: str, row: Mapping[str, float]) -> str:
+    scores = {name: value for name, value in row.items() if name not in ("samples_seen", "seconds")}
+    if not scores:
+        return ""
+    table = ["| score | value | |", "| - | - | - |"]
+    table += [f"| {_code(name)} | {text} | {MEANINGS.get(name, '')} |" for name, text in beside_floors(scores).items()]
+    after = f" after {row['samples_seen']:,.0f} samples" if "samples_seen" in row else ""
+    return f"{title}, measured{after}, beside what real samples get:\n\n" + "\n".join(table)
+
+
+def _limits(run: Path, row: Mapping[str, float]) -> str:
+    limits = [f"{text}." for text in metrics.warnings_of(row)]
+    verdict = run / "verdict.txt"
+    if verdict.is_file():
+        limits.append("The run's own verdict: " + _code(verdict.read_text(encoding="utf-8", errors="replace"), None))
+    else:
+        limits.append("The run's own verdict is not there.")
+    limits.append(
+        "It makes what its data held, with its gaps and its slant, and may come near single training samples."
+    )
+    return "\n".join(f"- {limit}" for limit in limits)
+
+
+def _licences(gan: GAN, licence: str | None, data_licence: str | None) -> str:
+    data = f"Trained on {_code(without_paths(gan.config).data.path)}; the data's licence: "
+    weights = _code(licence) if licence is not None else "none is stated, ask the author before you use them"
+    return f"- {data}{_code(data_licence, None) if data_licence else 'not stated'}\n- The weights' licence: {weights}"
+
+
+def _measured(file: Path) -> dict[str, float]:
+    """The last row of a file that has scores: those of its numbers that have a plain name."""
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
+    for line in reversed(lines):
+        row: Any = None
+        with contextlib.suppress(ValueError):  # cut short by a crash
+            row = json.loads(line)
+        if not isinstance(row, dict):
+            continue
+        row = {name: value for name, value in row.items() if re.fullmatch(r"\w+", name) and type(value) in (int, float)}
+        if row.keys() - {"samples_seen", "seconds", "diversity"}:
+            return row
+    return {}
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = list(names)
+    more = f" and {len(names) - NAMES:,} more" if len(names) > NAMES else ""
+    return ", ".join(map(_code, names[:NAMES])) + more
+
+
+def _code(text: str, length: int | None = LENGTH) -> str:
+    """Any text as a code span, which ends where this says and not where the text wants it to."""
+    text = printable(text)
+    text = text if length is None or len(text) <= length else text[:length] + "…"
+    fence = "`" * (_longest_run(text) + 1)
+    pad = " " if not text or text[0] == "`" or text[-1] == "`" else ""
+    return f"{fence}{pad}{text}{pad}{fence}"
+
+
+def _block(lines: Iterable[str], language: str = "text") -> str:
+    text = "\n".join(lines)
+    fence = "`" * max(3, _longest_run(text) + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def _longest_run(text: str) -> int:
+    return max((len(run) for run in re.findall("`+", text)), default=0)
