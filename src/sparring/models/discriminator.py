@@ -72,14 +72,21 @@ class Discriminator(nn.Module):
 
     def forward(self, tokens: Tensor, class_labels: Tensor | None = None) -> Tensor:
         """tokens (B, all of the grid, token_dim), class_labels (B,) -> logits (B,), float32."""
-        x = self.positions(self.embed(tokens))  # (B, N, D)
         if class_labels is None:
-            class_labels = torch.zeros(len(x), dtype=torch.long, device=x.device)
+            class_labels = torch.zeros(len(tokens), dtype=torch.long, device=tokens.device)
+        x = self.features(tokens, class_labels)
+        with torch.autocast(x.device.type, enabled=False):
+            return self._judge(x, class_labels)
+
+    def features(self, tokens: Tensor, class_labels: Tensor) -> Tensor:
+        """tokens (B, all of the grid, token_dim), class_labels (B,) -> the final tokens, the class token first:
+        (B, 1 + N, D), float32."""
+        x = self.positions(self.embed(tokens))  # (B, N, D)
         x = torch.cat([self.class_tokens(class_labels)[:, None].to(x.dtype), x], 1)  # (B, 1 + N, D)
         for block in self.blocks:
             x = block(x, self.positions.rotary)
         with torch.autocast(x.device.type, enabled=False):
-            return self._judge(self.norm(x.float()), class_labels)
+            return self.norm(x.float())
 
     def _judge(self, x: Tensor, class_labels: Tensor) -> Tensor:
         """The final tokens (B, 1 + N, D) -> logits (B,)."""

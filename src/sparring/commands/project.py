@@ -1,0 +1,88 @@
+"""`sparring project`."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from sparring.commands.arguments import Command, UsageError, add_run, positive, print_facts
+
+
+def add(command: Command) -> None:
+    project = command(
+        "project", run_project, "Find the z of real samples in a trained GAN, so that they can be edited."
+    )
+    add_run(project)
+    project.add_argument("file", metavar="FILE", help="the samples: a picture, or whatever data may be")
+    project.add_argument("--num", type=positive, default=8, help="how many, spread evenly over FILE (default: 8)")
+    project.add_argument(
+        "--class", dest="class_label", metavar="CLASS", help="their class, by name or number (default: the nearest)"
+    )
+    project.add_argument("--steps", type=positive, help="of the search, from the nearest random z (default: 300)")
+    project.add_argument("--out", default="projected.safetensors", help="the z (default: projected.safetensors)")
+    project.add_argument(
+        "--picture", metavar="FILE.png", help="each beside what was found (default: projected.png; of texts .txt)"
+    )
+    project.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run_project(arguments: argparse.Namespace) -> int:
+    import shlex
+    import sys
+    import time
+
+    import sparring
+    from sparring import showing
+    from sparring.projection import STEPS, open_samples, project, save_latents
+
+    gan = sparring.load(arguments.folder, arguments.device)
+    suffix = showing.sheet_suffix(gan.spec.sample_shape)
+    out, picture = Path(arguments.out), Path(arguments.picture or f"projected{suffix}")
+    for option, path, ending in (("--out", out, ".safetensors"), ("--picture", picture, suffix)):
+        if path.suffix.lower() != ending:
+            raise UsageError(f"{option} {path} must end in {ending}")
+        if path.exists() and path.resolve() == Path(arguments.file).resolve():
+            raise UsageError(f"{option} {path} is what holds the samples: name another file")
+    samples, places = open_samples(gan, arguments.file, arguments.num)
+    start = time.perf_counter()
+    found = project(
+        gan, samples, class_label=arguments.class_label, steps=arguments.steps or STEPS, seed=arguments.seed,
+        report=lambda line: print(line, file=sys.stderr),
+    )  # fmt: skip
+    seconds = (time.perf_counter() - start) / len(samples)
+    save_latents(found, out, gan)
+    showing.save_sheet(showing.beside(gan.spec.finish(samples), found.samples), picture, 2)
+    error = "mean_squared_error" if gan.spec.vocabulary is None else "share_of_symbols_wrong"
+    columns: dict[str, list[Any]] = {
+        "place": places,
+        error: found.errors,
+        "of_the_random_start": found.start_errors,
+        "of_the_codec": found.codec_errors,
+        "z_rms": found.z_rms,
+    }
+    if gan.class_names:
+        columns["class"] = [gan.class_names[label] for label in found.class_labels]
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    facts: dict[str, Any] = {"out": str(out), "picture": str(picture), "seconds_a_sample": round(seconds, 2)}
+    if arguments.json:
+        print_facts({"samples": rows} | facts, True)
+        return 0
+    _print_table(rows)
+    print_facts(facts, False)
+    print(f"to edit them: sparring explore {shlex.quote(arguments.folder)} --latents {shlex.quote(str(out))}")
+    return 0
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    """Numbers to three digits under their names, and the mean of the errors."""
+    from sparring.data.dataset import printable
+
+    means = {
+        name: sum(row[name] for row in rows) / len(rows) for name, value in rows[0].items() if type(value) is float
+    }
+    table = [[name.replace("_", " ") for name in rows[0]]]
+    for row in [*rows, {"place": "mean"} | means]:
+        cells = (row.get(name, "") for name in rows[0])
+        table.append([f"{cell:.3g}" if isinstance(cell, float) else printable(str(cell)) for cell in cells])
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for line in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

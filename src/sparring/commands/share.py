@@ -1,0 +1,38 @@
+"""`sparring share`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from sparring.commands.arguments import RUN, Command, print_facts
+
+
+def add(command: Command) -> None:
+    share = command("share", run_share, "Write one HTML file with the model inside, that samples in any browser.")
+    share.add_argument("folder", metavar="RUN", help=RUN)
+    share.add_argument("--out", help="the page (default: RUN's name, .html)")
+    share.add_argument("--title", help="(default: RUN's name)")
+    share.add_argument("--licence", help="of the weights, said on the page: Apache-2.0, CC-BY-4.0")
+    share.add_argument(
+        "--precision", choices=("float16", "float32"), default="float16", help="of the weights (default: float16)"
+    )
+    share.add_argument(
+        "--runtime", type=Path, metavar="FILE.tgz", help="onnxruntime-web as npm packs it (default: fetched once)"
+    )
+    share.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run_share(arguments: argparse.Namespace) -> int:
+    import sparring
+    from sparring.share import share
+
+    name = Path(arguments.folder).name
+    written = share(
+        sparring.load(arguments.folder, "cpu"), Path(arguments.out or f"{name}.html"), title=arguments.title or name,
+        precision=arguments.precision, licence=arguments.licence, runtime=arguments.runtime,
+    )  # fmt: skip
+    print_facts(
+        {"out": str(written.path), "bytes": written.size, "bytes_of_the_model": written.model_size}, arguments.json
+    )
+    print("open it in a browser: it says at its foot how soon the first samples were there", file=sys.stderr)
+    return 0

@@ -1,0 +1,267 @@
+"""Real samples among those that a GAN can make: the z from which it makes them again, so that they can be edited.
+
+Shapes: N samples, S random starts.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sparring.data import BUILT_IN, DataError, Dataset, open_dataset
+from sparring.data.archives import EXTENSIONS
+from sparring.data.dataset import digest
+from sparring.data.film_files import SingleFilm
+from sparring.data.images import load_images
+from sparring.data.text import is_text, read_texts
+from sparring.data.vocabulary import clean
+from sparring.models.generator import Generator
+from sparring.models.networks import DataSpec
+from sparring.pretrained import GAN
+from sparring.sampling import class_indices, draw_z
+from sparring.showing import showing_of
+from sparring.training.checkpoint import save_tensors
+
+STEPS, LR = 300, 0.2
+TYPICAL = 0.3
+"""Weight of z's typicality, beside distances that are 1 between a sample and a random one."""
+STARTS, STARTS_PER_CLASS = 512, 4
+BATCH = 16  # samples at a time
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found for N samples. Errors are `codec.error`'s: mean squares of what the networks see (pixels in
+    [-1, 1], series in standard deviations of their channels), of texts the share of symbols that differ."""
+
+    z: Tensor
+    """(N, z_size), on the CPU."""
+    class_labels: Tensor
+    """(N,), zeros for a GAN without classes."""
+    samples: Any
+    """What z makes, as `GAN.decode` gives it."""
+    errors: list[float]
+    start_errors: list[float]
+    """Of the random z that each was looked for from."""
+    codec_errors: list[float]
+    """Of what the codec makes of the samples themselves, which is about as near as a z can get; 0 for patches."""
+
+    @property
+    def z_rms(self) -> list[float]:
+        """The root mean square of each z: 1 is typical."""
+        return self.z.square().mean(1).sqrt().tolist()
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Samples as distances see them: their latents, and the features that the discriminator judges them by."""
+
+    latents: Tensor
+    features: Tensor
+
+    @classmethod
+    def of(cls, gan: GAN, latents: Tensor) -> "_Seen":
+        # All are looked at as if they were of the first class, so that those of different ones can be compared.
+        first = torch.zeros(len(latents), dtype=torch.long, device=latents.device)
+        return cls(latents, gan.discriminator.features(gan.codec.patches.encode(latents), first))
+
+    def both(self) -> tuple[Tensor, Tensor]:
+        return self.latents.flatten(1), self.features.flatten(1)
+
+
+# As Karras et al. 2020 (StyleGAN2, "projection of images to latent space") and Abdal et al. 2019 (Image2StyleGAN): Adam
+# on the latent, here z itself, with the discriminator's features in place of a classifier's.
+def project(
+    gan: GAN,
+    samples: Tensor,
+    *,
+    class_label: int | str | None = None,
+    steps: int = STEPS,
+    seed: int = 0,
+    report: Callable[[str], None] = lambda line: None,
+) -> Found:
+    """The z, global and noise, and the class of samples (N, *sample_shape) as a `Dataset` gives them.
+
+    Each is looked for from the nearest, by the discriminator's features, of 512 random z, or with many classes four a
+    class. Without a `class_label` the classes take turns among these, and the nearest one's is kept. What is found does
+    not depend on the other samples. Raises `ConfigError` for a class that does not exist.
+    """
+    count = max(STARTS, STARTS_PER_CLASS * len(gan.class_names))
+    labels = class_indices(class_label, count, gan.class_names).to(gan.device)
+    starts = draw_z(count, gan.generator.z_size, seed=seed).to(gan.device)
+    samples = samples.to(gan.device)
+    with torch.no_grad():
+        targets = [_Seen.of(gan, gan.codec.compress(part)) for part in samples.split(BATCH)]
+        apart = _distances(gan, starts, labels, targets)
+    scales, nearest = apart.mean(2), apart[1].argmin(1)
+    z, labels = starts[nearest], labels[nearest]
+    start_errors = _errors(gan, samples, _latents(gan, z, labels))
+    report(f"{len(samples)} samples compared with {count} random ones")
+    parts = []
+    for index, target in enumerate(targets):
+        here = slice(index * BATCH, (index + 1) * BATCH)
+        name = f"samples {here.start + 1} to {min(here.stop, len(samples))} of {len(samples)}"
+        parts.append(_descend(gan, z[here], labels[here], target, scales[:, here], steps, name, report))
+    z = torch.cat(parts)
+    latents = _latents(gan, z, labels)
+    return Found(
+        z=z.cpu(),
+        class_labels=labels.cpu(),
+        samples=gan.spec.finish(_expanded(gan, latents)),
+        errors=_errors(gan, samples, latents),
+        start_errors=start_errors,
+        codec_errors=_errors(gan, samples, torch.cat([target.latents for target in targets])),
+    )
+
+
+def _distances(gan: GAN, starts: Tensor, labels: Tensor, targets: list[_Seen]) -> Tensor:
+    """Mean squared differences, in latents and in features, of each sample and each start: (2, N, S)."""
+    columns = []
+    for z, label in zip(starts.split(BATCH), labels.split(BATCH), strict=True):
+        start = _Seen.of(gan, _made(gan, z, label)).both()
+        rows = [
+            [torch.cdist(*pair).square() / pair[0].shape[1] for pair in zip(t.both(), start, strict=True)]
+            for t in targets
+        ]
+        columns.append(torch.cat([torch.stack(row) for row in rows], 1))
+    return torch.cat(columns, 2)
+
+
+@torch.enable_grad()
+def _descend(
+    gan: GAN,
+    z: Tensor,
+    labels: Tensor,
+    target: _Seen,
+    scales: Tensor,
+    steps: int,
+    name: str,
+    report: Callable[[str], None],
+) -> Tensor:
+    """z (B, z_size) after so many steps towards samples; `scales` (2, B) is how far random ones are from them."""
+    z = z.clone().requires_grad_()
+    adam = torch.optim.Adam([z], lr=LR)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
+    for step in range(1, steps + 1):
+        seen = _Seen.of(gan, _made(gan, z, labels))
+        pairs = zip(seen.both(), target.both(), scales, strict=True)
+        distance = sum(((found - wanted).square().mean(1) / scale for found, wanted, scale in pairs), z.new_zeros(()))
+        adam.zero_grad()
+        (distance + TYPICAL * _untypical(gan.generator, z)).sum().backward()
+        adam.step()
+        schedule.step()
+        if step % 100 == 0 or step == steps:
+            report(f"{name}: step {step} of {steps}, distance {distance.mean():.3g} (of random ones: 2)")
+    return z.detach()
+
+
+def _untypical(generator: Generator, z: Tensor) -> Tensor:
+    """How far mean squares are from 1, as random z have them: of the global z, and of each token's noise; (B,)."""
+    global_z, noise = generator.split(z)
+    parts = [part for part in (global_z[:, None], noise) if part.shape[-1]]
+    return torch.stack([(part.square().mean(2) - 1).square().mean(1) for part in parts]).sum(0)
+
+
+def _made(gan: GAN, z: Tensor, labels: Tensor) -> Tensor:
+    """z (B, z_size), labels (B,) -> latents (B, *latent_shape)."""
+    return gan.codec.patches.decode(gan.generator(z, labels))
+
+
+@torch.no_grad()
+def _latents(gan: GAN, z: Tensor, labels: Tensor) -> Tensor:
+    """`_made`, a batch at a time."""
+    pairs = zip(z.split(BATCH), labels.split(BATCH), strict=True)
+    return torch.cat([_made(gan, *pair) for pair in pairs])
+
+
+@torch.no_grad()
+def _expanded(gan: GAN, latents: Tensor) -> Tensor:
+    return torch.cat([gan.codec.expand(part) for part in latents.split(BATCH)])
+
+
+def _errors(gan: GAN, samples: Tensor, latents: Tensor) -> list[float]:
+    pairs = zip(samples.split(1), _expanded(gan, latents).split(1), strict=True)
+    return [gan.codec.error(*pair) for pair in pairs]
+
+
+def open_samples(gan: GAN, path: str, num: int) -> tuple[Tensor, list[int]]:
+    """`num` samples (N, *sample_shape) of anything that data may be, or of one picture, as `project` takes them, and
+    their places in it.
+
+    They are read with the run's own settings, series scaled and texts numbered as the GAN's are (what is too long is
+    cut), and spread evenly over what there is, or what it holds out. Raises `DataError` for another kind or shape.
+    """
+    spec, settings = gan.spec, gan.config.data
+    kind = _kind(spec)
+    try:
+        if spec.vocabulary is not None and Path(path).is_file() and is_text(path, tokenizer="char"):
+            field = None if path.lower().endswith(".txt") else settings.field
+            texts = [clean(text) for text, _ in read_texts(path, field=field, split=settings.split or "line")]
+            texts = [text for text in texts if text]
+            places = _spread(path, len(texts), num)
+            return spec.stored([texts[place] for place in places]), places
+        source = _open(gan, path)
+    except DataError as error:
+        if path not in BUILT_IN and not Path(path).exists():
+            raise
+        raise DataError(f"{path} cannot be read as {kind}, which this GAN makes: {error}") from error
+    source = source.held_out or source
+    other, places = DataSpec.of(source), _spread(path, len(source), num)
+    stored = _stored(other.finish(source.batch(torch.tensor(places))[0]), other, spec)
+    if stored is None:
+        raise DataError(f"{path} holds {_kind(other)}, and this GAN makes {kind}")
+    return stored, places
+
+
+def _kind(spec: DataSpec) -> str:
+    return f"{showing_of(spec.sample_shape).name} of {'×'.join(map(str, spec.sample_shape))}"
+
+
+def _spread(path: str, count: int, num: int) -> list[int]:
+    if not count:
+        raise DataError(f"{path} holds no text")
+    return torch.linspace(0, count - 1, min(num, count)).long().tolist()
+
+
+def _open(gan: GAN, path: str) -> Dataset:
+    """What the run's settings leave to its data follows from the shape of its samples."""
+    shape, data = gan.spec.sample_shape, dataclasses.replace(gan.config.data, path=path, labels=None)
+    if len(shape) > 2 and shape[-1] == shape[-2]:
+        data = dataclasses.replace(data, resolution=shape[-1])
+    if len(shape) == 4:
+        data = dataclasses.replace(data, frames=shape[1])
+    if len(shape) == 2 and gan.config.data.path in BUILT_IN:
+        data = dataclasses.replace(data, window=shape[1])
+    if len(shape) == 3 and path.lower().endswith(EXTENSIONS) and Path(path).is_file():
+        return load_images(path, SingleFilm(path), None, resolution=data.resolution)
+    return open_dataset(**dataclasses.asdict(data))
+
+
+def _stored(values: Any, other: DataSpec, spec: DataSpec) -> Tensor | None:
+    """Finished samples of another data set as the GAN's networks see them; None where they are not alike."""
+    if len(other.sample_shape) != len(spec.sample_shape):
+        return None
+    if spec.channels is not None:
+        if values.shape[1] != len(spec.channels.names):
+            return None
+        if spec.channels.masked:  # shorter ones only end sooner
+            values = F.pad(values, (0, max(0, spec.sample_shape[1] - values.shape[2])), value=torch.nan)
+    stored = spec.stored(values)
+    return stored if stored.shape[1:] == spec.sample_shape and stored.isfinite().all() else None
+
+
+def save_latents(found: Found, path: Path, gan: GAN) -> None:
+    """Tensors "z" and "class_labels" (.safetensors), with what tells whose they are as metadata."""
+    weights = sorted(gan.generator.state_dict().items())
+    identity = {
+        "sample_shape": list(gan.spec.sample_shape),
+        "class_names": list(gan.class_names),
+        "generator": digest(*(part for name, value in weights for part in (name, value.cpu()))),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_tensors(path, {"z": found.z, "class_labels": found.class_labels}, identity)

@@ -1,0 +1,180 @@
+"""One HTML file with the model inside: it samples in any modern browser, from `file://`, and asks no one for anything.
+
+What it runs by is onnxruntime-web (MIT), fetched once from the npm registry and checked against a known digest.
+"""
+
+import base64
+import gzip
+import hashlib
+import io
+import json
+import os
+import tarfile
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from sparring.config import ConfigError
+from sparring.data.dataset import printable
+from sparring.directions import directions
+from sparring.export import Precision, Sampler, metadata, onnx_bytes
+from sparring.metrics.cache import cache_folder
+from sparring.pretrained import GAN
+from sparring.showing import showing_of
+from sparring.training.checkpoint import write_atomic
+
+RUNTIME = "onnxruntime-web-1.30.0"
+DIGEST = (
+    "ab4cbe26baedba45d2cec05610c71c55fa97db92d19a8b171c5f8269126683ca"
+    "590a5cdc57bb2f35ce2b298de32f4d956fb42644c0ecd528a0a91e025c07ca61"
+)
+MEMBERS = ("package/dist/ort.webgpu.bundle.min.mjs", "package/dist/ort-wasm-simd-threaded.asyncify.wasm")
+"""The runtime's script and its WebAssembly, which computes on the CPU and on WebGPU."""
+REGISTRY = "https://registry.npmjs.org"
+
+LARGEST = 64 * 2**20
+"""Bytes of a model that a page may hold."""
+BATCH_NUMBERS = 2**20
+"""Numbers of what is drawn at once: the browser stays responsive."""
+SLIDERS = 8
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blob:; style-src 'unsafe-inline'; "
+    "img-src blob: data:; connect-src blob:"
+)
+
+
+@dataclass(frozen=True)
+class Shared:
+    path: Path
+    size: int
+    model_size: int
+
+
+def share(
+    gan: GAN, path: Path, *, title: str, precision: Precision = "float16", licence: str | None = None,
+    runtime: Path | None = None,
+) -> Shared:  # fmt: skip
+    """Writes the page. `runtime` is the npm package as a file, for a machine that does not reach the registry.
+
+    Raises `ConfigError` for a model too large for a page and a runtime that is not to be had.
+    """
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"--out {path} must end in .html")
+    sampler = Sampler(gan)
+    model = onnx_bytes(sampler, precision, metadata(gan, licence))
+    if len(model) > LARGEST:
+        raise ConfigError(
+            f"the model is {len(model) / 2**20:.0f} MiB, more than the {LARGEST >> 20} that a page may hold: "
+            "`sparring export` writes it as a file of its own, or train a smaller one"
+            + ("" if precision == "float16" else "; --precision float16 halves it")
+        )
+    script, wasm = fetch_runtime(runtime)
+    facts = {
+        "kind": showing_of(gan.spec.sample_shape).name,
+        "shape": list(gan.spec.sample_shape),
+        "classes": [printable(name) for name in gan.class_names],
+        "channels": [printable(name) for name in gan.spec.channels.names] if gan.spec.channels else [],
+        "vocabulary": _vocabulary(gan),
+        "directions": SLIDERS,
+        "title": title,
+        "seed": 0,
+        "numbers": [],
+        "starts": 0,
+        "live": False,
+        "z_size": gan.generator.z_size,
+        "batch": max(1, min(64, BATCH_NUMBERS // sampler(**sampler.inputs(1)).numel())),
+        "about": " · ".join([*filter(None, [licence]), f"{len(model) / 2**20:.1f} MiB"]),
+    }
+    page = _page(facts, {
+        "runtime": script, "wasm": wasm, "model": model,
+        "axes": directions(gan.generator, SLIDERS).numpy().astype("<f4").tobytes(),
+    })  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
+    return Shared(path, path.stat().st_size, len(model))
+
+
+def fetch_runtime(package: Path | None = None) -> tuple[bytes, bytes]:
+    """The runtime's script and WebAssembly, from `package`, the cache, or the registry."""
+    kept = cache_folder() / RUNTIME
+    files = [kept / Path(member).name for member in MEMBERS]
+    if package is None and all(file.is_file() for file in files):
+        script, wasm = (file.read_bytes() for file in files)
+        return script, wasm
+    content = _downloaded() if package is None else package.read_bytes()
+    if hashlib.sha512(content).hexdigest() != DIGEST:
+        raise ConfigError(f"{package or 'what the registry sent'} is not {RUNTIME}.tgz: its digest is another")
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        script, wasm = (_member(archive, member) for member in MEMBERS)
+    kept.mkdir(parents=True, exist_ok=True)
+    for file, part in zip(files, (script, wasm), strict=True):
+        write_atomic(file, lambda temporary, part=part: temporary.write_bytes(part))
+    return script, wasm
+
+
+def _member(archive: tarfile.TarFile, name: str) -> bytes:
+    file = archive.extractfile(name)
+    assert file is not None, "the digest is right, so it is there"
+    return file.read()
+
+
+def _downloaded() -> bytes:
+    registry = os.environ.get("NPM_CONFIG_REGISTRY") or REGISTRY  # npm's own variable: whoever has a mirror has set it
+    address = f"{registry.rstrip('/')}/onnxruntime-web/-/{RUNTIME}.tgz"
+    if not address.startswith(("https://", "http://")):
+        raise ConfigError(f"NPM_CONFIG_REGISTRY {registry} is no web address")
+    try:
+        with urllib.request.urlopen(address, timeout=60) as answer:
+            content: bytes = answer.read()
+            return content
+    except (OSError, urllib.error.URLError) as error:
+        raise ConfigError(
+            f"{address} cannot be fetched ({error}): fetch it elsewhere and name the file: --runtime {RUNTIME}.tgz"
+        ) from None
+
+
+def _vocabulary(gan: GAN) -> dict[str, Any] | None:
+    vocabulary = gan.spec.vocabulary
+    if vocabulary is None:
+        return None
+    facts: dict[str, Any] = {"tokenizer": vocabulary.tokenizer, "symbols": list(vocabulary.symbols)}
+    if vocabulary.tokenizer == "bpe":
+        facts["bytes"] = _bytes_of_letters()
+    return facts
+
+
+# Radford et al. 2019 (GPT-2): bytes that no one can read are written as letters beyond the 255th
+def _bytes_of_letters() -> dict[str, int]:
+    """The byte that each letter of a byte-pair symbol stands for."""
+    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    other = [byte for byte in range(256) if byte not in plain]
+    return {chr(byte): byte for byte in plain} | {chr(256 + place): byte for place, byte in enumerate(other)}
+
+
+def _page(facts: dict[str, Any], assets: dict[str, bytes]) -> str:
+    """The explorer's page with everything inside it, and nothing that could ask for more."""
+    web = resources.files("sparring") / "web"
+
+    def read(name: str) -> str:
+        return (web / name).read_text(encoding="utf-8")
+
+    page = read("page.html").replace(
+        "<title>", f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n<title>'
+    )
+    page = page.replace('<link rel="stylesheet" href="style.css">', f"<style>\n{read('style.css')}</style>")
+    inside = [_script("application/json", "packed-facts", json.dumps(facts).replace("<", "\\u003c"))]
+    for name, content in assets.items():
+        packed = base64.b64encode(gzip.compress(content, 9, mtime=0)).decode()
+        inside.append(_script("text/plain", f"packed-{name}", packed))
+    page = page.replace("<script src", "\n".join([*inside, "<script src"]), 1)
+    for name in ("strings.js", "draw.js", "app.js"):
+        page = page.replace(f'<script src="{name}"></script>', f"<script>\n{read(name)}</script>")
+    own = "\n".join(f"<script>\n{read(name)}</script>" for name in ("noise.js", "local.js"))
+    return page.replace('<script src="remote.js"></script>', own)
+
+
+def _script(kind: str, name: str, content: str) -> str:
+    return f'<script type="{kind}" id="{name}">{content}</script>'

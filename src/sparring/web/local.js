@@ -1,0 +1,177 @@
+"use strict";
+// The shared page's backend: the model is in the page and runs in the browser, by onnxruntime-web.
+const backend = (() => {
+  const started = performance.now();
+  const TRIED = 8; // samples by which WebAssembly and WebGPU are compared
+  const element = (id) => document.getElementById(id);
+  const facts = JSON.parse(element("packed-facts").textContent);
+  const zSize = facts.z_size;
+  facts.runs_by = "WebAssembly";
+
+  async function unpacked(id) {
+    const packed = Uint8Array.from(atob(element(id).textContent.trim()), (c) => c.charCodeAt(0));
+    element(id).remove();
+    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new Response(stream).arrayBuffer();
+  }
+
+  let ort, session, directions;
+  const ready = (async () => {
+    const [script, wasm, model, found] = await Promise.all(["runtime", "wasm", "model", "axes"].map((name) => unpacked(`packed-${name}`)));
+    directions = new Float32Array(found);
+    const address = URL.createObjectURL(new Blob([script], {type: "text/javascript"}));
+    ort = await import(address);
+    URL.revokeObjectURL(address);
+    ort.env.wasm.wasmBinary = wasm;
+    ort.env.wasm.numThreads = 1; // more need headers that a file has not
+    ort.env.logLevel = "error";
+    session = await ort.InferenceSession.create(model, {executionProviders: ["wasm"], logSeverityLevel: 3});
+    return model;
+  })();
+
+  /** Takes WebGPU where there is one, it is quicker, and it makes the same. */
+  async function tryGraphics(model) {
+    const adapter = await navigator.gpu?.requestAdapter();
+    if (!adapter || adapter.info?.isFallbackAdapter) return;
+    const tried = await ort.InferenceSession.create(model, {executionProviders: ["webgpu", "wasm"], logSeverityLevel: 3});
+    const points = Array.from({length: TRIED}, (_, index) => resolved({seed: 0, index, class: null}));
+    const [sure, other] = [await timed(session, points), await timed(tried, points)];
+    const same = sure.samples.every((x, i) => Math.abs(Number(x) - Number(other.samples[i])) < 0.05 || (x !== x));
+    if (!same || other.time > sure.time) return;
+    session = tried;
+    facts.runs_by = "WebGPU";
+  }
+
+  async function timed(session, noise) {
+    await run(session, noise); // the first is slower
+    const begun = performance.now();
+    return {samples: await run(session, noise), time: performance.now() - begun};
+  }
+
+  async function run(session, points) {
+    const count = points.length, z = new Float32Array(count * zSize);
+    points.forEach((point, i) => z.set(point.z, i * zSize));
+    const inputs = {
+      z: new ort.Tensor("float32", z, [count, zSize]),
+      truncation_psi: new ort.Tensor("float32", Float32Array.from(points, (p) => p.psi), [count]),
+    };
+    if (facts.classes.length) {
+      inputs.class_labels = new ort.Tensor("int64", BigInt64Array.from(points, (p) => BigInt(p.label)), [count]);
+    }
+    return (await session.run(inputs)).samples.data;
+  }
+
+  /** z, truncation and class of a point: see app.js. */
+  function resolved(point) {
+    if (point.from) {
+      const [a, b] = [resolved(point.from), resolved(point.to)];
+      if (point.t === 0) return a;
+      if (point.t === 1) return b;
+      const angle = (point.t * Math.PI) / 2, [here, there] = [Math.cos(angle), Math.sin(angle)];
+      return {...a, z: a.z.map((x, i) => here * x + there * b.z[i])};
+    }
+    const z = Noise.z(point.seed, point.index, zSize);
+    (point.offsets ?? []).forEach((offset, k) => {
+      if (offset) for (let i = 0; i < zSize; i++) z[i] += offset * directions[k * zSize + i];
+    });
+    return {z, psi: point.psi ?? 1, label: point.class ?? point.index % Math.max(1, facts.classes.length)};
+  }
+
+  /** The samples of a run's output, as app.js wants them. */
+  function split(data, count) {
+    const size = data.length / count;
+    return Array.from({length: count}, (_, i) => {
+      const sample = data.slice(i * size, (i + 1) * size);
+      if (facts.kind === "texts") return spelled(Array.from(sample, Number));
+      return facts.kind === "series" ? sample : Uint8Array.from(sample, (x) => Math.round((x + 1) * 127.5));
+    });
+  }
+
+  /** A text on one line, without what controls it: `clean`. What Python takes for a space and JavaScript does not: 1c to 1f, 85. */
+  function clean(text) {
+    const line = text.normalize("NFC").replace(/[\s\x1c-\x1f\x85]+/g, " ").replace(/\ufeff/g, "");
+    return line.replace(/(?![\u200c\u200d\xad])[\p{Cc}\p{Cf}]/gu, "").replace(/ +/g, " ").trim();
+  }
+
+  /** Symbols up to the first end as a text: `Vocabulary.text`. */
+  function spelled(numbers) {
+    const {tokenizer, symbols} = facts.vocabulary;
+    const end = numbers.indexOf(0), known = end < 0 ? numbers : numbers.slice(0, end);
+    const unknown = tokenizer === "char" ? "\ufffd" : " \ufffd";
+    if (tokenizer !== "bpe") return clean(known.map((n) => (n === 1 ? unknown : symbols[n - 2])).join(""));
+    const letters = [...known.filter((n) => n > 1).map((n) => symbols[n - 2]).join("")];
+    return clean(new TextDecoder().decode(Uint8Array.from(letters, (letter) => facts.vocabulary.bytes[letter])));
+  }
+
+  /** How large the model is, what it runs by, and how soon the first samples were there. */
+  function say() {
+    const footer = document.createElement("footer");
+    footer.className = "muted small";
+    footer.textContent = `${facts.about} · ${facts.runs_by} · ${facts.first_sample.toFixed(1)} s`;
+    document.body.append(footer);
+  }
+
+  let turn;
+  function render(points) {
+    const work = async () => {
+      await ready;
+      const samples = [];
+      for (let start = 0; start < points.length; start += facts.batch) {
+        const part = points.slice(start, start + facts.batch).map(resolved);
+        samples.push(...split(await run(session, part), part.length));
+      }
+      return samples;
+    };
+    const first = !turn;
+    const done = first ? work() : turn.then(work);
+    turn = done.catch(() => {}); // a session does one thing at a time
+    if (first) {
+      done.then(() => {
+        facts.first_sample = (performance.now() - started) / 1000;
+        turn = turn.then(async () => tryGraphics(await ready)).catch(() => {}).then(say);
+      });
+    }
+    return done;
+  }
+
+  async function download(point) {
+    const [sample] = await render([point]);
+    const {suffix, blob} = await file(sample);
+    const start = point.from ?? point;
+    return {blob, name: `${facts.title}-seed${start.seed}-${start.index}${suffix}`};
+  }
+
+  /** A sample as a file: what `sparring train` reads again; of a film its frames side by side. */
+  async function file(sample) {
+    const shape = facts.shape;
+    if (facts.kind === "texts") return {suffix: ".txt", blob: new Blob([`${sample}\n`], {type: "text/plain"})};
+    if (facts.kind === "series") return {suffix: ".csv", blob: new Blob([table(sample)], {type: "text/csv"})};
+    const still = shape.length === 4 ? strip(sample) : {shape, values: sample};
+    const drawn = Draw.sample({kind: "pictures", shape: still.shape}, still.values);
+    if (!(drawn instanceof HTMLCanvasElement)) {
+      return {suffix: ".svg", blob: new Blob([new XMLSerializer().serializeToString(drawn)], {type: "image/svg+xml"})};
+    }
+    return {suffix: ".png", blob: await new Promise((done) => drawn.toBlob(done))};
+  }
+
+  function strip(values) {
+    const [channels, frames, height, width] = facts.shape, all = new Uint8Array(values.length);
+    for (let from = 0, row = 0; row < channels * frames * height; row++, from += width) {
+      const line = row % height, frame = Math.floor(row / height) % frames, channel = Math.floor(row / height / frames);
+      all.set(values.subarray(from, from + width), ((channel * height + line) * frames + frame) * width);
+    }
+    return {shape: [channels, height, frames * width], values: all};
+  }
+
+  function table(values) {
+    const quoted = (name) => (/[",\n]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name);
+    const steps = facts.shape[1], rows = [["sample", "step", ...facts.channels.map(quoted)]];
+    for (let step = 0; step < steps; step++) {
+      const row = facts.channels.map((_, channel) => values[channel * steps + step]);
+      if (!row.every(Number.isNaN)) rows.push([0, step, ...row.map((x) => Number(x.toPrecision(7)))]);
+    }
+    return rows.map((row) => `${row.join(",")}\n`).join("");
+  }
+
+  return {model: async () => facts, render, download, spelled};
+})();

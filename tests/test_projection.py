@@ -1,0 +1,207 @@
+"""Samples of every kind are found again in the GAN that made them, real ones nearly; what does not fit is refused."""
+
+import json
+
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+import sparring
+from sparring import cli
+from sparring.config import Config, ConfigError
+from sparring.data import DataError
+from sparring.data.channels import Channels
+from sparring.data.vocabulary import Vocabulary
+from sparring.models.networks import DataSpec, Networks
+from sparring.pictures import to_image
+from sparring.pretrained import GAN
+from sparring.projection import open_samples, project
+from sparring.sampling import class_indices, draw_z
+from sparring.training.run import train
+
+SMALL = {"model.width": 16, "model.depth": 1, "model.num_heads": 2, "model.z_dim": 4, "model.noise_dim": 4}
+CODEC = {"codec.name": "autoencoder", "codec.latents": 2, "codec.latent_dim": 8, "codec.width": 16, "codec.depth": 1,
+         "codec.num_heads": 2, "model.bounded": False}  # fmt: skip
+SERIES = {"codec.patch_size": 4, "model.bounded": False}
+TEXTS = DataSpec((6,), vocabulary=Vocabulary("char", tuple("abcdef")))
+KINDS = {
+    "pictures": (DataSpec((1, 8, 8), ("left", "right")), {"codec.patch_size": 4}),
+    "pictures without noise": (DataSpec((1, 8, 8)), {"codec.patch_size": 4, "model.noise_dim": 0}),
+    "series": (DataSpec((2, 12), channels=Channels(("a", "b"), (5.0, 0.0), (100.0, 0.1))), SERIES),
+    "series that end": (
+        DataSpec((3, 12), channels=Channels(("a", "b"), (5.0, 0.0), (100.0, 0.1), masked=True)), SERIES
+    ),
+    "clips": (DataSpec((1, 4, 8, 8)), {"codec.patch_size": 4, **CODEC}),
+    "texts": (TEXTS, CODEC),
+    "texts, directly": (TEXTS, {"codec.name": "embedding", "codec.latent_dim": 8, "model.bounded": False}),
+}  # fmt: skip
+
+
+def gan_of(kind) -> GAN:
+    spec, settings = KINDS[kind]
+    config = Config().replace(SMALL | settings)
+    torch.manual_seed(0)
+    networks = Networks(config, spec)
+    for parameter in networks.parameters():  # at its start a generator hardly heeds z
+        torch.nn.init.normal_(parameter, std=0.3)
+    return GAN(config, spec, networks.eval().requires_grad_(False))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_gan_made_is_found_in_it(kind):
+    gan = gan_of(kind)
+    labels = class_indices(None, 3, gan.class_names)
+    made = gan.codec.decode(gan.generator(draw_z(3, gan.generator.z_size, seed=9), labels))
+    found = project(gan, made, seed=1)
+    assert found.z.shape == (3, gan.generator.z_size)
+    assert found.z.dtype == torch.float32
+    assert all(0.9 < rms < 1.1 for rms in found.z_rms)
+    assert torch.equal(found.class_labels, labels)
+    again = gan.decode(found.z, found.class_labels)
+    if gan.spec.vocabulary:
+        assert again == found.samples
+    else:
+        torch.testing.assert_close(again, found.samples, equal_nan=True)
+    if KINDS[kind][1].get("codec.name") != "autoencoder":  # untrained, that undoes nothing
+        assert found.codec_errors == [0] * 3
+        assert sum(found.errors) <= 0.15 * sum(found.start_errors)
+        assert gan.spec.vocabulary or sum(found.errors) / 3 < 0.03 * made.var()
+
+
+@pytest.mark.parametrize("kind", ["clips", "texts"])
+def test_latents_come_near_those_of_the_codec(kind):
+    gan = gan_of(kind)
+    for parameter in gan.codec.parameters():  # so that latents differ
+        torch.nn.init.normal_(parameter, std=1)
+    made = gan.codec.decode(gan.generator(draw_z(3, gan.generator.z_size, seed=9)))
+    wanted = gan.codec.encode(made)
+
+    def apart(steps):
+        z = project(gan, made, steps=steps).z
+        return (gan.generator(z) - wanted).square().mean()
+
+    assert apart(200) < 0.6 * apart(1)
+
+
+def test_each_is_found_alone_and_the_same_again():
+    gan = gan_of("pictures")
+    made = gan.sample(18, seed=5)
+    found, alone = project(gan, made, steps=5), project(gan, made[17:], steps=5)
+    torch.testing.assert_close(found.z[17:], alone.z, rtol=1e-3, atol=1e-3)
+    assert torch.equal(project(gan, made, steps=5).z, found.z)
+    assert not torch.equal(project(gan, made, steps=5, seed=1).z, found.z)
+
+
+def test_the_class_is_the_one_asked_for():
+    gan = gan_of("pictures")
+    made = gan.sample(4)
+    assert project(gan, made, class_label="right", steps=2).class_labels.tolist() == [1] * 4
+    with pytest.raises(ConfigError, match="no class 2"):
+        project(gan, made, class_label=2, steps=2)
+    with pytest.raises(ConfigError, match="without classes"):
+        project(gan_of("clips"), torch.zeros(1, 1, 4, 8, 8), class_label="left")
+
+
+def test_series_are_scaled_as_the_gan_scales_them(tmp_path):
+    rows = torch.randn(30, 2, generator=torch.Generator().manual_seed(0)) * 7 + 3
+    table = tmp_path / "table.csv"
+    table.write_text("a,b\n" + "".join(f"{a},{b}\n" for a, b in rows.tolist()))
+    gan = gan_of("series")
+    gan.config = gan.config.replace({"data.path": "sines"})
+    samples, places = open_samples(gan, str(table), 4)
+    assert places == [0, 6, 12, 18]
+    windows = torch.stack([rows[place : place + 12].T for place in places])
+    torch.testing.assert_close(gan.spec.finish(samples), windows, rtol=1e-4, atol=1e-4)
+    gan = gan_of("series that end")
+    gan.config = gan.config.replace({"data.path": "own.csv", "data.window": 5})
+    samples, _ = open_samples(gan, str(table), 2)
+    assert samples.shape == (2, 3, 12)
+    assert gan.spec.finish(samples).isnan().all(1).sum(1).tolist() == [7, 7]
+    table.write_text("a,b,c\n" + "".join(f"{a},{b},{a}\n" for a, b in rows.tolist()))
+    with pytest.raises(DataError, match="series of 3×5, and this GAN makes series of 3×12"):
+        open_samples(gan, str(table), 2)
+
+
+def test_texts_are_written_in_the_gans_own_symbols(tmp_path):
+    file = tmp_path / "one.txt"
+    file.write_text("bad\n\ncabbages\n")
+    samples, places = open_samples(gan_of("texts"), str(file), 8)
+    assert places == [0, 1]
+    assert gan_of("texts").spec.finish(samples) == ["bad", "cabba�"]
+    file.write_text("\n")
+    with pytest.raises(DataError, match="holds no text"):
+        open_samples(gan_of("texts"), str(file), 8)
+
+
+def test_a_single_picture_is_cropped_and_resized(tmp_path):
+    picture = tmp_path / "one.png"
+    Image.new("L", (30, 20), 255).save(picture)
+    samples, places = open_samples(gan_of("pictures"), str(picture), 8)
+    assert places == [0]
+    assert torch.equal(samples, torch.ones(1, 1, 8, 8))
+
+
+@pytest.fixture
+def run(tiny, shapes, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train(tiny, tmp_path / "run", dataset=shapes)
+    return "run"
+
+
+def test_the_command(run, shapes, tmp_path, capsys):
+    for index in range(3):
+        path = tmp_path / "photos" / f"{index}.png"
+        path.parent.mkdir(exist_ok=True)
+        to_image(shapes.samples[index]).save(path)
+    capsys.readouterr()
+    assert cli.main(["project", run, "photos", "--steps", "40"]) == 0
+    output = capsys.readouterr()
+    assert "sparring explore run --latents projected.safetensors" in output.out
+    assert len(output.out.splitlines()) == 1 + 3 + 1 + 3 + 1
+    assert "step 40 of 40" in output.err
+    found = load_file("projected.safetensors")
+    gan = sparring.load(run)
+    assert found["z"].shape == (3, gan.generator.z_size)
+    assert found["class_labels"].dtype == torch.long
+    with safe_open("projected.safetensors", "pt") as file:
+        identity = json.loads(file.metadata()["sparring"])
+    assert identity["sample_shape"] == [1, 8, 8]
+    assert len(identity["generator"]) == 32
+    assert Image.open("projected.png").size[0] > 2 * 8
+
+    words = ["photos/1.png", "--class", "right", "--out", "a/b.safetensors", "--picture", "c.png", "--steps", "40"]
+    assert cli.main(["project", run, *words, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    (row,) = facts["samples"]
+    assert row["class"] == "right"
+    assert row["mean_squared_error"] < row["of_the_random_start"]
+    assert row["of_the_codec"] == 0
+    assert load_file(facts["out"])["class_labels"].tolist() == [1]
+
+
+def test_bad_input_ends_with_one_line(run, tmp_path, capsys):
+    Image.new("RGB", (8, 8)).save("colour.png")
+    (tmp_path / "table.csv").write_text("a\n1\n2\n3\n")
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    Image.new("L", (8, 8)).save("projected.png")
+    for words, saying in (
+        (["missing", "colour.png"], "missing"),
+        ([run, "nothing.png"], "no file or folder 'nothing.png'"),
+        ([run, "colour.png"], "colour.png holds pictures of 3×8×8, and this GAN makes pictures of 1×8×8"),
+        ([run, "table.csv"], "table.csv cannot be read as pictures of 1×8×8"),
+        ([run, "broken.png"], "broken.png cannot be read as pictures of 1×8×8"),
+        ([run, "sines"], "sines cannot be read as pictures of 1×8×8, which this GAN makes"),
+        ([run, "names"], "names cannot be read as pictures of 1×8×8, which this GAN makes"),
+        ([run, "projected.png"], "--picture projected.png is what holds the samples"),
+        ([run, "colour.png", "--out", "z.pt"], "--out z.pt must end in .safetensors"),
+        ([run, "colour.png", "--picture", "z.csv"], "--picture z.csv must end in .png"),
+        ([run, "digits", "--class", "up"], "there is no class up; the classes are left, right"),
+    ):
+        capsys.readouterr()
+        assert cli.main(["project", *words]) == 2, words
+        output = capsys.readouterr()
+        assert output.out == ""
+        assert saying in output.err.strip().splitlines()[-1]
+        assert "Traceback" not in output.err
