@@ -9,39 +9,12 @@ import torch
 import sparring
 from sparring import cli
 from sparring.config import Config
-from sparring.data.channels import Channels
-from sparring.data.vocabulary import END, Vocabulary
+from sparring.data.vocabulary import END
 from sparring.export import OPSET, Sampler, difference, export
-from sparring.models.networks import DataSpec, Networks
-from sparring.pretrained import GAN
+from sparring.models.networks import DataSpec
 from sparring.training.run import train
 
-SMALL = {"model.width": 16, "model.depth": 1, "model.num_heads": 2, "model.z_dim": 4, "model.noise_dim": 4}
-CODEC = {"codec.name": "autoencoder", "codec.latents": 2, "codec.latent_dim": 8, "codec.width": 16, "codec.depth": 1,
-         "codec.num_heads": 2, "model.bounded": False}  # fmt: skip
-KINDS = {
-    "pictures": (DataSpec((1, 8, 8), ("left", "right")), {"codec.patch_size": 4}),
-    "series": (
-        DataSpec((3, 12), channels=Channels(("a", "b"), (5.0, 0.0), (100.0, 0.1), masked=True)),
-        {"codec.patch_size": 4, "model.bounded": False},
-    ),
-    "clips": (DataSpec((1, 4, 8, 8)), {"codec.patch_size": 4, **CODEC}),
-    "texts": (DataSpec((6,), vocabulary=Vocabulary("char", tuple("abcdef"))), CODEC),
-    "texts, directly": (
-        DataSpec((6,), vocabulary=Vocabulary("char", tuple("abcdef"))),
-        {"codec.name": "embedding", "codec.latent_dim": 8, "model.bounded": False},
-    ),
-}
-
-
-def gan_of(kind) -> GAN:
-    spec, settings = KINDS[kind]
-    config = Config().replace(SMALL | settings)
-    torch.manual_seed(0)
-    networks = Networks(config, spec)
-    for parameter in networks.parameters():  # at its start a generator hardly heeds z
-        torch.nn.init.normal_(parameter, std=0.3)
-    return GAN(config, spec, networks.eval().requires_grad_(False))
+from small_gans import KINDS, gan_of
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -12,8 +12,6 @@ import sparring
 from sparring import cli
 from sparring.config import Config, ConfigError
 from sparring.data import DataError
-from sparring.data.channels import Channels
-from sparring.data.vocabulary import Vocabulary
 from sparring.models.networks import DataSpec, Networks
 from sparring.pictures import to_image
 from sparring.pretrained import GAN
@@ -21,32 +19,7 @@ from sparring.projection import open_samples, project
 from sparring.sampling import class_indices, draw_z
 from sparring.training.run import train
 
-SMALL = {"model.width": 16, "model.depth": 1, "model.num_heads": 2, "model.z_dim": 4, "model.noise_dim": 4}
-CODEC = {"codec.name": "autoencoder", "codec.latents": 2, "codec.latent_dim": 8, "codec.width": 16, "codec.depth": 1,
-         "codec.num_heads": 2, "model.bounded": False}  # fmt: skip
-SERIES = {"codec.patch_size": 4, "model.bounded": False}
-TEXTS = DataSpec((6,), vocabulary=Vocabulary("char", tuple("abcdef")))
-KINDS = {
-    "pictures": (DataSpec((1, 8, 8), ("left", "right")), {"codec.patch_size": 4}),
-    "pictures without noise": (DataSpec((1, 8, 8)), {"codec.patch_size": 4, "model.noise_dim": 0}),
-    "series": (DataSpec((2, 12), channels=Channels(("a", "b"), (5.0, 0.0), (100.0, 0.1))), SERIES),
-    "series that end": (
-        DataSpec((3, 12), channels=Channels(("a", "b"), (5.0, 0.0), (100.0, 0.1), masked=True)), SERIES
-    ),
-    "clips": (DataSpec((1, 4, 8, 8)), {"codec.patch_size": 4, **CODEC}),
-    "texts": (TEXTS, CODEC),
-    "texts, directly": (TEXTS, {"codec.name": "embedding", "codec.latent_dim": 8, "model.bounded": False}),
-}  # fmt: skip
-
-
-def gan_of(kind) -> GAN:
-    spec, settings = KINDS[kind]
-    config = Config().replace(SMALL | settings)
-    torch.manual_seed(0)
-    networks = Networks(config, spec)
-    for parameter in networks.parameters():  # at its start a generator hardly heeds z
-        torch.nn.init.normal_(parameter, std=0.3)
-    return GAN(config, spec, networks.eval().requires_grad_(False))
+from small_gans import KINDS, SMALL, gan_of
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -143,6 +116,20 @@ def test_a_single_picture_is_cropped_and_resized(tmp_path):
     assert torch.equal(samples, torch.ones(1, 1, 8, 8))
 
 
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_colours_become_what_the_gan_makes(tmp_path, mode, channels):
+    Image.new("RGBA", (8, 8), (255, 0, 0, 255)).convert(mode).save(tmp_path / "one.png")
+    spec = DataSpec((channels, 8, 8))
+    config = Config().replace(SMALL | {"codec.patch_size": 4})
+    gan = GAN(config, spec, Networks(config, spec))
+    (sample,) = open_samples(gan, str(tmp_path / "one.png"), 1)[0]
+    grey = 2 * 0.299 - 1
+    colour = [1, -1, -1] if "RGB" in mode and channels > 2 else [grey] * (1 if channels < 3 else 3)
+    expected = torch.tensor([float(value) for value in [*colour, 1][:channels]])
+    torch.testing.assert_close(sample[:, 3, 3], expected, rtol=0, atol=0.01)
+
+
 @pytest.fixture
 def run(tiny, shapes, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -189,7 +176,6 @@ def test_bad_input_ends_with_one_line(run, tmp_path, capsys):
     for words, saying in (
         (["missing", "colour.png"], "missing"),
         ([run, "nothing.png"], "no file or folder 'nothing.png'"),
-        ([run, "colour.png"], "colour.png holds pictures of 3×8×8, and this GAN makes pictures of 1×8×8"),
         ([run, "table.csv"], "table.csv cannot be read as pictures of 1×8×8"),
         ([run, "broken.png"], "broken.png cannot be read as pictures of 1×8×8"),
         ([run, "sines"], "sines cannot be read as pictures of 1×8×8, which this GAN makes"),

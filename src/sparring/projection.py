@@ -246,6 +246,8 @@ def _stored(values: Any, other: DataSpec, spec: DataSpec) -> Tensor | None:
     """Finished samples of another data set as the GAN's networks see them; None where they are not alike."""
     if len(other.sample_shape) != len(spec.sample_shape):
         return None
+    if len(spec.sample_shape) > 2:
+        values = _coloured(values, spec.sample_shape[0])
     if spec.channels is not None:
         if values.shape[1] != len(spec.channels.names):
             return None
@@ -253,6 +255,17 @@ def _stored(values: Any, other: DataSpec, spec: DataSpec) -> Tensor | None:
             values = F.pad(values, (0, max(0, spec.sample_shape[1] - values.shape[2])), value=torch.nan)
     stored = spec.stored(values)
     return stored if stored.shape[1:] == spec.sample_shape and stored.isfinite().all() else None
+
+
+def _coloured(values: Tensor, channels: int) -> Tensor:
+    """Pictures or clips (N, 1 to 4, ...) as grey, grey and alpha, RGB or RGBA; greys by the weights of ITU-R BT.601."""
+    if values.shape[1] == channels:
+        return values
+    colour = values[:, :3] if values.shape[1] > 2 else values[:, :1].expand(-1, 3, *values.shape[2:])
+    if channels < 3:
+        colour = torch.einsum("nc...,c->n...", colour, torch.tensor([0.299, 0.587, 0.114]))[:, None]
+    opaque = torch.ones_like(colour[:, : 1 - channels % 2])
+    return torch.cat([colour, opaque], 1)
 
 
 def save_latents(found: Found, path: Path, gan: GAN) -> None:

@@ -1,0 +1,36 @@
+"""Untrained GANs of every kind, small, whose samples heed z."""
+
+import torch
+
+from sparring.config import Config
+from sparring.data.channels import Channels
+from sparring.data.vocabulary import Vocabulary
+from sparring.models.networks import DataSpec, Networks
+from sparring.pretrained import GAN
+
+SMALL = {"model.width": 16, "model.depth": 1, "model.num_heads": 2, "model.z_dim": 4, "model.noise_dim": 4}
+CODEC = {"codec.name": "autoencoder", "codec.latents": 2, "codec.latent_dim": 8, "codec.width": 16, "codec.depth": 1,
+         "codec.num_heads": 2, "model.bounded": False}  # fmt: skip
+SERIES = {"codec.patch_size": 4, "model.bounded": False}
+TEXTS = DataSpec((6,), vocabulary=Vocabulary("char", tuple("abcdef")))
+KINDS = {
+    "pictures": (DataSpec((1, 8, 8), ("left", "right")), {"codec.patch_size": 4}),
+    "pictures without noise": (DataSpec((1, 8, 8)), {"codec.patch_size": 4, "model.noise_dim": 0}),
+    "series": (DataSpec((2, 12), channels=Channels(("a", "b"), (5.0, 0.0), (100.0, 0.1))), SERIES),
+    "series that end": (
+        DataSpec((3, 12), channels=Channels(("a", "b"), (5.0, 0.0), (100.0, 0.1), masked=True)), SERIES
+    ),
+    "clips": (DataSpec((1, 4, 8, 8)), {"codec.patch_size": 4, **CODEC}),
+    "texts": (TEXTS, CODEC),
+    "texts, directly": (TEXTS, {"codec.name": "embedding", "codec.latent_dim": 8, "model.bounded": False}),
+}  # fmt: skip
+
+
+def gan_of(kind) -> GAN:
+    spec, settings = KINDS[kind]
+    config = Config().replace(SMALL | settings)
+    torch.manual_seed(0)
+    networks = Networks(config, spec)
+    for parameter in networks.parameters():  # at its start a generator hardly heeds z
+        torch.nn.init.normal_(parameter, std=0.3)
+    return GAN(config, spec, networks.eval().requires_grad_(False))
