@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import typing
 
 import pytest
 import torch
@@ -32,9 +33,26 @@ def test_text_is_read_by_the_field_s_type():
     assert Config().replace({"train.num_samples": "200_000"}).train.num_samples == 200_000
 
 
+def choices():
+    """Every setting that is one of a few words, and each of them."""
+    for section, kind in typing.get_type_hints(Config).items():
+        for name, hint in typing.get_type_hints(kind).items():
+            for part in (hint, *typing.get_args(hint)):
+                if typing.get_origin(part) is typing.Literal:
+                    yield from ((f"{section}.{name}", word) for word in typing.get_args(part))
+
+
+@pytest.mark.parametrize(("name", "word"), choices())
+def test_every_word_that_is_offered_is_taken(name, word):
+    section, _, setting = name.partition(".")
+    config = Config().replace({"model.bounded": False, name: word})
+    assert getattr(getattr(config, section), setting) == word
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
+        ("data.tokenizer", "letters", r"--data\.tokenizer must be one of char, word, bpe, not letters"),
         ("model.dept", 6, r"no setting --model\.dept; did you mean --model\.depth\?"),
         ("depth", 6, r"did you mean --model\.depth\?"),
         ("loss.gamma", 1, "no setting --loss.gamma"),

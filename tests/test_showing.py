@@ -102,3 +102,9 @@ def test_texts_are_lines_side_by_side_where_they_fit(tmp_path):
     with pytest.raises(ConfigError, match=r"must end in \.txt, \.jsonl, or be a folder: texts"):
         showing.save(["Ann"], tmp_path / "a.npz", spec)
     assert showing.beside(["a", "b"], ["c", "d"]) == ["a", "c", "b", "d"]
+
+
+def test_a_page_shows_series_without_the_channel_that_says_where_they_end():
+    spec = DataSpec((3, 12), ("a",), Channels(("x", "y"), (0.0, 0.0), (1.0, 1.0), masked=True))
+    assert showing.page_facts(spec) == {"kind": "series", "shape": [2, 12], "classes": ["a"], "channels": ["x", "y"]}
+    assert showing.page_facts(DataSpec((3, 8, 8)))["shape"] == [3, 8, 8]

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from sparring.commands import describe, evaluate, export, sample, train
+from sparring.commands import describe, evaluate, explore, export, hub, project, sample, share, train
 from sparring.commands.arguments import UsageError
 
 
@@ -25,7 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
-    for family in (train, sample, evaluate, export, describe):
+    for family in (train, sample, evaluate, project, explore, export, share, hub, describe):
         family.add(command)
     return parser
 

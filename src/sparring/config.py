@@ -413,17 +413,17 @@ def _read(hint: Any, value: Any, name: str) -> Any:
     """`value`, perhaps typed as text on a command line, as the type `hint` says."""
     if isinstance(hint, type) and issubclass(hint, Section):
         return hint.from_dict(value, f"{name}.")
-    options = typing.get_args(hint)
+    if types.NoneType in typing.get_args(hint):
+        if value is None or value == "none":
+            return None
+        (hint,) = (option for option in typing.get_args(hint) if option is not types.NoneType)
     if typing.get_origin(hint) is Literal:
+        options = typing.get_args(hint)
         if value not in options:
             nearest = difflib.get_close_matches(str(value), options, 1)
             hint_text = f" (did you mean {nearest[0]}?)" if nearest else ""
             raise ConfigError(f"--{name} must be one of {', '.join(options)}, not {value}{hint_text}")
         return value
-    if types.NoneType in options:
-        if value is None or value == "none":
-            return None
-        (hint,) = (option for option in options if option is not types.NoneType)
     if hint is str and isinstance(value, str):
         return value
     parsed = _parse(value) if isinstance(value, str) else value

@@ -58,6 +58,11 @@ class Sampler(nn.Module):
         tokens = self.generator.synthesize(mean + psi * (w - mean), noise * psi[..., None])
         return self.spec.restore(self.codec.decode(tokens))
 
+    @property
+    def num_parameters(self) -> int:
+        """Of all that is stored; of a codec the half that decodes is used."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
     def inputs(self, num: int, seed: int = 0) -> dict[str, Tensor]:
         """Random ones, classes in turn."""
         inputs = {"z": draw_z(num, self.generator.z_size, seed=seed), "truncation_psi": torch.ones(num)}

@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from sparring.config import ConfigError
-from sparring.data.dataset import printable
 from sparring.directions import directions
 from sparring.export import Precision, Sampler, metadata, onnx_bytes
 from sparring.metrics.cache import cache_folder
 from sparring.pretrained import GAN
-from sparring.showing import showing_of
+from sparring.showing import page_facts
 from sparring.training.checkpoint import write_atomic
 
 RUNTIME = "onnxruntime-web-1.30.0"
@@ -64,33 +63,30 @@ def share(
     if path.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"--out {path} must end in .html")
     sampler = Sampler(gan)
-    model = onnx_bytes(sampler, precision, metadata(gan, licence))
-    if len(model) > LARGEST:
+    size = sampler.num_parameters * (2 if precision == "float16" else 4)
+    if size > LARGEST:
         raise ConfigError(
-            f"the model is {len(model) / 2**20:.0f} MiB, more than the {LARGEST >> 20} that a page may hold: "
-            "`sparring export` writes it as a file of its own, or train a smaller one"
+            f"the model takes {size / 2**20:.0f} MiB, more than the {LARGEST >> 20} that a page may hold: `sparring "
+            "export` writes it as a file of its own, or train a smaller one"
             + ("" if precision == "float16" else "; --precision float16 halves it")
         )
+    model = onnx_bytes(sampler, precision, metadata(gan, licence))
     script, wasm = fetch_runtime(runtime)
-    facts = {
-        "kind": showing_of(gan.spec.sample_shape).name,
-        "shape": list(gan.spec.sample_shape),
-        "classes": [printable(name) for name in gan.class_names],
-        "channels": [printable(name) for name in gan.spec.channels.names] if gan.spec.channels else [],
+    sliders = min(SLIDERS, gan.generator.z_size)
+    facts = page_facts(gan.spec) | {
         "vocabulary": _vocabulary(gan),
-        "directions": SLIDERS,
+        "directions": sliders,
         "title": title,
         "seed": 0,
         "numbers": [],
         "starts": 0,
-        "live": False,
         "z_size": gan.generator.z_size,
         "batch": max(1, min(64, BATCH_NUMBERS // sampler(**sampler.inputs(1)).numel())),
         "about": " · ".join([*filter(None, [licence]), f"{len(model) / 2**20:.1f} MiB"]),
     }
     page = _page(facts, {
         "runtime": script, "wasm": wasm, "model": model,
-        "axes": directions(gan.generator, SLIDERS).numpy().astype("<f4").tobytes(),
+        "axes": directions(gan.generator, sliders).numpy().astype("<f4").tobytes(),
     })  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))

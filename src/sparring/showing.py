@@ -61,6 +61,18 @@ def showing_of(sample_shape: tuple[int, ...]) -> Showing:
     return SHOWINGS[len(sample_shape) - 1]
 
 
+def page_facts(spec: DataSpec) -> dict[str, Any]:
+    """What a page must know of samples to show them: the kind, the shape as shown (of series without the channel that
+    says where they end), the names of classes and channels."""
+    shape, channels = spec.sample_shape, spec.channels
+    return {
+        "kind": showing_of(shape).name,
+        "shape": list(shape) if channels is None else [len(channels.names), *shape[1:]],
+        "classes": list(spec.class_names),
+        "channels": [] if channels is None else list(channels.names),
+    }
+
+
 def sheet_suffix(sample_shape: tuple[int, ...]) -> str:
     """Of the file that `save_sheet` writes."""
     return ".png" if showing_of(sample_shape).picture else ".txt"

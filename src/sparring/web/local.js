@@ -17,7 +17,8 @@ const backend = (() => {
 
   let ort, session, directions;
   const ready = (async () => {
-    const [script, wasm, model, found] = await Promise.all(["runtime", "wasm", "model", "axes"].map((name) => unpacked(`packed-${name}`)));
+    const names = ["packed-runtime", "packed-wasm", "packed-model", "packed-axes"];
+    const [script, wasm, model, found] = await Promise.all(names.map(unpacked));
     directions = new Float32Array(found);
     const address = URL.createObjectURL(new Blob([script], {type: "text/javascript"}));
     ort = await import(address);
@@ -68,7 +69,7 @@ const backend = (() => {
       if (point.t === 0) return a;
       if (point.t === 1) return b;
       const angle = (point.t * Math.PI) / 2, [here, there] = [Math.cos(angle), Math.sin(angle)];
-      return {...a, z: a.z.map((x, i) => here * x + there * b.z[i])};
+      return {...(point.t < 0.5 ? a : b), z: a.z.map((x, i) => here * x + there * b.z[i])};
     }
     const z = Noise.z(point.seed, point.index, zSize);
     (point.offsets ?? []).forEach((offset, k) => {
@@ -137,8 +138,9 @@ const backend = (() => {
   async function download(point) {
     const [sample] = await render([point]);
     const {suffix, blob} = await file(sample);
-    const start = point.from ?? point;
-    return {blob, name: `${facts.title}-seed${start.seed}-${start.index}${suffix}`};
+    const named = (end) => `seed${end.seed}-${end.index}`;
+    const place = point.from ? `${named(point.from)}-to-${named(point.to)}-${point.t}` : named(point);
+    return {blob, name: `${facts.title}-${place}${suffix}`};
   }
 
   /** A sample as a file: what `sparring train` reads again; of a film its frames side by side. */

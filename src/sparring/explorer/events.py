@@ -1,0 +1,94 @@
+"""What happens in a run's folder, as server-sent events: new rows of metrics, new weights."""
+
+import asyncio
+import contextlib
+import json
+import math
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sparring.explorer.model import Stamp, stamp
+
+INTERVAL, HEARTBEAT = 0.5, 15.0
+"""Seconds between looks at the folder, and between signs of life where nothing happens."""
+
+Row = dict[str, float]
+
+
+class Rows:
+    """Reads the rows of a `metrics.jsonl` as they come."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.offset, self.file = path, 0, -1
+
+    def read(self) -> tuple[list[Row], bool]:
+        """Rows that are new, and whether they are all there are: at first, and where the run went back."""
+        fresh = self.file == -1
+        try:
+            with open(self.path, "rb") as file:
+                facts = self.path.stat()
+                if not fresh and (facts.st_ino != self.file or facts.st_size < self.offset):
+                    fresh, self.offset = True, 0
+                self.file = facts.st_ino
+                file.seek(self.offset)
+                whole, _, _ = file.read().rpartition(b"\n")  # the last line may be half written
+        except OSError:
+            return [], False
+        self.offset += len(whole) + 1 if whole else 0
+        return [row for line in whole.splitlines() if (row := _row(line))], fresh
+
+
+def _row(line: bytes) -> Row | None:
+    """Its finite numbers, as JSON for browsers knows no others; None of a line that is cut short."""
+    with contextlib.suppress(ValueError):
+        row = json.loads(line)
+        if isinstance(row, dict) and "samples_seen" in row:
+            return {str(k): v for k, v in row.items() if isinstance(v, int | float) and math.isfinite(v)}
+    return None
+
+
+def numbers(rows: Sequence[Mapping[str, float]], best: Mapping[str, float]) -> list[dict[str, Any]]:
+    """The newest evaluation: each number beside its floor, which is what real samples get, and its value in the `best`
+    state; None where there is none."""
+    measured = next((row for row in reversed(rows) if any(name.endswith("_floor") for name in row)), best)
+    return [
+        {"name": name, "value": value, "floor": measured.get(f"{name}_floor"), "best": best.get(name)}
+        for name, value in measured.items()
+        if "/" not in name and not name.endswith(("_floor", "_std")) and name not in ("samples_seen", "seconds")
+    ]
+
+
+def read_best(folder: Path) -> Row:
+    """The measurements of the state in `best/`; empty where there is none."""
+    try:
+        return _row((folder / "best" / "metrics.json").read_bytes()) or {}
+    except OSError:
+        return {}
+
+
+async def events(folder: Path, loaded: Callable[[], Stamp | None], stopping: Callable[[], bool]) -> AsyncIterator[str]:
+    """Server-sent events with JSON inside: {"rows", "fresh", "numbers"}, and {"weights": true} where
+    `model.safetensors` is no longer the one that is `loaded`. The first comes at once and has all rows so far."""
+    rows, log, known, silent = Rows(folder / "metrics.jsonl"), list[Row](), loaded(), 0.0
+    while True:
+        new, fresh = rows.read()
+        if fresh or new:
+            log = new if fresh else log + new
+            silent = 0.0
+            yield _event({"rows": new, "fresh": fresh, "numbers": numbers(log, read_best(folder))})
+        now = stamp(folder / "model.safetensors")
+        if now is not None and now != known:
+            known, silent = now, 0.0
+            yield _event({"weights": True})
+        if silent >= HEARTBEAT:
+            silent = 0.0
+            yield ": still here\n\n"
+        if stopping():
+            return
+        await asyncio.sleep(INTERVAL)
+        silent += INTERVAL
+
+
+def _event(content: dict[str, Any]) -> str:
+    return f"data: {json.dumps(content, allow_nan=False)}\n\n"

@@ -1,0 +1,125 @@
+"""A run's newest weights: points in, samples out."""
+
+import contextlib
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sparring.config import ConfigError
+from sparring.directions import directions
+from sparring.explorer.latents import read_latents
+from sparring.explorer.points import SLIDERS, Drawn, Mixture, Projected
+from sparring.pretrained import CheckpointError, find_run, load
+from sparring.sampling import draw_z
+from sparring.showing import showing_of
+
+Stamp = tuple[int, int, int]
+
+
+class PointError(ValueError):
+    """A point that this run does not have."""
+
+
+class Model:
+    """A run's GAN, loaded anew whenever its file has changed. Not for two threads at a time."""
+
+    def __init__(self, run: str | Path, *, device: str = "auto", seed: int = 0, latents: Path | None = None) -> None:
+        self.folder, self.device, self.seed = find_run(run), device, seed
+        self.file = self.folder / "model.safetensors"
+        self.stamp = stamp(self.file)
+        self.gan = load(self.folder, device)
+        size = self.gan.generator.z_size
+        self.starts, self.labels = torch.empty(0, size), torch.empty(0, dtype=torch.long)
+        if latents is not None:
+            self.starts, self.labels = read_latents(latents, self.gan)
+        self.sliders = min(SLIDERS, size)
+        self._directions: Tensor | None = None
+        self._warm = False
+
+    @property
+    def title(self) -> str:
+        folder = self.folder.resolve()
+        return f"{folder.parent.name}/best" if folder.name == "best" else folder.name
+
+    @property
+    def kind(self) -> str:
+        """pictures, series, clips or texts."""
+        return showing_of(self.gan.spec.sample_shape).name
+
+    def refresh(self) -> None:
+        """Loads weights that are newer; those of another kind of run, or half copied, are let be."""
+        now = stamp(self.file)
+        if now is None or now == self.stamp:
+            return
+        self.stamp = now
+        with contextlib.suppress(CheckpointError, ConfigError):
+            gan = load(self.folder, self.device)
+            if gan.spec.like(self.gan.spec) and gan.generator.z_size == self.gan.generator.z_size:
+                self.gan, self._directions = gan, None
+
+    @property
+    def directions(self) -> Tensor:
+        """(sliders, z_size) on the CPU; found when first asked for, which takes about a second."""
+        if self._directions is None:
+            self._directions = directions(self.gan.generator, self.sliders).cpu()
+        return self._directions
+
+    def warm(self) -> None:
+        """Finds the directions ahead of their first use; once, as weights that still train change them often."""
+        if not self._warm:
+            self._warm = True
+            _ = self.directions
+
+    def samples(self, points: Sequence[Drawn | Projected | Mixture]) -> Any:
+        """A sample for each point, as `GAN.sample` gives them; raises `PointError`."""
+        self.refresh()
+        z = torch.stack([self._z(point) for point in points]).to(self.gan.device)
+        ends = [point.nearer if isinstance(point, Mixture) else point for point in points]
+        labels = torch.tensor([self._label(end) for end in ends], device=self.gan.device)
+        made: list[Any] = [None] * len(points)
+        for psi in {end.psi for end in ends}:
+            places = [place for place, end in enumerate(ends) if end.psi == psi]
+            for place, sample in zip(places, self.gan.decode(z[places], labels[places], psi), strict=True):
+                made[place] = sample
+        return made if self.gan.spec.vocabulary is not None else torch.stack(made)
+
+    def _z(self, point: Drawn | Projected | Mixture) -> Tensor:
+        """(z_size,) on the CPU."""
+        if isinstance(point, Mixture):
+            start, end = self._z(point.start), self._z(point.end)
+            if point.t in (0, 1):  # cos(π / 2) is not quite 0
+                return end if point.t else start
+            angle = point.t * math.pi / 2
+            return math.cos(angle) * start + math.sin(angle) * end
+        if isinstance(point, Projected):
+            if point.latent >= len(self.starts):
+                raise PointError(f"there is no projected sample {point.latent}: there are {len(self.starts)}")
+            z = self.starts[point.latent]
+        else:
+            z = draw_z(1, self.gan.generator.z_size, seed=point.seed, start=point.index)[0]
+        if len(point.offsets) > self.sliders:
+            raise PointError(f"a point here has {self.sliders} offsets at most, not {len(point.offsets)}")
+        if any(point.offsets):
+            z = z + torch.tensor(point.offsets) @ self.directions[: len(point.offsets)]
+        return z
+
+    def _label(self, point: Drawn | Projected) -> int:
+        classes = len(self.gan.class_names)
+        if point.label is None:
+            return int(self.labels[point.latent]) if isinstance(point, Projected) else point.index % max(1, classes)
+        if point.label >= classes:
+            raise PointError(f"there is no class {point.label}: there are {classes}")
+        return point.label
+
+
+def stamp(file: Path) -> Stamp | None:
+    """Differs after a file was written anew; None where there is none."""
+    try:
+        facts = file.stat()
+    except OSError:
+        return None
+    return facts.st_mtime_ns, facts.st_ino, facts.st_size

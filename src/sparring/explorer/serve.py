@@ -1,0 +1,58 @@
+"""The explorer's server: its port, its address, its end."""
+
+import secrets
+import socket
+import sys
+import threading
+import webbrowser
+
+import uvicorn
+
+from sparring.config import ConfigError
+from sparring.explorer.model import Model
+from sparring.explorer.server import create_app
+
+HOST = "127.0.0.1"
+TRIED = 50
+"""Ports, from the wanted one on."""
+
+
+def serve(model: Model, port: int, *, browser: bool) -> None:
+    """Prints the page's address, opens it where a `browser` is wanted, and serves until Ctrl-C."""
+    listening = listen(port)
+    server, address = make_server(model, listening)
+    if listening.getsockname()[1] != port:
+        print(f"port {port} is in use: took {listening.getsockname()[1]}", file=sys.stderr)
+    print(address, flush=True)
+    if browser:  # one that runs in the terminal would keep the server from starting
+        threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
+    server.run(sockets=[listening])
+
+
+def make_server(model: Model, listening: socket.socket) -> tuple[uvicorn.Server, str]:
+    """A server for a listening socket, and the address that its page has, with a new secret token."""
+    port, token = listening.getsockname()[1], secrets.token_urlsafe(24)
+    app = create_app(model, token=token, port=port, stopping=lambda: server.should_exit)
+    config = uvicorn.Config(
+        app, lifespan="off", ws="none", log_level="error", access_log=False, server_header=False,
+        timeout_graceful_shutdown=3,
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    return server, f"http://{HOST}:{port}/?token={token}"
+
+
+def listen(port: int) -> socket.socket:
+    """A listening socket on the first free port from `port` on."""
+    for tried in range(port, min(port + TRIED, 65_536)):
+        # named TCP, so that asyncio does not let small answers wait for each other (Nagle): 40 ms each
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        if sys.platform != "win32":  # there it would share a port that another program has
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((HOST, tried))
+            listening.listen()
+        except OSError:
+            listening.close()
+            continue
+        return listening
+    raise ConfigError(f"none of the {TRIED} ports from {port} on is free: name another with --port")

@@ -1,0 +1,106 @@
+"""The explorer's pages and answers over HTTP."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+
+from sparring.explorer.events import Rows, events, numbers, read_best
+from sparring.explorer.files import saved
+from sparring.explorer.model import Model, PointError
+from sparring.explorer.points import Point, Wanted
+from sparring.explorer.security import Guard
+from sparring.showing import page_facts
+
+TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
+PAGE, REST = "page.html", ("style.css", "strings.js", "draw.js", "app.js", "remote.js")
+
+
+def create_app(model: Model, *, token: str, port: int, stopping: Callable[[], bool] = lambda: False) -> FastAPI:
+    """The application; `stopping` says that the server wants to end, and with it the streams of events."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    worker = ThreadPoolExecutor(1)  # one thing at a time, and PyTorch's threads in one place
+    app.add_middleware(Guard, token=token, port=port)
+    served = _web_files(token)
+
+    async def work(task: Callable[..., Any], *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(worker, task, *arguments)
+
+    @app.exception_handler(PointError)
+    async def unknown_point(request: Request, error: PointError) -> Response:
+        return JSONResponse({"error": str(error)}, 422)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"][1:])
+        return JSONResponse({"error": f"{place}: {first['msg']}"}, 422)
+
+    @app.get("/api/model")
+    async def facts() -> dict[str, Any]:
+        return await work(_facts, model)
+
+    @app.post("/api/render")
+    async def render(wanted: Wanted) -> Response:
+        samples = await work(model.samples, wanted.points)
+        worker.submit(model.warm)
+        return _encoded(samples, model.kind)
+
+    @app.post("/api/download")
+    async def download(point: Point) -> Response:
+        content, name = await work(saved, model, point)
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(content, media_type="application/octet-stream", headers=headers)
+
+    @app.get("/api/events")
+    async def stream() -> Response:
+        return StreamingResponse(events(model.folder, lambda: model.stamp, stopping), media_type="text/event-stream")
+
+    @app.get("/{name:path}")
+    async def static(name: str) -> Response:
+        if name not in served:
+            return PlainTextResponse("there is no such page", 404)
+        content, kind = served[name]
+        return Response(content, media_type=kind)
+
+    return app
+
+
+def _facts(model: Model) -> dict[str, Any]:
+    """What the page must know of the model before it asks for samples."""
+    return page_facts(model.gan.spec) | {
+        "title": model.title,
+        "directions": model.sliders,
+        "seed": model.seed,
+        "starts": len(model.starts),
+        "numbers": numbers(Rows(model.folder / "metrics.jsonl").read()[0], read_best(model.folder)),
+    }
+
+
+def _encoded(samples: Any, kind: str) -> Response:
+    """Texts as a JSON list; else all numbers of all samples in a row: series as little-endian float32, pixels as bytes
+    from 0 to 255."""
+    if kind == "texts":
+        return JSONResponse(samples)
+    if kind == "series":
+        return _bytes(samples.float().numpy().astype("<f4").tobytes())
+    return _bytes(samples.clamp(-1, 1).add(1).mul(127.5).round().byte().numpy().tobytes())
+
+
+def _bytes(content: bytes) -> Response:
+    return Response(content, media_type="application/octet-stream")
+
+
+def _web_files(token: str) -> dict[str, tuple[bytes, str]]:
+    """Content and type of each file of the page by its name; the page asks for the others with the token."""
+    folder = files("sparring") / "web"
+    found = {name: ((folder / name).read_bytes(), TYPES[name.rpartition(".")[2]]) for name in REST}
+    page = (folder / PAGE).read_text(encoding="utf-8")
+    for name in REST:
+        page = page.replace(f'"{name}"', f'"{name}?token={token}"')
+    return found | {"": (page.encode(), TYPES["html"])}

@@ -1,0 +1,613 @@
+"use strict";
+
+// The page: a wall of samples, one of them large, and the run. It talks to a global `backend` alone, which the script
+// after this one defines: remote.js for `sparring explore`, another one for pages that carry their model inside.
+const App = (() => {
+  const $ = (id) => document.getElementById(id);
+  const MOST_BUTTONS = 12; // classes; more make a list to choose from
+  const MOST_STARTS = 64;
+  const MOST_SEED = 2 ** 32 - 1;
+  const REACH = 4; // of a direction's slider
+
+  let model;
+  let state = { seed: 0, class: null, psi: 1 };
+  let open = null; // the point that is shown large
+  let scale = null; // of series: that of the wall, so that the large one does not jump
+  let starred = [];
+  const ends = { a: null, b: null };
+  let rows = [];
+  let numbers = [];
+  let lastNews = 0;
+
+  // ---- points ---------------------------------------------------------------------------------------------------
+
+  const isMixture = (point) => "from" in point;
+
+  function truncated(point) {
+    if (isMixture(point)) return { ...point, from: truncated(point.from), to: truncated(point.to) };
+    return { ...point, psi: state.psi };
+  }
+
+  function nameOf(point) {
+    if (isMixture(point)) {
+      const [from, to] = [nameOf(point.from), nameOf(point.to)];
+      return Strings.get("mixture", { t: Math.round(100 * point.t), from, to });
+    }
+    const first = "latent" in point
+      ? Strings.get("projected", { n: point.latent })
+      : Strings.get("sample", { seed: point.seed, n: point.index });
+    const parts = [first];
+    if (model.classes.length && (point.class !== null || !("latent" in point))) {
+      const number = point.class ?? point.index % model.classes.length;
+      parts.push(Strings.get("ofClass", { name: model.classes[number] }));
+    }
+    if (point.offsets.some((offset) => offset !== 0)) parts.push(Strings.get("moved"));
+    return parts.join(", ");
+  }
+
+  // Whether a point, maybe from another day's page, is one of this model's.
+  function fits(point) {
+    if (!point || typeof point !== "object") return false;
+    if (isMixture(point)) {
+      const inside = point.t >= 0 && point.t <= 1;
+      return inside && [point.from, point.to].every((end) => end && !("from" in end) && fits(end));
+    }
+    const place = "latent" in point
+      ? Number.isInteger(point.latent) && point.latent >= 0 && point.latent < model.starts
+      : Number.isInteger(point.index) && point.seed >= 0 && point.seed <= MOST_SEED;
+    const label = point.class === null || (point.class >= 0 && point.class < model.classes.length);
+    return place && label && point.psi >= 0 && Array.isArray(point.offsets) && point.offsets.length === model.directions;
+  }
+
+  const still = () => new Array(model.directions).fill(0);
+
+  function wallPoints() {
+    const size = model.shape.reduce((product, side) => product * side, 1);
+    const pictures = size <= 3 * 64 * 64 ? 64 : size <= 3 * 128 * 128 ? 36 : 16;
+    const count = { pictures, series: 40, clips: size <= 3 * 16 * 32 * 32 ? 36 : 12, texts: 60 }[model.kind];
+    const rest = () => ({ class: state.class, psi: state.psi, offsets: still() });
+    const starts = Array.from({ length: Math.min(model.starts, MOST_STARTS) }, (_, latent) => ({ latent, ...rest() }));
+    const drawn = Array.from({ length: count }, (_, index) => ({ seed: state.seed, index, ...rest() }));
+    return [...starts, ...drawn];
+  }
+
+  // ---- asking the backend ---------------------------------------------------------------------------------------
+
+  // Asks for one thing at a time; of what is wanted meanwhile, only the newest.
+  function latest(show) {
+    let [busy, next] = [false, null];
+    return async (points) => {
+      next = points;
+      if (busy) return;
+      busy = true;
+      while (next !== null) {
+        const now = next;
+        next = null;
+        try {
+          show(now.length ? await backend.render(now) : [], now);
+          complain(null);
+        } catch (error) {
+          complain("wrong.answer", error);
+        }
+      }
+      busy = false;
+    };
+  }
+
+  function complain(key, error) {
+    $("problem").hidden = key === null;
+    $("problem").textContent = key === null ? "" : Strings.get(key, { why: error.message });
+  }
+
+  // ---- tiles ----------------------------------------------------------------------------------------------------
+
+  function drawn(value, options) {
+    const element = Draw.sample(model, value, options);
+    if (model.kind !== "texts") element.setAttribute("aria-hidden", "true");
+    return element;
+  }
+
+  // Makes the tiles of `box` show samples; those that are there stay, and with them the focus.
+  function fill(box, samples, points) {
+    while (box.children.length > samples.length) box.lastChild.remove();
+    while (box.children.length < samples.length) {
+      const tile = document.createElement("button");
+      tile.type = "button";
+      tile.className = "tile";
+      tile.tabIndex = box.children.length ? -1 : 0;
+      box.append(tile);
+    }
+    if (samples.length && !box.querySelector('[tabindex="0"]')) box.firstChild.tabIndex = 0;
+    samples.forEach((value, i) => {
+      const tile = box.children[i];
+      tile.replaceChildren(drawn(value, { scale }));
+      tile.point = points[i];
+      tile.classList.toggle("start", "latent" in points[i]);
+    });
+    label(box);
+  }
+
+  function label(box) {
+    for (const tile of box.children) {
+      if (model.kind !== "texts") tile.setAttribute("aria-label", nameOf(tile.point));
+      tile.title = nameOf(tile.point);
+      if (tile.classList.contains("start")) tile.dataset.tag = Strings.get("projectedTag");
+    }
+    markOpen();
+  }
+
+  const place = (point) => JSON.stringify([point.seed, point.index, point.latent]);
+
+  function markOpen() {
+    for (const tile of $("wall").children) {
+      tile.setAttribute("aria-pressed", String(!isMixture(open) && place(tile.point) === place(open)));
+    }
+  }
+
+  function makeGrid(box) {
+    box.addEventListener("click", (event) => {
+      const tile = event.target.closest(".tile");
+      if (tile) show(tile.point);
+    });
+    box.addEventListener("focusin", (event) => {
+      for (const tile of box.children) tile.tabIndex = tile === event.target ? 0 : -1;
+    });
+    box.addEventListener("keydown", (event) => {
+      const tiles = [...box.children];
+      const here = tiles.indexOf(event.target);
+      const columns = tiles.filter((tile) => tile.offsetTop === tiles[0].offsetTop).length;
+      const last = tiles.length - 1;
+      const steps = {
+        ArrowLeft: here - 1, ArrowRight: here + 1, ArrowUp: here - columns, ArrowDown: here + columns, Home: 0, End: last,
+      };
+      if (here < 0 || !(event.key in steps)) return;
+      event.preventDefault();
+      tiles[steps[event.key]]?.focus();
+    });
+  }
+
+  // ---- the wall -------------------------------------------------------------------------------------------------
+
+  const askWall = latest((samples, points) => {
+    if (model.kind === "series") scale = Draw.scaleOf(model.shape, samples);
+    fill($("wall"), samples, points);
+  });
+
+  function drawWall() {
+    askWall(wallPoints());
+  }
+
+  function reroll() {
+    setSeed(Math.floor(Math.random() * 1_000_000));
+  }
+
+  function setSeed(seed) {
+    state.seed = seed;
+    $("seed").value = seed;
+    keepInAddress();
+    drawWall();
+  }
+
+  function setClass(number) {
+    state.class = number;
+    markClass();
+    if (!isMixture(open)) open.class = number;
+    keepInAddress();
+    drawWall();
+    drawLarge();
+  }
+
+  function makeClasses() {
+    const box = $("classes");
+    box.hidden = !model.classes.length;
+    box.replaceChildren();
+    const choices = [[null, Strings.get("all")], ...model.classes.map((name, number) => [number, name])];
+    if (model.classes.length > MOST_BUTTONS) {
+      const select = document.createElement("select");
+      select.setAttribute("aria-label", Strings.get("classes"));
+      for (const [number, name] of choices) select.append(new Option(name, number ?? ""));
+      select.addEventListener("change", () => setClass(select.value === "" ? null : Number(select.value)));
+      box.append(select);
+    } else {
+      for (const [number, name] of choices) {
+        const button = document.createElement("button");
+        button.type = "button";
+        button.textContent = name;
+        button.dataset.class = number ?? "";
+        button.addEventListener("click", () => setClass(number));
+        box.append(button);
+      }
+    }
+    markClass();
+  }
+
+  function markClass() {
+    const chosen = String(state.class ?? "");
+    const select = $("classes").querySelector("select");
+    if (select) select.value = chosen;
+    for (const button of $("classes").querySelectorAll("button")) {
+      button.setAttribute("aria-pressed", String(button.dataset.class === chosen));
+    }
+  }
+
+  function showPsi() {
+    $("psi").value = state.psi;
+    $("psi-value").textContent = state.psi.toFixed(2);
+  }
+
+  // ---- the large sample -----------------------------------------------------------------------------------------
+
+  const askLarge = latest(([sample], [point]) => {
+    const limits = scale && Draw.scaleOf(model.shape, [sample]).map(([low, high], channel) => [
+      Math.min(low, scale[channel][0]), Math.max(high, scale[channel][1]),
+    ]);
+    const element = Draw.sample(model, sample, { scale: limits, large: true });
+    if (element instanceof HTMLCanvasElement) {
+      element.setAttribute("role", "img");
+      element.setAttribute("aria-label", nameOf(point));
+    }
+    $("large").replaceChildren(element);
+  });
+
+  function drawLarge() {
+    askLarge([structuredClone(open)]);
+    $("caption").textContent = nameOf(open);
+    const mixed = isMixture(open);
+    $("set-a").disabled = $("set-b").disabled = mixed;
+    $("sliders").toggleAttribute("inert", mixed);
+    $("reset").disabled = $("nudge").disabled = mixed;
+    $("directions-off").hidden = !mixed;
+    showOffsets(mixed ? still() : open.offsets);
+    markOpen();
+    markStar();
+  }
+
+  function show(point) {
+    open = structuredClone(point);
+    drawLarge();
+    if (matchMedia("(max-width: 60rem)").matches) $("detail").scrollIntoView({ block: "start" });
+  }
+
+  function makeSliders() {
+    $("directions").hidden = !model.directions;
+    $("sliders").replaceChildren();
+    for (let i = 0; i < model.directions; i++) {
+      const row = document.createElement("div");
+      row.className = "slider";
+      const name = document.createElement("label");
+      name.htmlFor = `direction-${i}`;
+      const input = document.createElement("input");
+      Object.assign(input, { type: "range", id: `direction-${i}`, min: -REACH, max: REACH, step: 0.1, value: 0 });
+      const output = document.createElement("output");
+      output.htmlFor = input.id;
+      const reset = document.createElement("button");
+      reset.type = "button";
+      reset.className = "plain";
+      reset.textContent = "↺";
+      const move = (value) => {
+        open.offsets[i] = value;
+        drawLarge();
+      };
+      input.addEventListener("input", () => move(Number(input.value)));
+      reset.addEventListener("click", () => move(0));
+      row.append(name, input, output, reset);
+      $("sliders").append(row);
+    }
+    labelSliders();
+  }
+
+  function labelSliders() {
+    [...$("sliders").children].forEach((row, i) => {
+      row.querySelector("label").textContent = Strings.get("direction", { n: i + 1 });
+      row.querySelector("button").setAttribute("aria-label", Strings.get("reset", { n: i + 1 }));
+      row.querySelector("button").title = Strings.get("reset", { n: i + 1 });
+    });
+  }
+
+  function showOffsets(offsets) {
+    [...$("sliders").children].forEach((row, i) => {
+      row.querySelector("input").value = offsets[i];
+      row.querySelector("output").textContent = offsets[i].toFixed(1);
+    });
+  }
+
+  function resetAll() {
+    open.offsets = still();
+    drawLarge();
+  }
+
+  function nudge() {
+    const normal = () => Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
+    const moved = open.offsets.map((offset) => Math.max(-REACH, Math.min(REACH, offset + 0.7 * normal())));
+    open.offsets = moved.map((offset) => Math.round(10 * offset) / 10);
+    drawLarge();
+  }
+
+  // ---- between two ----------------------------------------------------------------------------------------------
+
+  const thumbs = { a: latest((samples) => showEnd("a", samples)), b: latest((samples) => showEnd("b", samples)) };
+
+  function showEnd(which, samples) {
+    $(`end-${which}`).replaceChildren(...samples.map((sample) => drawn(sample, { scale })));
+  }
+
+  function setEnd(which, point) {
+    if (isMixture(point)) return;
+    ends[which] = structuredClone(point);
+    drawEnds();
+  }
+
+  function drawEnds() {
+    for (const which of ["a", "b"]) {
+      const box = $(`end-${which}`);
+      if (ends[which]) thumbs[which]([ends[which]]);
+      else box.textContent = Strings.get(which === "a" ? "noA" : "noB");
+      box.classList.toggle("none", !ends[which]);
+      box.title = ends[which] ? nameOf(ends[which]) : "";
+    }
+    $("mix").disabled = !(ends.a && ends.b);
+    $("between-help").hidden = !$("mix").disabled;
+  }
+
+  function mix() {
+    open = { from: ends.a, to: ends.b, t: Number($("mix").value) };
+    drawLarge();
+  }
+
+  // ---- keeping --------------------------------------------------------------------------------------------------
+
+  const memory = {
+    // A browser's private mode, or a page opened from a file, may have none.
+    read(key) {
+      try {
+        return JSON.parse(localStorage.getItem(key));
+      } catch {
+        return null;
+      }
+    },
+    write(key, value) {
+      try {
+        localStorage.setItem(key, JSON.stringify(value));
+      } catch {
+        // then it is kept until the page is closed
+      }
+    },
+  };
+
+  const starsKey = () => `sparring stars ${model.title}`;
+
+  function readStars() {
+    const kept = memory.read(starsKey());
+    starred = Array.isArray(kept) ? kept.filter(fits) : [];
+  }
+
+  const askStars = latest((samples, points) => fill($("starred"), samples, points));
+
+  function drawStars() {
+    $("stars").hidden = !starred.length;
+    askStars(starred.slice(-256));
+  }
+
+  function isStarred(point) {
+    return starred.some((other) => JSON.stringify(other) === JSON.stringify(point));
+  }
+
+  function toggleStar() {
+    const text = JSON.stringify(open);
+    const others = starred.filter((other) => JSON.stringify(other) !== text);
+    starred = isStarred(open) ? others : [...others, structuredClone(open)];
+    memory.write(starsKey(), starred);
+    markStar();
+    drawStars();
+  }
+
+  function markStar() {
+    const on = isStarred(open);
+    $("star").setAttribute("aria-pressed", String(on));
+    $("star").firstElementChild.textContent = on ? "★" : "☆";
+  }
+
+  async function download() {
+    try {
+      const { blob, name } = await backend.download(open);
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(blob);
+      link.download = name;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+    } catch (error) {
+      complain("wrong.download", error);
+    }
+  }
+
+  function keepInAddress() {
+    const kept = new URLSearchParams({ seed: state.seed });
+    if (state.class !== null) kept.set("class", state.class);
+    if (state.psi !== 1) kept.set("psi", state.psi);
+    history.replaceState(null, "", `#${kept}`);
+  }
+
+  function readAddress() {
+    const kept = new URLSearchParams(location.hash.slice(1));
+    const number = (name, most, whole, otherwise) => {
+      const value = kept.get(name) ? Number(kept.get(name)) : NaN;
+      return value >= 0 && value <= most && (!whole || Number.isInteger(value)) ? value : otherwise;
+    };
+    state = {
+      seed: number("seed", MOST_SEED, true, model.seed),
+      class: number("class", model.classes.length - 1, true, null),
+      psi: number("psi", 1, false, 1),
+    };
+    $("seed").value = state.seed;
+    showPsi();
+    markClass();
+  }
+
+  // ---- the run --------------------------------------------------------------------------------------------------
+
+  const DISTANCES = ["frechet", "fid", "frechet_clips", "context_frechet"];
+
+  function panels() {
+    const line = (key, name) => ({ name, points: rows.filter((row) => key in row).map((row) => [row.samples_seen, row[key]]) });
+    const get = Strings.get;
+    return [
+      { title: get("codec"), log: true, lines: [line("loss/reconstruction", get("codec"))] },
+      { title: get("losses"), lines: [line("loss/d", get("d")), line("loss/g", get("g"))] },
+      { title: get("gap"), lines: [line("logits/gap", get("gap"))] },
+      { title: get("penalties"), log: true, lines: [line("loss/r1", get("r1")), line("loss/r2", get("r2"))] },
+      ...DISTANCES.map((name) => ({
+        title: Strings.measure(name),
+        log: true,
+        lines: [line(name, get("generated")), line(`${name}_floor`, get("real"))],
+      })),
+    ].filter(({ lines }) => lines[0].points.length > 1);
+  }
+
+  function drawRun() {
+    const shown = panels();
+    $("run").hidden = !shown.length && !numbers.length;
+    $("curves").replaceChildren(...shown.map(({ title, lines, log }) => Draw.curve(title, lines, { log })));
+    drawNumbers();
+    drawProgress();
+  }
+
+  function drawProgress() {
+    const seen = rows.length ? Strings.get("seen", { n: Strings.whole(rows.at(-1).samples_seen) }) : "";
+    const now = Date.now() - lastNews < 30_000;
+    $("progress").textContent = now ? `${Strings.get("training")} · ${seen}` : seen;
+    $("progress").classList.toggle("now", now);
+  }
+
+  function drawNumbers() {
+    $("numbers").hidden = !numbers.length;
+    const columns = ["value", "floor", "best"].filter((key) => numbers.some((number) => (number[key] ?? null) !== null));
+    const table = document.createElement("table");
+    const head = table.createTHead().insertRow();
+    for (const key of ["measure", ...columns]) {
+      const cell = document.createElement("th");
+      cell.scope = "col";
+      cell.textContent = Strings.get(key);
+      head.append(cell);
+    }
+    const body = table.createTBody();
+    for (const number of numbers) {
+      const row = body.insertRow();
+      const name = document.createElement("th");
+      name.scope = "row";
+      name.textContent = Strings.measure(number.name);
+      row.append(name);
+      for (const key of columns) row.insertCell().textContent = number[key] == null ? "" : Strings.number(number[key]);
+    }
+    $("numbers").replaceChildren(table);
+  }
+
+  function hear(news) {
+    if (news.rows) {
+      if (!news.fresh) lastNews = Date.now();
+      rows = news.fresh ? news.rows : [...rows, ...news.rows];
+      numbers = news.numbers;
+      drawRun();
+    }
+    if (news.weights) drawAll();
+  }
+
+  // ---- the whole ------------------------------------------------------------------------------------------------
+
+  function drawAll() {
+    drawWall();
+    drawLarge();
+    drawEnds();
+    drawStars();
+  }
+
+  function say() {
+    Strings.apply();
+    const [other, name] = Strings.other();
+    $("language").textContent = name;
+    $("language").lang = other === "zh" ? "zh-Hans" : "en";
+    $("play").textContent = Strings.get(Draw.player.isPlaying() ? "pause" : "play");
+    document.title = `${model.title} – Sparring`;
+    $("title").textContent = model.title;
+    $("about").textContent = Strings.get(`kind.${model.kind}`, { shape: model.shape.join("×") });
+    makeClasses();
+    labelSliders();
+    label($("wall"));
+    label($("starred"));
+    drawEnds();
+    drawRun();
+    $("caption").textContent = nameOf(open);
+  }
+
+  function keys(event) {
+    const typing = event.target.closest("input:not([type=range]), select, textarea");
+    if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    const under = event.target.closest(".tile")?.point || open;
+    const actions = { r: reroll, a: () => setEnd("a", under), b: () => setEnd("b", under) };
+    actions[event.key.toLowerCase()]?.();
+  }
+
+  function listen() {
+    $("reroll").addEventListener("click", reroll);
+    $("seed").addEventListener("change", () => {
+      const seed = Number($("seed").value);
+      setSeed(Number.isInteger(seed) && seed >= 0 && seed <= MOST_SEED ? seed : state.seed);
+    });
+    $("psi").addEventListener("input", () => {
+      state.psi = Number($("psi").value);
+      open = truncated(open);
+      for (const which of ["a", "b"]) ends[which] = ends[which] && truncated(ends[which]);
+      showPsi();
+      drawEnds();
+      drawWall();
+      drawLarge();
+    });
+    $("psi").addEventListener("change", keepInAddress);
+    $("reset").addEventListener("click", resetAll);
+    $("nudge").addEventListener("click", nudge);
+    $("star").addEventListener("click", toggleStar);
+    $("download").addEventListener("click", download);
+    $("set-a").addEventListener("click", () => setEnd("a", open));
+    $("set-b").addEventListener("click", () => setEnd("b", open));
+    $("mix").addEventListener("input", mix);
+    $("play").addEventListener("click", () => {
+      Draw.player.toggle();
+      $("play").textContent = Strings.get(Draw.player.isPlaying() ? "pause" : "play");
+    });
+    $("language").addEventListener("click", () => {
+      const [other] = Strings.other();
+      Strings.choose(other);
+      memory.write("sparring language", other);
+      say();
+    });
+    document.addEventListener("keydown", keys);
+    makeGrid($("wall"));
+    makeGrid($("starred"));
+  }
+
+  async function start() {
+    Strings.choose(memory.read("sparring language"));
+    Strings.apply();
+    try {
+      model = await backend.model();
+    } catch (error) {
+      complain("wrong.answer", error);
+      return;
+    }
+    document.body.dataset.kind = model.kind;
+    $("play").hidden = model.kind !== "clips";
+    readAddress();
+    numbers = model.numbers;
+    open = wallPoints()[0];
+    makeSliders();
+    say();
+    readStars();
+    listen();
+    drawAll();
+    if (backend.events) backend.events(hear);
+    setInterval(drawProgress, 5_000);
+  }
+
+  return { start };
+})();
+
+document.addEventListener("DOMContentLoaded", App.start);

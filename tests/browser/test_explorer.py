@@ -1,0 +1,390 @@
+"""The explorer in a real browser."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import sparring
+from sparring.config import Config
+from sparring.data.channels import Channels
+from sparring.data.dataset import TensorDataset
+from sparring.training.run import train
+
+ALL = "[...document.querySelectorAll('#wall canvas')].map(canvas => canvas.toDataURL()).join()"
+LARGE = "document.querySelector('#large canvas').toDataURL()"
+CURVES = "[...document.querySelectorAll('#curves path.line')].map(path => path.getAttribute('d').length).join()"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return tmp_path_factory.mktemp("trained") / "shapes"
+
+
+@pytest.fixture
+def run(trained, tiny, shapes):
+    if not trained.exists():
+        train(tiny.replace({"train.num_samples": 400, "train.checkpoint_every": 400}), trained, dataset=shapes)
+    return trained
+
+
+def until(page, expression, holds, seconds=20):
+    """The value of an expression in the page once it `holds`. Playwright's own way to wait needs eval there, which the
+    page's policy forbids."""
+    deadline = time.monotonic() + seconds
+    while not holds(value := page.evaluate(expression)):
+        assert time.monotonic() < deadline, f"{expression} is still {str(value)[:200]}"
+        page.wait_for_timeout(30)
+    return value
+
+
+def changed(page, expression, before):
+    return until(page, expression, lambda value: value != before)
+
+
+def becomes(page, expression, wanted):
+    until(page, expression, lambda value: value == wanted)
+
+
+def move(page, selector, value):
+    """Moves a slider as a hand does."""
+    page.eval_on_selector(
+        selector,
+        "(slider, value) => { slider.value = value; for (const name of ['input', 'change']) "
+        "slider.dispatchEvent(new Event(name, { bubbles: true })); }",
+        value,
+    )
+
+
+# ---- the wall ---------------------------------------------------------------------------------------------------
+
+
+def test_the_wall_shows_the_seeds_samples_and_rerolls(visit, run):
+    page = visit(run)
+    assert page.locator("#wall .tile").count() == 64
+    assert page.title() == "shapes – Sparring"
+    first = page.evaluate(ALL)
+    page.get_by_role("button", name="Re-roll").click()
+    second = changed(page, ALL, first)
+    assert int(page.locator("#seed").input_value()) == int(re.search(r"seed=(\d+)", page.url)[1])
+    page.keyboard.press("r")
+    changed(page, ALL, second)
+    page.locator("#seed").fill("0")
+    page.locator("#seed").press("Enter")
+    becomes(page, ALL, first)
+
+
+def test_reload_keeps_seed_class_and_truncation(visit, run):
+    page = visit(run)
+    page.locator("#seed").fill("7")
+    page.locator("#seed").press("Enter")
+    page.locator("#classes").get_by_text("right").click()
+    move(page, "#psi", 0.5)
+    assert page.url.endswith("#seed=7&class=1&psi=0.5")
+    page.reload()
+    page.locator("#wall .tile").first.wait_for()
+    assert page.locator("#seed").input_value() == "7"
+    assert page.locator("#psi").input_value() == "0.5"
+    assert page.locator('#classes [aria-pressed="true"]').inner_text() == "right"
+
+
+def test_class_buttons_change_the_wall_and_the_large_sample(visit, run):
+    page = visit(run)
+    before, large = page.evaluate(ALL), page.evaluate(LARGE)
+    page.locator("#classes").get_by_text("right").click()
+    changed(page, ALL, before)
+    changed(page, LARGE, large)
+    assert "class right" in page.locator("#caption").inner_text()
+    page.locator("#classes").get_by_text("All").click()
+    becomes(page, ALL, before)
+
+
+def test_truncation_to_nothing_makes_all_alike(visit, run):
+    page = visit(run)
+    page.locator("#classes").get_by_text("left").click()
+    move(page, "#psi", 0)
+    until(page, f"[...new Set({ALL.removesuffix('.join()')})].length", lambda count: count == 1)
+
+
+def test_digits_of_a_class_are_recognised_as_it(visit):
+    """Needs a run of digits: the one that is shipped, or $SPARRING_DIGITS."""
+    digits = Path(os.environ.get("SPARRING_DIGITS", Path(sparring.__file__).parent / "runs" / "digits"))
+    if not (digits / "model.safetensors").exists():
+        pytest.skip("no trained digits here")
+    from sparring.metrics.digit_classifier import load_digit_classifier, recognise
+
+    classifier = load_digit_classifier()
+    page = visit(digits)
+    for digit in (3, 8):
+        before = page.evaluate(ALL)
+        page.locator("#classes").get_by_text(str(digit), exact=True).click()
+        changed(page, ALL, before)
+        pixels = page.evaluate(
+            "[...document.querySelectorAll('#wall canvas')].map(canvas => [...canvas.getContext('2d')"
+            ".getImageData(0, 0, 28, 28).data].filter((_, i) => i % 4 === 0))"
+        )
+        seen = torch.tensor(pixels).float().view(-1, 1, 28, 28) / 127.5 - 1
+        assert (recognise(classifier, seen)[1] == digit).float().mean() > 0.9
+
+
+# ---- one sample -------------------------------------------------------------------------------------------------
+
+
+def test_a_slider_moves_the_sample_and_back_at_0_it_is_the_same(visit, run):
+    page = visit(run)
+    first = page.evaluate(LARGE)
+    page.locator("#wall .tile").nth(5).click()
+    assert "sample 5" in page.locator("#caption").inner_text()
+    still = changed(page, LARGE, first)
+    move(page, "#direction-0", 4)
+    moved = changed(page, LARGE, still)
+    assert "moved" in page.locator("#caption").inner_text()
+    move(page, "#direction-0", 0)
+    becomes(page, LARGE, still)
+    move(page, "#direction-0", 4)
+    becomes(page, LARGE, moved)
+    page.get_by_role("button", name="Set direction 1 to 0").click()
+    becomes(page, LARGE, still)
+    page.get_by_role("button", name="Random nudge").click()
+    changed(page, LARGE, still)
+    page.get_by_role("button", name="Reset all").click()
+    becomes(page, LARGE, still)
+
+
+def test_the_way_from_one_sample_to_another_has_them_at_its_ends(visit, run):
+    page = visit(run)
+    assert page.locator("#mix").is_disabled()
+    first = page.evaluate(LARGE)
+    page.locator("#set-a").click()
+    page.locator("#wall .tile").nth(7).click()
+    second = changed(page, LARGE, first)
+    page.locator("#set-b").click()
+    move(page, "#mix", 0.5)
+    half = changed(page, LARGE, second)
+    assert half != first
+    move(page, "#mix", 0)
+    becomes(page, LARGE, first)
+    move(page, "#mix", 1)
+    becomes(page, LARGE, second)
+    assert page.locator("#nudge").is_disabled()
+
+
+def test_stars_outlive_the_page_and_come_back_as_they_were(visit, run):
+    page = visit(run)
+    page.locator("#wall .tile").nth(2).click()
+    move(page, "#direction-1", 3)
+    page.get_by_role("button", name="Star", exact=True).click()
+    page.locator("#starred .tile").wait_for()
+    page.reload()
+    star = page.locator("#starred .tile")
+    star.wait_for()
+    star.click()
+    assert page.locator("#direction-1").input_value() == "3"
+    assert page.locator("#star").get_attribute("aria-pressed") == "true"
+    page.locator("#star").click()
+    page.locator("#stars").wait_for(state="hidden")
+
+
+def test_download_gives_the_sample_under_its_name(visit, run, tmp_path):
+    page = visit(run, address="#seed=7")
+    page.locator("#wall .tile").nth(12).click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download").click()
+    assert download.value.suggested_filename == "shapes-seed7-12.png"
+    download.value.save_as(tmp_path / "sample.png")
+    made = np.asarray(Image.open(tmp_path / "sample.png").resize((8, 8), Image.Resampling.NEAREST)).astype(int)
+    expected = sparring.load(run, "cpu").sample(13, seed=7)[12, 0].add(1).mul(127.5).round().numpy()
+    assert np.abs(made - expected).max() <= 1
+
+
+# ---- the run ----------------------------------------------------------------------------------------------------
+
+
+def test_curves_and_samples_move_while_a_run_trains(visit, tmp_path):
+    pictures, out = tmp_path / "pictures", tmp_path / "live"
+    pictures.mkdir()
+    for index in range(24):
+        noise = np.random.default_rng(index).integers(0, 255, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(pictures / f"{index}.png")
+    command = [
+        sys.executable, "-m", "sparring", "train", str(pictures), "--out", str(out), "--num-samples=200000",
+        "--batch-size=16", "--device=cpu", "--model.width=16", "--model.num_heads=2", "--model.depth=1",
+        "--evaluate-every=0", "--checkpoint-every=160", "--optim.warmup=0",
+    ]  # fmt: skip
+    training = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while not (out / "model.safetensors").exists():
+            assert training.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        page = visit(out)
+        samples = page.evaluate(ALL)
+        page.locator("#curves svg").first.wait_for()
+        curves = page.evaluate(CURVES)
+        changed(page, CURVES, curves)
+        changed(page, ALL, samples)
+        page.get_by_text("training now").wait_for()
+    finally:
+        training.send_signal(signal.SIGINT)
+        training.wait(30)
+
+
+# ---- everyone ---------------------------------------------------------------------------------------------------
+
+
+def test_the_keyboard_alone_will_do(visit, run):
+    page = visit(run)
+    before, large = page.evaluate(ALL), page.evaluate(LARGE)
+
+    def reach(selector):
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+                outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+                assert outline != "none"
+                return
+        raise AssertionError(f"{selector} is out of reach")
+
+    reach("#reroll")
+    page.keyboard.press("Enter")
+    changed(page, ALL, before)
+    reach("#wall .tile")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("[...document.querySelectorAll('#wall .tile')].indexOf(document.activeElement)") == 9
+    page.keyboard.press("Enter")
+    opened = changed(page, LARGE, large)
+    assert "sample 9" in page.locator("#caption").inner_text()
+    reach("#direction-0")
+    for _ in range(30):
+        page.keyboard.press("ArrowRight")
+    changed(page, LARGE, opened)
+    assert page.locator("#direction-0").input_value() == "3"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+def test_axe_finds_nothing_serious(visit, run, scheme, width):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    page = visit(run, color_scheme=scheme, width=width)
+    page.locator("#star").click()
+    page.locator("#set-a").click()
+    page.locator("#starred .tile").wait_for()
+    found = axe.Axe().run(page).response["violations"]
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")] == []
+
+
+def test_chinese_and_back(visit, run):
+    page = visit(run, language="zh-CN")
+    assert page.locator("html").get_attribute("lang") == "zh-Hans"
+    assert "换一批" in page.locator("#reroll").inner_text()
+    page.locator("#language").click()
+    assert page.locator("html").get_attribute("lang") == "en"
+    assert "Re-roll" in page.locator("#reroll").inner_text()
+    assert "class left" in page.locator("#wall .tile").first.get_attribute("aria-label")
+    page.reload()
+    page.locator("#wall .tile").first.wait_for()
+    assert "Re-roll" in page.locator("#reroll").inner_text()
+
+
+def test_both_languages_say_the_same_things(visit, run):
+    source = (Path(sparring.__file__).parent / "web" / "strings.js").read_text(encoding="utf-8")
+    english, chinese = re.search(r"en: \{(.*?)\n    \},\n    zh: \{(.*?)\n    \},\n", source, re.S).groups()
+    names = [re.findall(r'^      "?([\w.]+)"?: ', text, re.M) for text in (english, chinese)]
+    assert names[0] == names[1]
+
+
+# ---- other kinds ------------------------------------------------------------------------------------------------
+
+
+def dataset(name, samples, **options):
+    settings = {"classes": torch.zeros(len(samples), dtype=torch.long), "class_names": [], "value_range": ""} | options
+    return TensorDataset(
+        name=name, sample_shape=tuple(samples.shape[1:]), fingerprint=name, samples=samples, **settings
+    )
+
+
+KINDS = {
+    "clips": lambda: dataset("clips", torch.rand(8, 4, 4, 8, 8) * 2 - 1),
+    "series": lambda: dataset(
+        "series", torch.randn(8, 2, 16), channels=Channels(("<b>height</b>", "width"), (0.0, 5.0), (1.0, 2.0))
+    ),
+    "points": lambda: dataset("points", torch.rand(8, 2, 1, 1) * 2 - 1),
+    "rgba": lambda: dataset(
+        "rgba", torch.rand(40, 4, 8, 8) * 2 - 1, classes=torch.arange(40) % 20,
+        class_names=[f"<img src=x onerror=alert({i})> a very long class name" for i in range(20)],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_drawn_and_fits_a_phone(visit, tiny, tmp_path, kind):
+    patch = {"points": 1}.get(kind, 4)
+    short = {"train.num_samples": 16, "train.evaluate_every": 0, "model.bounded": kind != "series"}
+    train(tiny.replace(short | {"codec.patch_size": patch}), tmp_path / kind, dataset=KINDS[kind]())
+    page = visit(tmp_path / kind, width=360)
+    fits_the_width(page)
+    part = {"clips": "canvas", "rgba": "canvas", "series": "path.line", "points": "circle"}[kind]
+    drawn = page.locator("#wall .tile").first.locator(part)
+    assert drawn.count() >= 1
+    if kind == "clips":
+        page.get_by_role("button", name="Pause").wait_for()
+        changed(page, LARGE, page.evaluate(LARGE))
+        page.get_by_role("button", name="Pause").click()
+        assert page.get_by_role("button", name="Play").count() == 1
+        still = page.evaluate(LARGE)
+        page.wait_for_timeout(400)
+        assert page.evaluate(LARGE) == still
+    if kind == "series":
+        assert "<b>height</b>" in page.locator("#large").inner_text()
+    if kind == "rgba":
+        page.locator("#classes select").select_option("3")
+        assert "class=3" in page.url
+
+
+def test_reduced_motion_keeps_films_still(visit, tiny, tmp_path):
+    short = {"train.num_samples": 16, "train.evaluate_every": 0}
+    train(tiny.replace(short), tmp_path / "clips", dataset=KINDS["clips"]())
+    page = visit(tmp_path / "clips", reduced_motion="reduce")
+    still = page.evaluate(LARGE)
+    page.wait_for_timeout(400)
+    assert page.evaluate(LARGE) == still
+    page.get_by_role("button", name="Play").click()
+    changed(page, LARGE, still)
+
+
+def test_texts_are_drawn_as_text(visit, tmp_path):
+    lines = tmp_path / "lines.txt"
+    lines.write_text("".join(f"<b>{a} {b}</b>\n" for a in range(8) for b in range(8)), encoding="utf-8")
+    settings = {
+        "data.path": str(lines), "codec.name": "embedding", "model.width": 16, "model.depth": 1, "model.num_heads": 2,
+        "train.num_samples": 16, "codec.num_samples": 16, "train.batch_size": 8, "train.evaluate_every": 0,
+        "train.device": "cpu", "model.bounded": False,
+    }  # fmt: skip
+    train(Config().replace(settings), tmp_path / "words")
+    page = visit(tmp_path / "words", width=360)
+    fits_the_width(page)
+    texts = [text.strip() for text in page.locator("#wall .tile").all_inner_texts()]
+    expected = [text.strip() or "(empty)" for text in sparring.load(tmp_path / "words", "cpu").sample(len(texts))]
+    assert [" ".join(text.split()) for text in texts] == [" ".join(text.split()) for text in expected]
+    assert page.locator("#wall b").count() == 0
+
+
+def test_a_phone_scrolls_no_way_but_down(visit, run):
+    page = visit(run, width=360, height=740)
+    page.locator("#star").click()
+    page.locator("#starred .tile").wait_for()
+    fits_the_width(page)
+
+
+def fits_the_width(page):
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
