@@ -1,6 +1,9 @@
 """Files that run without Sparring make the samples that PyTorch makes, of every kind."""
 
 import json
+import sys
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,13 +11,16 @@ import torch
 
 import sparring
 from sparring import cli
-from sparring.config import Config
+from sparring.config import Config, ConfigError
+from sparring.data.channels import Channels
 from sparring.data.vocabulary import END
 from sparring.export import OPSET, Sampler, difference, export
-from sparring.models.networks import DataSpec
+from sparring.models.networks import DataSpec, Networks
+from sparring.pretrained import GAN
+from sparring.privacy import without_paths
 from sparring.training.run import train
 
-from small_gans import KINDS, gan_of
+from small_gans import KINDS, SMALL, gan_of
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -47,7 +53,7 @@ def test_onnx_makes_the_same_samples_for_any_batch(kind, tmp_path):
     facts = session.get_modelmeta().custom_metadata_map
     assert facts["licence"] == "CC0-1.0"
     assert json.loads(facts["sample_shape"]) == list(gan.spec.sample_shape)
-    assert Config.from_dict(json.loads(facts["config"])) == gan.config
+    assert Config.from_dict(json.loads(facts["config"])) == without_paths(gan.config)
     assert DataSpec.from_dict(json.loads(facts["data"])) == gan.spec
 
 
@@ -96,10 +102,48 @@ def test_another_gan_is_seen_to_be_another(kind):
     assert difference(sampler, other) > 0.02
 
 
+@pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
+def test_nobodys_paths_are_in_the_file(suffix, tmp_path):
+    pytest.importorskip("onnxruntime")
+    gan = gan_of("pictures")
+    gan = GAN(gan.config.replace({"data.path": "/home/someone/secret/shapes"}), gan.spec, Networks.assembled(
+        gan.codec, gan.generator, gan.discriminator))  # fmt: skip
+    export(gan, tmp_path / f"model{suffix}")
+    content = (tmp_path / f"model{suffix}").read_bytes()
+    if suffix == ".pt2":
+        with zipfile.ZipFile(tmp_path / "model.pt2") as archive:
+            content = b"".join(archive.read(name) for name in archive.namelist())
+    assert b"shapes" in content
+    for place in (b"/home/", str(Path(sparring.__file__).parent).encode(), b"site-packages"):
+        assert place not in content
+
+
+def test_a_small_channel_counts_as_much_as_a_large_one():
+    spec = DataSpec((2, 12), channels=Channels(("price", "volume"), (100.0, 1e7), (10.0, 1e6)))
+    config = Config().replace(SMALL | {"codec.patch_size": 4, "model.bounded": False})
+    torch.manual_seed(0)
+    sampler = Sampler(GAN(config, spec, Networks(config, spec)))
+
+    def without_price(inputs):
+        return sampler(**inputs) * torch.tensor([0.0, 1.0])[:, None]
+
+    assert difference(sampler, without_price) > 1
+
+
+def test_a_good_file_stays_where_a_new_one_cannot_be_checked(tmp_path, monkeypatch):
+    pytest.importorskip("onnxscript")
+    (tmp_path / "model.onnx").write_bytes(b"good")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ConfigError, match="sparring\\[export"):
+        export(gan_of("pictures"), tmp_path / "model.onnx")
+    assert (tmp_path / "model.onnx").read_bytes() == b"good"
+
+
 def test_the_command(tiny, shapes, tmp_path, capsys, monkeypatch):
     pytest.importorskip("onnxruntime")
     train(tiny, tmp_path / "run", dataset=shapes)
     monkeypatch.chdir(tmp_path)
+    before = sparring.load("run").sample(2)
     assert cli.main(["export", "run", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["out"] == "run.onnx"
@@ -113,4 +157,4 @@ def test_the_command(tiny, shapes, tmp_path, capsys, monkeypatch):
     ):
         assert cli.main(["export", "run", *words]) == 2
         assert saying in capsys.readouterr().err
-    assert torch.equal(sparring.load("run").sample(2), sparring.load("run").sample(2))
+    assert torch.equal(sparring.load("run").sample(2), before)

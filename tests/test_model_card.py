@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from sparring.config import Config
 from sparring.data.channels import Channels
 from sparring.data.vocabulary import Vocabulary
-from sparring.model_card import model_card, without_paths
+from sparring.model_card import model_card
 from sparring.models.networks import DataSpec, Networks
 from sparring.pretrained import GAN
 
@@ -141,22 +141,3 @@ def test_many_and_long_names_are_cut_short(tmp_path):
     card = model_card(gan_of(spec), tmp_path, "someone/many")
     assert "`class 19` and 980 more" in card
     assert f"`{'x' * 80}…`, `class 1`" in card
-
-
-@pytest.mark.parametrize(
-    ("path", "bare"),
-    [
-        ("digits", "digits"), ("/home/me/photos/", "photos"), ("photos.zip", "photos.zip"), ("../a/b.csv", "b.csv"),
-        ("C:\\Users\\me\\photos", "photos"), ("hf:mnist:train", "hf:mnist:train"), ("hf:a/mnist", "hf:a/mnist"),
-        ("hf:/home/me/mnist", "mnist"), ("hf:../me/mnist", "mnist"),
-    ],
-)  # fmt: skip
-def test_paths_become_names(path, bare):
-    config = Config().replace(
-        {"data.path": path, "data.labels": "/home/me/l.csv", "train.extractor": "cifar10-resnet:/home/me/weights.pt"}
-    )
-    published = without_paths(config)
-    assert (published.data.path, published.data.labels) == (bare, "l.csv")
-    assert published.train.extractor == "cifar10-resnet:weights.pt"
-    assert without_paths(published) == published
-    assert without_paths(Config()) == Config()

@@ -21,7 +21,9 @@ from sparring.training.run import train
 import hub_stand_in
 
 NAME = "someone/shapes"
-SENT = {"config.json", "model.safetensors", "README.md", "samples.png", "training.png", "best/metrics.json"}
+SENT = {
+    "config.json", "model.safetensors", "README.md", "samples.png", "training.png", "verdict.txt", "best/metrics.json",
+}  # fmt: skip
 PRIVATE_PATH = "/home/someone/secret client/shapes"
 
 
@@ -168,13 +170,22 @@ def test_no_such_model_and_no_hub(hub, run, capsys, monkeypatch):
     fails(capsys, "pull", "someone/else", saying="is there a network?")
 
 
+def test_what_lies_in_the_folder_stays_as_it_is(hub, run, tmp_path):
+    push(run, NAME)
+    pulled = pull(NAME, tmp_path / "pulled")
+    (pulled / "README.md").write_text("my notes")
+    pull(NAME, pulled)
+    assert (pulled / "README.md").read_text() == "my notes"
+
+
 def test_names_and_licences(hub, run, capsys):
     for name in ("shapes", "a/b/c", "/shapes", "someone/", "../shapes", "someone/..", "hf:shapes", "some one/shapes"):
         fails(capsys, "pull", name, saying="write USER/NAME")
         fails(capsys, "push", run, name, saying="write USER/NAME")
     fails(capsys, "push", run, "someone/a..b", saying="someone/a..b")  # which the library knows
     fails(capsys, "push", run, NAME, "--licence", "all: mine", saying="is no licence's name on the hub")
-    fails(capsys, "push", run, NAME, "--licence", "mine-2.0", saying='"license" must be one of')
+    fails(capsys, "push", run, NAME, "--licence", "mine-2.0", saying="does it know the licence mine-2.0?")
+    assert NAME not in hub.repositories
     fails(capsys, "push", run, NAME, "--token", "hf_of_someone", saying="unrecognized arguments: --token")
 
 

@@ -1,28 +1,35 @@
 """The shared page without a browser: what is in it, and what is refused; tests/browser/test_share.py opens it."""
 
+import hashlib
+import io
 import re
 import sys
+import tarfile
 
 import pytest
-import torch
 
 from sparring import cli, share
-from sparring.config import Config, ConfigError
+from sparring.config import ConfigError
 from sparring.data.vocabulary import BYTES, Vocabulary
 from sparring.models.networks import DataSpec, Networks
 from sparring.pretrained import GAN
 
-from small_gans import SMALL, gan_of
+from small_gans import gan_of
 
 
 @pytest.fixture
 def runtime(monkeypatch, tmp_path):
     """A cache that holds a runtime, so that nothing is fetched."""
     monkeypatch.setenv("SPARRING_CACHE", str(tmp_path / "cache"))
-    folder = tmp_path / "cache" / share.RUNTIME
-    folder.mkdir(parents=True)
-    for member in share.MEMBERS:
-        (folder / member.rsplit("/", 1)[1]).write_bytes(b"// runtime")
+    package = io.BytesIO()
+    with tarfile.open(fileobj=package, mode="w:gz") as archive:
+        for member in share.MEMBERS:
+            entry = tarfile.TarInfo(member)
+            entry.size = 3
+            archive.addfile(entry, io.BytesIO(b"//\n"))
+    monkeypatch.setattr(share, "DIGEST", hashlib.sha512(package.getvalue()).hexdigest())
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / f"{share.RUNTIME}.tgz").write_bytes(package.getvalue())
 
 
 def test_everything_is_inside_and_strangers_names_are_only_text(runtime, tmp_path):
@@ -36,20 +43,24 @@ def test_everything_is_inside_and_strangers_names_are_only_text(runtime, tmp_pat
     assert name not in page
     assert "<!--" not in page
     assert "<i>" not in page
-    assert re.findall(r'(?:src|href)="([^"]*)"', page) == [] or all(
-        address.startswith("data:") for address in re.findall(r'(?:src|href)="([^"]*)"', page)
-    )
+    assert all(address.startswith("data:") for address in re.findall(r'(?:src|href)="([^"]*)"', page))
     assert 'http-equiv="Content-Security-Policy"' in page.split("<title>")[0]
     assert len(re.findall("</script>", page)) == len(re.findall("<script", page))
 
 
-def test_a_model_too_large_says_how_large(runtime, tmp_path):
-    spec = DataSpec((1, 8, 8))
-    config = Config().replace(SMALL | {"codec.patch_size": 4, "model.width": 1280, "model.num_heads": 16})
-    with torch.device("cpu"):
-        gan = GAN(config, spec, Networks(config, spec))
-    with pytest.raises(ConfigError, match=r"takes \d+ MiB, more than the 64 .*export.*--precision float16 halves it"):
-        share.share(gan, tmp_path / "page.html", title="large", precision="float32")
+def test_a_model_too_large_says_how_large(runtime, tmp_path, monkeypatch):
+    pytest.importorskip("onnxscript")
+    monkeypatch.setattr(share, "LARGEST", 10_000)
+    with pytest.raises(ConfigError, match=r"takes 0\.\d+ MiB, more than the 0\.00954 .*export.*--precision float16"):
+        share.share(gan_of("pictures"), tmp_path / "page.html", title="large", precision="float32")
+
+
+def test_a_damaged_cache_is_not_used(runtime, tmp_path, monkeypatch):
+    monkeypatch.setenv("NPM_CONFIG_REGISTRY", "http://127.0.0.1:9/")
+    assert share.fetch_runtime() == (b"//\n", b"//\n")
+    (tmp_path / "cache" / f"{share.RUNTIME}.tgz").write_bytes(b"something else")
+    with pytest.raises(ConfigError, match="cannot be fetched"):
+        share.fetch_runtime()
 
 
 def test_a_runtime_that_is_not_to_be_had(tmp_path, monkeypatch, capsys):

@@ -54,7 +54,8 @@ class Compared:
 
 def of_run(path: str, *, device: str, seed: int = 0, data: str | None = None, field: str | None = None) -> Compared:
     """A run's samples and what it was trained on, or `data` of the same kind."""
-    gan = pretrained.load(path, device)
+    run = pretrained.find_run(path)
+    gan = pretrained.load(run, device)
     of_data, texts = gan.config.data, gan.spec.vocabulary is not None
 
     def named() -> Dataset:
@@ -74,7 +75,6 @@ def of_run(path: str, *, device: str, seed: int = 0, data: str | None = None, fi
     def sample(num: int) -> tuple[Any, Tensor | None]:
         return gan.sample(num, seed=seed), torch.arange(num) % classes if classes else None
 
-    run = pretrained.find_run(path)
     compared = Compared(path, data or of_data.path, dataset, sample, run=run)
     if data is None or moved:
         return compared
@@ -117,7 +117,8 @@ def of_samples(path: str, data: str, *, seed: int = 0, **settings: Any) -> Compa
 def open_compared(path: str, *, device: str, seed: int, data: str | None, settings: dict[str, Any]) -> Compared:
     """`path` is a run's folder, a hub id, or samples made elsewhere, which need `data`."""
     source = Path(path)
-    if not source.exists() or (source / "config.json").is_file():
+    ours = not source.exists() or (source / "config.json").is_file() or (data is None and path in pretrained.shipped())
+    if ours:
         given = {name: value for name, value in settings.items() if value is not None and name != "field"}
         if given:
             raise ConfigError(f"--{next(iter(given))} is for samples made elsewhere: a run knows its own, drop it")

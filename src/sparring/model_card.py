@@ -15,36 +15,16 @@ from torch import nn
 
 import sparring
 from sparring import metrics, showing
-from sparring.config import Config
 from sparring.data.dataset import printable
 from sparring.evaluation import beside_floors
 from sparring.pretrained import GAN
+from sparring.privacy import without_paths
 from sparring.report import MEANING
 
 NAMES, LINES, LENGTH = 20, 20, 80
 """Class names and texts that are shown, and of each so many characters."""
 MEANINGS = MEANING | {"diversity": "how far samples of a class lie apart, in terms of the data's: 1 is best"}
 PIPELINES = {"pictures": "unconditional-image-generation", "texts": "text-generation"}
-HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?(:[\w.-]+)?", re.ASCII)
-
-
-def without_paths(config: Config) -> Config:
-    """The settings with files and folders by name alone: where they lie on somebody's disk is nobody's business."""
-    kind, colon, where = (config.train.extractor or "").partition(":")
-    return config.replace(
-        {
-            "data.path": _bare(config.data.path, "hf:"),
-            "data.labels": config.data.labels and _bare(config.data.labels),
-            "train.extractor": (kind + colon + _bare(where)) or None,
-        }
-    )
-
-
-def _bare(path: str, public: str = "") -> str:
-    """The last part of a path; a hub's name, after `public`, is whole."""
-    if public and path.startswith(public) and HUB_NAME.fullmatch(path.removeprefix(public)):
-        return path
-    return re.split(r"[/\\]", path.rstrip("/\\"))[-1]
 
 
 def model_card(gan: GAN, run: Path, name: str, *, licence: str | None = None, data_licence: str | None = None) -> str:

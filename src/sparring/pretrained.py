@@ -130,10 +130,23 @@ def load(path: str | Path, device: str = "auto") -> GAN:
 
 def find_run(path: str | Path) -> Path:
     """The folder of a run: `path` itself, one that comes with the package, or a hub's that is downloaded."""
-    folder, shipped = Path(path), SHIPPED / Path(path).name
-    if str(path) == shipped.name and shipped.is_dir() and not (folder / "config.json").exists():
-        return shipped
+    folder = Path(path)
+    if str(path) in shipped() and not (folder / "config.json").exists():
+        return SHIPPED / path
     return folder if folder.exists() else _download(str(path))
+
+
+def shipped() -> list[str]:
+    """Names of the runs that come with the package."""
+    return sorted(folder.name for folder in SHIPPED.iterdir() if folder.is_dir())
+
+
+def run_title(path: str | Path) -> str:
+    """What a run is called: its name on the hub, or its folder's; of the state in `best/` its run's before it."""
+    if not Path(path).exists():
+        return Path(path).name.removeprefix("hf:")
+    folder = Path(path).resolve()
+    return f"{folder.parent.name}/best" if folder.name == "best" else folder.name
 
 
 def open_data_of(gan: GAN) -> Dataset:

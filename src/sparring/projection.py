@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sparring.data import BUILT_IN, DataError, Dataset, open_dataset
 from sparring.data.archives import EXTENSIONS
-from sparring.data.dataset import digest
+from sparring.data.dataset import printable
 from sparring.data.film_files import SingleFilm
 from sparring.data.images import load_images
 from sparring.data.text import is_text, read_texts
@@ -25,7 +25,6 @@ from sparring.models.networks import DataSpec
 from sparring.pretrained import GAN
 from sparring.sampling import class_indices, draw_z
 from sparring.showing import showing_of
-from sparring.training.checkpoint import save_tensors
 
 STEPS, LR = 300, 0.2
 TYPICAL = 0.3
@@ -219,7 +218,8 @@ def open_samples(gan: GAN, path: str, num: int) -> tuple[Tensor, list[int]]:
 
 
 def _kind(spec: DataSpec) -> str:
-    return f"{showing_of(spec.sample_shape).name} of {'×'.join(map(str, spec.sample_shape))}"
+    kind = f"{showing_of(spec.sample_shape).name} of {'×'.join(map(str, spec.sample_shape))}"
+    return kind if spec.channels is None else f"{kind} ({printable(', '.join(spec.channels.names))})"
 
 
 def _spread(path: str, count: int, num: int) -> list[int]:
@@ -249,8 +249,9 @@ def _stored(values: Any, other: DataSpec, spec: DataSpec) -> Tensor | None:
     if len(spec.sample_shape) > 2:
         values = _coloured(values, spec.sample_shape[0])
     if spec.channels is not None:
-        if values.shape[1] != len(spec.channels.names):
+        if other.channels is None or sorted(other.channels.names) != sorted(spec.channels.names):
             return None
+        values = values[:, [other.channels.names.index(name) for name in spec.channels.names]]
         if spec.channels.masked:  # shorter ones only end sooner
             values = F.pad(values, (0, max(0, spec.sample_shape[1] - values.shape[2])), value=torch.nan)
     stored = spec.stored(values)
@@ -266,15 +267,3 @@ def _coloured(values: Tensor, channels: int) -> Tensor:
         colour = torch.einsum("nc...,c->n...", colour, torch.tensor([0.299, 0.587, 0.114]))[:, None]
     opaque = torch.ones_like(colour[:, : 1 - channels % 2])
     return torch.cat([colour, opaque], 1)
-
-
-def save_latents(found: Found, path: Path, gan: GAN) -> None:
-    """Tensors "z" and "class_labels" (.safetensors), with what tells whose they are as metadata."""
-    weights = sorted(gan.generator.state_dict().items())
-    identity = {
-        "sample_shape": list(gan.spec.sample_shape),
-        "class_names": list(gan.class_names),
-        "generator": digest(*(part for name, value in weights for part in (name, value.cpu()))),
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_tensors(path, {"z": found.z, "class_labels": found.class_labels}, identity)

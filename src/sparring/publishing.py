@@ -15,14 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from sparring.config import ConfigError
-from sparring.model_card import model_card, without_paths
+from sparring.model_card import model_card
 from sparring.pretrained import load, run_json, write_model
+from sparring.privacy import without_paths
 from sparring.training.checkpoint import CheckpointError, load_tensors, write_atomic
 
 PREFIX = "hf:"
 NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 MODEL = ("model.safetensors", "config.json")
-BESIDE = ("samples.png", "samples.webp", "samples.txt", "training.png", "metrics.json", "best/metrics.json")
+BESIDE = (
+    "samples.png", "samples.webp", "samples.txt", "training.png", "verdict.txt", "metrics.json", "best/metrics.json",
+)  # fmt: skip
 FILES = (*MODEL, "README.md", *BESIDE)
 
 
@@ -60,6 +63,7 @@ def push(
         sizes = {file: path.stat().st_size / 1000 for file, path in files.items()}
         say(f"uploading to {api.endpoint}/{name}: " + ", ".join(f"{file} ({kb:,.1f} kB)" for file, kb in sizes.items()))
         with _asking(name):
+            _check(library, card, licence)  # before anything is made there
             api.create_repo(name, private=private or None, exist_ok=True)
             earlier = api.list_repo_files(name)
             public = private and not api.model_info(name).private
@@ -74,7 +78,7 @@ def push(
 
 def pull(name: str, out: str | Path | None = None) -> Path:
     """Downloads the GAN `name` (USER/NAME) into the folder `out` (unset: runs/NAME), which is returned, once it is
-    known that it can be loaded.
+    known that it can be loaded. What lies there already stays as it is.
 
     Raises `ConfigError` where something else is there, `CheckpointError` for what is no GAN.
     """
@@ -92,7 +96,7 @@ def pull(name: str, out: str | Path | None = None) -> Path:
     if there.exists() and not filecmp.cmp(found / "model.safetensors", there, shallow=False):
         raise occupied
     for file in FILES:  # the model first: interrupted, the same command finds it and goes on
-        if (found / file).is_file():
+        if (found / file).is_file() and not (folder / file).exists():
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             write_atomic(folder / file, lambda temporary, source=found / file: shutil.copyfile(source, temporary))
     return folder
@@ -107,6 +111,16 @@ def download(name: str, files: Collection[str] = MODEL) -> Path:
         if not (found / file).is_file():
             raise CheckpointError(f"{name} is on the hub, but no GAN made with Sparring: it has no {file}")
     return found
+
+
+def _check(library: Any, card: str, licence: str | None) -> None:
+    """Asks the hub whether it takes the card."""
+    try:
+        library.ModelCard(card).validate(repo_type="model")
+    except ValueError as error:
+        if isinstance(error, OSError):  # no answer at all
+            raise
+        raise ConfigError(f"the hub refuses the card; does it know the licence {licence}? {error}") from error
 
 
 def repository(name: str) -> str:
@@ -131,6 +145,8 @@ def _asking(name: str) -> Iterator[None]:
     libraries, and those of the storage behind the hub, so all are caught but those of this machine's files."""
     try:
         yield
+    except ConfigError:
+        raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise

@@ -4,13 +4,14 @@ What it runs by is onnxruntime-web (MIT), fetched once from the npm registry and
 """
 
 import base64
+import contextlib
 import gzip
 import hashlib
+import http.client
 import io
 import json
 import os
 import tarfile
-import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from importlib import resources
@@ -19,10 +20,10 @@ from typing import Any
 
 from sparring.config import ConfigError
 from sparring.directions import directions
-from sparring.export import Precision, Sampler, metadata, onnx_bytes
+from sparring.export import Precision, Sampler, checked, metadata, onnx_bytes, onnx_runner
 from sparring.metrics.cache import cache_folder
 from sparring.pretrained import GAN
-from sparring.showing import page_facts
+from sparring.showing import file_name, page_facts
 from sparring.training.checkpoint import write_atomic
 
 RUNTIME = "onnxruntime-web-1.30.0"
@@ -36,8 +37,8 @@ REGISTRY = "https://registry.npmjs.org"
 
 LARGEST = 64 * 2**20
 """Bytes of a model that a page may hold."""
-BATCH_NUMBERS = 2**20
-"""Numbers of what is drawn at once: the browser stays responsive."""
+BATCH_NUMBERS = 2**16
+"""Numbers of samples made at once; between two batches the browser sees to what was clicked."""
 SLIDERS = 8
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blob:; style-src 'unsafe-inline'; "
@@ -63,20 +64,21 @@ def share(
     if path.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"--out {path} must end in .html")
     sampler = Sampler(gan)
-    size = sampler.num_parameters * (2 if precision == "float16" else 4)
-    if size > LARGEST:
+    model = onnx_bytes(sampler, precision, metadata(gan, licence))
+    checked(sampler, onnx_runner(model), precision)
+    if len(model) > LARGEST:
         raise ConfigError(
-            f"the model takes {size / 2**20:.0f} MiB, more than the {LARGEST >> 20} that a page may hold: `sparring "
-            "export` writes it as a file of its own, or train a smaller one"
+            f"the model takes {len(model) / 2**20:.3g} MiB, more than the {LARGEST / 2**20:.3g} that a page may hold: "
+            "`sparring export` writes it as a file of its own, or train a smaller one"
             + ("" if precision == "float16" else "; --precision float16 halves it")
         )
-    model = onnx_bytes(sampler, precision, metadata(gan, licence))
     script, wasm = fetch_runtime(runtime)
     sliders = min(SLIDERS, gan.generator.z_size)
     facts = page_facts(gan.spec) | {
         "vocabulary": _vocabulary(gan),
         "directions": sliders,
         "title": title,
+        "file_name": file_name(title),
         "seed": 0,
         "numbers": [],
         "starts": 0,
@@ -95,19 +97,25 @@ def share(
 
 def fetch_runtime(package: Path | None = None) -> tuple[bytes, bytes]:
     """The runtime's script and WebAssembly, from `package`, the cache, or the registry."""
-    kept = cache_folder() / RUNTIME
-    files = [kept / Path(member).name for member in MEMBERS]
-    if package is None and all(file.is_file() for file in files):
-        script, wasm = (file.read_bytes() for file in files)
-        return script, wasm
+    kept = cache_folder() / f"{RUNTIME}.tgz"
+    if package is None and kept.is_file() and _genuine(content := kept.read_bytes()):
+        return _unpacked(content)
     content = _downloaded() if package is None else package.read_bytes()
-    if hashlib.sha512(content).hexdigest() != DIGEST:
+    if not _genuine(content):
         raise ConfigError(f"{package or 'what the registry sent'} is not {RUNTIME}.tgz: its digest is another")
+    with contextlib.suppress(OSError):  # a cache that cannot be written costs time only
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(kept, lambda temporary: temporary.write_bytes(content))
+    return _unpacked(content)
+
+
+def _genuine(content: bytes) -> bool:
+    return hashlib.sha512(content).hexdigest() == DIGEST
+
+
+def _unpacked(content: bytes) -> tuple[bytes, bytes]:
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
         script, wasm = (_member(archive, member) for member in MEMBERS)
-    kept.mkdir(parents=True, exist_ok=True)
-    for file, part in zip(files, (script, wasm), strict=True):
-        write_atomic(file, lambda temporary, part=part: temporary.write_bytes(part))
     return script, wasm
 
 
@@ -126,7 +134,7 @@ def _downloaded() -> bytes:
         with urllib.request.urlopen(address, timeout=60) as answer:
             content: bytes = answer.read()
             return content
-    except (OSError, urllib.error.URLError) as error:
+    except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
         raise ConfigError(
             f"{address} cannot be fetched ({error}): fetch it elsewhere and name the file: --runtime {RUNTIME}.tgz"
         ) from None

@@ -3,6 +3,7 @@
 `samples` below are what `GAN.sample` gives: a tensor, or of texts a list of strings.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from sparring import films, pictures, plots, texts
 from sparring.config import ConfigError
+from sparring.data.dataset import printable
 from sparring.models.networks import DataSpec
 
 ARRAYS = ".npz"
@@ -68,9 +70,14 @@ def page_facts(spec: DataSpec) -> dict[str, Any]:
     return {
         "kind": showing_of(shape).name,
         "shape": list(shape) if channels is None else [len(channels.names), *shape[1:]],
-        "classes": list(spec.class_names),
-        "channels": [] if channels is None else list(channels.names),
+        "classes": [printable(name) for name in spec.class_names],
+        "channels": [] if channels is None else [printable(name) for name in channels.names],
     }
+
+
+def file_name(title: str) -> str:
+    """A title as the beginning of a file's name."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", title).strip("-") or "sample"
 
 
 def sheet_suffix(sample_shape: tuple[int, ...]) -> str:

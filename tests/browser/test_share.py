@@ -125,7 +125,7 @@ def test_downloads(pages, name, suffix, tmp_path):
     page = pages(gan, name)
     with page.expect_download() as waiting:
         page.get_by_role("button", name="Download").click()
-    assert re.fullmatch(rf"{name}-seed\d+-\d+\{suffix}", waiting.value.suggested_filename)
+    assert re.fullmatch(rf"{name}-seed\d+-\d+(-moved)?\{suffix}", waiting.value.suggested_filename)
     file = Path(tmp_path / f"sample{suffix}")
     waiting.value.save_as(file)
     if suffix == ".png":
@@ -153,7 +153,12 @@ def test_phone_width_and_accessibility(pages):
 def test_words_and_byte_pairs_are_spelled_as_in_python(pages, tokenizer):
     if tokenizer == "bpe":
         pytest.importorskip("tokenizers")
-    lines = ["Größe und Maß, nicht wahr?", "它 是 一个 dragon’s </script> lair", "naïve café: “yes” 🐉"] * 20
+    lines = [
+        "Größe und Maß, nicht wahr?",
+        "它 是 一个 dragon’s </script> lair",
+        "naïve café: “yes” 🐉",
+        "a\ufeffb e\u2060\u0301 c\u00add",
+    ] * 20
     vocabulary = Vocabulary.learn(lines, tokenizer, 400)
     spec = DataSpec((2,), vocabulary=vocabulary)
     config = Config().replace({
@@ -161,6 +166,7 @@ def test_words_and_byte_pairs_are_spelled_as_in_python(pages, tokenizer):
         "codec.num_heads": 2, "model.bounded": False, "model.width": 16, "model.depth": 1, "model.num_heads": 2,
     })  # fmt: skip
     gan = GAN(config, spec, Networks(config, spec).eval().requires_grad_(False))
+    # what no one writes, but a network may
     numbers = torch.randint(len(vocabulary), (200, 12), generator=torch.Generator().manual_seed(0))
     found = pages(gan, tokenizer).evaluate("rows => rows.map(row => backend.spelled(row))", numbers.tolist())
     assert found == vocabulary.decode(numbers)

@@ -8,13 +8,12 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
 import sparring
-from sparring.config import ConfigError
 from sparring.data.channels import Channels
 from sparring.data.dataset import TensorDataset
 from sparring.directions import directions
+from sparring.latents import save_latents
 from sparring.sampling import draw_z
 from sparring.training.run import train
 
@@ -110,36 +109,12 @@ def test_a_mixture_is_each_of_its_ends_at_the_ends(run):
 def test_projected_latents_are_starts(run, tmp_path):
     gan, file = sparring.load(run, "cpu"), tmp_path / "latents.safetensors"
     z, labels = torch.randn(3, gan.generator.z_size), torch.tensor([1, 0, 1])
-    save_file({"z": z, "class_labels": labels}, file)
+    save_latents(z, labels, file, gan)
     page = client(run, latents=file)
     assert page.get("/api/model").json()["starts"] == 3
     made = rendered(page, [{"latent": i} for i in range(3)], (1, 8, 8))
     assert np.abs(made.astype(int) - as_bytes(gan.decode(z, labels))).max() <= 1
     assert "no projected sample 3" in page.post("/api/render", json={"points": [{"latent": 3}]}).json()["error"]
-
-
-@pytest.mark.parametrize(
-    ("tensors", "saying"),
-    [
-        ({"z": torch.zeros(3, 5), "class_labels": torch.zeros(3, dtype=torch.long)}, "of another run"),
-        ({"z": torch.zeros(3, 20), "class_labels": torch.zeros(2, dtype=torch.long)}, "of another run"),
-        ({"z": torch.full((1, 20), torch.nan), "class_labels": torch.zeros(1, dtype=torch.long)}, "of another run"),
-        ({"z": torch.zeros(1, 20), "class_labels": torch.tensor([2])}, "class 2"),
-        ({"w": torch.zeros(1)}, 'must hold "z"'),
-        (None, "no .safetensors file"),
-    ],
-)
-def test_latents_that_do_not_fit_are_refused_in_one_line(run, tmp_path, tensors, saying):
-    file = tmp_path / "latents.safetensors"
-    assert sparring.load(run, "cpu").generator.z_size == 20
-    if tensors is None:
-        file.write_bytes(b"not a file of tensors")
-    else:
-        save_file(tensors, file)
-    with pytest.raises(ConfigError, match=saying):
-        Model(run, device="cpu", latents=file)
-    with pytest.raises(ConfigError, match="does not exist"):
-        Model(run, device="cpu", latents=tmp_path / "none.safetensors")
 
 
 @pytest.mark.parametrize(

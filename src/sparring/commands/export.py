@@ -24,9 +24,11 @@ def add(command: Command) -> None:
 def run_export(arguments: argparse.Namespace) -> int:
     import sparring
     from sparring.export import OPSET, export
+    from sparring.pretrained import run_title
+    from sparring.showing import file_name
 
     suffix = f".{arguments.format or 'onnx'}"
-    out = Path(arguments.out or Path(arguments.folder).name + suffix)
+    out = Path(arguments.out or file_name(run_title(arguments.folder)) + suffix)
     if arguments.format and out.suffix.lower() != suffix:
         raise UsageError(f"--out {out} does not end in {suffix}: drop --format, or name another file")
     gan = sparring.load(arguments.folder, "cpu")

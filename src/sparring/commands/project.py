@@ -32,7 +32,8 @@ def run_project(arguments: argparse.Namespace) -> int:
 
     import sparring
     from sparring import showing
-    from sparring.projection import STEPS, open_samples, project, save_latents
+    from sparring.latents import save_latents
+    from sparring.projection import STEPS, open_samples, project
 
     gan = sparring.load(arguments.folder, arguments.device)
     suffix = showing.sheet_suffix(gan.spec.sample_shape)
@@ -49,7 +50,7 @@ def run_project(arguments: argparse.Namespace) -> int:
         report=lambda line: print(line, file=sys.stderr),
     )  # fmt: skip
     seconds = (time.perf_counter() - start) / len(samples)
-    save_latents(found, out, gan)
+    save_latents(found.z, found.class_labels, out, gan)
     showing.save_sheet(showing.beside(gan.spec.finish(samples), found.samples), picture, 2)
     error = "mean_squared_error" if gan.spec.vocabulary is None else "share_of_symbols_wrong"
     columns: dict[str, list[Any]] = {

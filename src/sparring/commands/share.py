@@ -24,11 +24,13 @@ def add(command: Command) -> None:
 
 def run_share(arguments: argparse.Namespace) -> int:
     import sparring
+    from sparring.pretrained import run_title
     from sparring.share import share
+    from sparring.showing import file_name
 
-    name = Path(arguments.folder).name
+    title = arguments.title or run_title(arguments.folder)
     written = share(
-        sparring.load(arguments.folder, "cpu"), Path(arguments.out or f"{name}.html"), title=arguments.title or name,
+        sparring.load(arguments.folder, "cpu"), Path(arguments.out or f"{file_name(title)}.html"), title=title,
         precision=arguments.precision, licence=arguments.licence, runtime=arguments.runtime,
     )  # fmt: skip
     print_facts(

@@ -1,6 +1,5 @@
 """A sample as a file to keep."""
 
-import re
 import tempfile
 from pathlib import Path
 
@@ -19,12 +18,12 @@ def saved(model: Model, point: Drawn | Projected | Mixture) -> tuple[bytes, str]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"sample{suffix}"
         showing.save(model.samples([point]), path, model.gan.spec)
-        return path.read_bytes(), file_name(model.title, point) + suffix
+        return path.read_bytes(), point_name(model.title, point) + suffix
 
 
-def file_name(title: str, point: Drawn | Projected | Mixture) -> str:
+def point_name(title: str, point: Drawn | Projected | Mixture) -> str:
     """Without a suffix: digits-seed7-12, digits-seed7-12-class3-psi0.7-moved, digits-seed7-12-to-seed7-15-0.25."""
-    title = re.sub(r"[^A-Za-z0-9_-]+", "-", title).strip("-") or "sample"
+    title = showing.file_name(title)
     if isinstance(point, Mixture):
         return f"{title}-{_named(point.start)}-to-{_named(point.end)}-{point.t:.2f}"
     return f"{title}-{_named(point)}"

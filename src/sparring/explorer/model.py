@@ -11,9 +11,9 @@ from torch import Tensor
 
 from sparring.config import ConfigError
 from sparring.directions import directions
-from sparring.explorer.latents import read_latents
 from sparring.explorer.points import SLIDERS, Drawn, Mixture, Projected
-from sparring.pretrained import CheckpointError, find_run, load
+from sparring.latents import read_latents
+from sparring.pretrained import CheckpointError, find_run, load, run_title
 from sparring.sampling import draw_z
 from sparring.showing import showing_of
 
@@ -28,7 +28,8 @@ class Model:
     """A run's GAN, loaded anew whenever its file has changed. Not for two threads at a time."""
 
     def __init__(self, run: str | Path, *, device: str = "auto", seed: int = 0, latents: Path | None = None) -> None:
-        self.folder, self.device, self.seed = find_run(run), device, seed
+        self.title, self.folder = run_title(run), find_run(run)
+        self.device, self.seed = device, seed
         self.file = self.folder / "model.safetensors"
         self.stamp = stamp(self.file)
         self.gan = load(self.folder, device)
@@ -39,11 +40,6 @@ class Model:
         self.sliders = min(SLIDERS, size)
         self._directions: Tensor | None = None
         self._warm = False
-
-    @property
-    def title(self) -> str:
-        folder = self.folder.resolve()
-        return f"{folder.parent.name}/best" if folder.name == "best" else folder.name
 
     @property
     def kind(self) -> str:

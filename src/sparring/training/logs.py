@@ -41,7 +41,7 @@ def logged_rows(folder: Path) -> list[Row]:
     for line in file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []:
         with contextlib.suppress(ValueError):
             row = json.loads(line)
-            if isinstance(row, dict) and "samples_seen" in row:
+            if isinstance(row, dict) and isinstance(row.get("samples_seen"), int | float):
                 rows.append(row)
     return rows
 

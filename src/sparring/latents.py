@@ -1,0 +1,49 @@
+"""Latents in a file: what `sparring project` found for given samples, and where the explorer can start from."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sparring.config import ConfigError
+from sparring.data.dataset import digest, printable
+from sparring.pretrained import GAN
+from sparring.training.checkpoint import CheckpointError, load_tensors, save_tensors
+
+
+def identity(gan: GAN) -> str:
+    """Tells whose z a file holds: z of one generator mean nothing to another."""
+    weights = sorted(gan.generator.state_dict().items())
+    return digest(*(part for name, value in weights for part in (name, value.cpu())))
+
+
+def save_latents(z: Tensor, class_labels: Tensor, path: Path, gan: GAN) -> None:
+    """z (N, z_size) and class labels (N,) as a .safetensors file, and whose they are as metadata."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_tensors(path, {"z": z, "class_labels": class_labels}, {"generator": identity(gan)})
+
+
+def read_latents(path: Path, gan: GAN) -> tuple[Tensor, Tensor]:
+    """z (N, z_size) and class labels (N,) as `save_latents` wrote them; raises `ConfigError` for those of another
+    generator."""
+    try:
+        tensors, facts = load_tensors(path)
+        z, labels = tensors["z"], tensors["class_labels"]
+        whose = facts["generator"]
+    except (CheckpointError, KeyError, TypeError, OSError) as error:
+        raise ConfigError(
+            f"--latents {path} holds no latents ({printable(str(error))}): `sparring project` writes such a file"
+        ) from None
+    of_this = whose == identity(gan) and labels.dtype == torch.long and labels.ndim == 1
+    classes = max(1, len(gan.class_names))
+    if (
+        not of_this
+        or z.shape != (len(labels), gan.generator.z_size)
+        or not z.isfinite().all()
+        or ((labels < 0) | (labels >= classes)).any()
+    ):
+        raise ConfigError(
+            f"--latents {path} is of other weights than this run has now: project the samples onto them (sparring "
+            "project)"
+        )
+    return z.float(), labels
