@@ -3,7 +3,6 @@
 import gzip
 import itertools
 import json
-import re
 import subprocess
 import sys
 
@@ -14,6 +13,8 @@ from PIL import Image
 
 import sparring
 from sparring import cli
+
+from command_line import fails
 
 SMALL = [
     "--num-samples=64", "--batch-size=16", "--device=cpu", "--model.width=16", "--model.num_heads=2",
@@ -38,18 +39,6 @@ def run(pictures, tmp_path):
     out = tmp_path / "run"
     assert cli.main(["train", str(pictures), "--out", str(out), *SMALL]) == 0
     return out
-
-
-def fails(capsys, *words, saying=""):
-    """The command ends with code 2 and one line on stderr that matches."""
-    capsys.readouterr()
-    assert cli.main([str(word) for word in words]) == 2
-    output = capsys.readouterr()
-    assert output.out == ""
-    last = output.err.strip().splitlines()[-1]
-    assert last.startswith("sparring: ")
-    assert "Traceback" not in output.err
-    assert re.search(saying, last), last
 
 
 def test_train_sample_interpolate_info(run, tmp_path, capsys):
