@@ -1,14 +1,15 @@
+import pytest
 import torch
 from torch import nn
 
-from sparring.directions import directions
+from sparring.directions import SAMPLES, directions
 from sparring.models.generator import Generator
 
 
 class Linear(nn.Module):
     """A generator whose derivative is known: tokens = A z."""
 
-    num_classes = 0
+    num_classes, num_tokens = 0, 1
 
     def __init__(self, matrix):
         super().__init__()
@@ -44,3 +45,29 @@ def test_generators_move_further_along_the_first_than_along_the_last_or_a_random
             for d in (found[0], found[-1], random)
         ]
     assert moved[0] > 2 * moved[2] > 2 * moved[1]
+
+
+@pytest.mark.parametrize(
+    ("limits", "samples", "most"),
+    [({}, SAMPLES, 64), ({"BATCH_NUMBERS": 100}, SAMPLES, 5), ({"WORK": 180 * 90, "BATCH_WORK": 180 * 7}, 90, 7),
+     ({"WORK": 1, "BATCH_WORK": 1}, 12, 1)],
+)  # fmt: skip
+def test_large_samples_and_models_take_small_batches_and_few_samples(monkeypatch, limits, samples, most):
+    for name, limit in limits.items():
+        monkeypatch.setattr(f"sparring.directions.{name}", limit)
+    generator, batches = Linear(torch.randn(20, 9)), []
+    generator.register_forward_hook(lambda _, inputs, __: batches.append(len(inputs[0])))
+    directions(generator, 3)
+    assert (sum(batches[1:]), max(batches)) == (samples, most)  # the first says how large a sample is
+
+
+def test_they_can_be_given_up_between_two_batches():
+    calls = []
+
+    def between():
+        calls.append(None)
+        if len(calls) == 3:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        directions(Linear(torch.randn(20, 9)), 3, between=between)

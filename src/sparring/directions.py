@@ -1,5 +1,7 @@
 """The directions of z that matter most: what a slider moves along."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -7,24 +9,45 @@ from sparring.models.generator import Generator
 from sparring.sampling import draw_z
 
 SAMPLES, BATCH = 512, 64
+WORK, BATCH_WORK = 2**37, 2**32
+"""Multiplications, forward, of all samples and of a batch: seconds of a processor, and the memory that goes with it."""
+BATCH_NUMBERS = 2**22
+"""Of a batch's tokens."""
 
 
 # Constantine et al. 2014, "active subspaces": the eigenvectors of E[JᵀJ], J being the derivative of what is generated
-def directions(generator: Generator, count: int = 8, *, seed: int = 0) -> Tensor:
+def directions(
+    generator: Generator, count: int = 8, *, seed: int = 0, between: Callable[[], None] = lambda: None
+) -> Tensor:
     """Orthonormal directions of z, (count, z_size), the ones first along which the tokens change most on average.
 
-    Estimated from random projections of J at 512 random z, classes in turn; the same for the same weights and seed.
+    Estimated from random projections of J at 512 random z, fewer where the model is large, classes in turn; the same
+    for the same weights and seed. `between` is called before each batch and may raise to end it.
     """
     device = next(generator.parameters()).device
+    samples, batch = _plan(generator, count)
     rows = []
     with torch.enable_grad():
-        for start in range(0, SAMPLES, BATCH):
-            z = draw_z(BATCH, generator.z_size, seed=seed, start=start).to(device).requires_grad_()
-            labels = torch.arange(start, start + BATCH, device=device) % max(1, generator.num_classes)
+        for start in range(0, samples, batch):
+            between()
+            num = min(batch, samples - start)
+            z = draw_z(num, generator.z_size, seed=seed, start=start).to(device).requires_grad_()
+            labels = torch.arange(start, start + num, device=device) % max(1, generator.num_classes)
             tokens = generator(z, labels)
-            random = draw_z(BATCH, tokens[0].numel(), seed=seed + 1, start=start).to(device)
+            random = draw_z(num, tokens[0].numel(), seed=seed + 1, start=start).to(device)
             (gradient,) = torch.autograd.grad((tokens.flatten(1) * random).sum(), z)
             rows.append(gradient)
     found = torch.linalg.svd(torch.cat(rows).float().cpu(), full_matrices=False).Vh[:count]
     # The sign of a singular vector is anyone's: its greatest number shall be positive.
     return found * found.gather(1, found.abs().argmax(1, keepdim=True)).sign()
+
+
+def _plan(generator: Generator, count: int) -> tuple[int, int]:
+    """How many samples to take, several for each direction at least, and how many of them at once."""
+    first = next(generator.parameters())
+    with torch.no_grad():
+        label = torch.zeros(1, dtype=torch.long, device=first.device)
+        numbers = generator(torch.zeros(1, generator.z_size, device=first.device), label).numel()
+    work = generator.num_tokens * sum(parameter.numel() for parameter in generator.parameters())
+    samples = min(SAMPLES, max(4 * count, WORK // work))
+    return samples, max(1, min(BATCH, BATCH_WORK // work, BATCH_NUMBERS // numbers))

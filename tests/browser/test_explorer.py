@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,9 @@ from sparring.training.run import train
 ALL = "[...document.querySelectorAll('#wall canvas')].map(canvas => canvas.toDataURL()).join()"
 LARGE = "document.querySelector('#large canvas').toDataURL()"
 CURVES = "[...document.querySelectorAll('#curves path.line')].map(path => path.getAttribute('d').length).join()"
+
+KEEP = "stars => localStorage.setItem('sparring stars shapes', JSON.stringify(stars))"
+PATH = "values => Draw.sample({ kind: 'series', shape: [1, 5] }, values).querySelector('path').getAttribute('d')"
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +79,11 @@ def test_the_wall_shows_the_seeds_samples_and_rerolls(visit, run):
     page.get_by_role("button", name="Re-roll").click()
     second = changed(page, ALL, first)
     assert int(page.locator("#seed").input_value()) == int(re.search(r"seed=(\d+)", page.url)[1])
+    page.keyboard.press("r")  # on the button, where it is no shortcut (WCAG 2.1.4)
+    page.locator("#wall .tile").first.focus()
+    page.keyboard.press("Control+r")
+    page.wait_for_timeout(200)
+    assert page.evaluate(ALL) == second
     page.keyboard.press("r")
     changed(page, ALL, second)
     page.locator("#seed").fill("0")
@@ -177,6 +186,93 @@ def test_the_way_from_one_sample_to_another_has_them_at_its_ends(visit, run):
     assert page.locator("#nudge").is_disabled()
 
 
+def test_an_end_that_is_chosen_anew_changes_the_mixture(visit, run):
+    page = visit(run)
+    page.locator("#set-a").click()
+    page.locator("#wall .tile").nth(7).focus()
+    page.keyboard.press("b")
+    move(page, "#mix", 0.25)
+    assert page.locator("#caption").inner_text() == (
+        "25% of the way from seed 0, sample 0, class left to seed 0, sample 7, class right"
+    )
+    page.get_by_role("button", name="Star", exact=True).click()
+    before = page.evaluate(LARGE)
+    page.locator("#wall .tile").nth(9).focus()
+    page.keyboard.press("a")
+    changed(page, LARGE, before)
+    assert "from seed 0, sample 9" in page.locator("#caption").inner_text()
+    page.locator("#starred .tile").click()
+    becomes(page, LARGE, before)
+    page.locator("#wall .tile").nth(4).focus()
+    page.keyboard.press("b")
+    changed(page, LARGE, before)
+    assert "from seed 0, sample 0, class left to seed 0, sample 4" in page.locator("#caption").inner_text()
+
+
+def test_a_caption_names_the_truncation(visit, run):
+    page = visit(run)
+    move(page, "#psi", 0.5)
+    assert page.locator("#caption").inner_text() == "seed 0, sample 0, class left, truncation 0.5"
+    page.get_by_role("button", name="Star", exact=True).click()
+    page.locator("#starred .tile").wait_for()
+    move(page, "#psi", 1)
+    assert page.locator("#caption").inner_text() == "seed 0, sample 0, class left"
+    page.locator("#starred .tile").click()
+    assert "truncation 0.5" in page.locator("#caption").inner_text()
+
+
+def test_stars_that_do_not_fit_are_kept_and_not_shown(visit, run):
+    page = visit(run)
+    star = {"seed": 0, "index": 3, "class": None, "psi": 1, "offsets": [0] * 8}
+    mixture = {"from": star, "to": star | {"class": 1}, "t": 0.5}
+    odd = [
+        {"latent": 0, "class": None, "psi": 1, "offsets": [0] * 8}, None, 7, "seed", [], {},
+        star | {"seed": 0.5}, star | {"seed": "0"}, star | {"index": -1}, star | {"index": 2**31}, star | {"psi": 3},
+        star | {"class": 0.5}, star | {"class": 2}, star | {"offsets": ["a"] * 8}, star | {"offsets": [101] * 8},
+        star | {"offsets": [0]}, star | {"more": 1}, mixture | {"from": None}, mixture | {"to": "here"},
+        mixture | {"from": mixture}, mixture | {"t": "0"},
+    ]  # fmt: skip
+    page.evaluate(KEEP, [*odd, star, mixture])
+    page.reload()
+    page.locator("#starred .tile").nth(1).wait_for()
+    assert page.locator("#starred .tile").count() == 2
+    page.get_by_role("button", name="Star", exact=True).click()
+    page.locator("#starred .tile").nth(2).wait_for()
+    page.locator("#starred .tile").first.click()
+    page.get_by_role("button", name="Star", exact=True).click()
+    stored = page.evaluate("JSON.parse(localStorage.getItem('sparring stars shapes'))")
+    assert stored == [*odd, mixture, star | {"index": 0}]
+
+
+def test_more_stars_than_the_wall_has_samples_are_not_asked_for(visit, run):
+    page = visit(run)
+    stars = [{"seed": 0, "index": i, "class": None, "psi": 1, "offsets": [0] * 8} for i in range(70)]
+    page.evaluate(KEEP, stars)
+    page.reload()
+    page.locator("#starred .tile").nth(63).wait_for()
+    assert page.locator("#starred .tile").count() == 64
+
+
+def test_what_one_asked_in_vain_stays_told_while_others_have_answers(visit, run):
+    page = visit(run)
+    page.evaluate("""() => {
+        window.render = backend.render;
+        backend.render = (points) => {
+            if (points.length === 1) throw new Error("one too few");
+            return window.render(points);
+        };
+    }""")
+    before = page.evaluate(ALL)
+    move(page, "#direction-0", 2)
+    page.get_by_text("No answer: one too few").wait_for()
+    page.get_by_role("button", name="Re-roll").click()
+    changed(page, ALL, before)
+    assert page.locator("#problem").is_visible()
+    page.evaluate("() => { backend.render = window.render; }")
+    move(page, "#direction-0", 1)
+    page.locator("#problem").wait_for(state="hidden")
+
+
 def test_stars_outlive_the_page_and_come_back_as_they_were(visit, run):
     page = visit(run)
     page.locator("#wall .tile").nth(2).click()
@@ -236,6 +332,34 @@ def test_curves_and_samples_move_while_a_run_trains(visit, tmp_path):
     finally:
         training.send_signal(signal.SIGINT)
         training.wait(30)
+
+
+def test_a_page_out_of_sight_draws_when_it_is_seen_again(visit, run, tiny, shapes, tmp_path):
+    own = shutil.copytree(run, tmp_path / "own")
+    page = visit(own)
+    before = page.evaluate(ALL)
+    page.evaluate("Object.defineProperty(document, 'hidden', { get: () => window.unseen, configurable: true })")
+    page.evaluate("() => { window.unseen = true; }")
+    train(tiny.replace({"train.seed": 5}), tmp_path / "other", dataset=shapes)
+    shutil.copy(tmp_path / "other" / "model.safetensors", own / "model.safetensors")
+    page.wait_for_timeout(1500)
+    assert page.evaluate(ALL) == before
+    page.evaluate("() => { window.unseen = false; document.dispatchEvent(new Event('visibilitychange')); }")
+    changed(page, ALL, before)
+    page.get_by_text("training now").wait_for()  # new weights are news, too
+
+
+@pytest.mark.parametrize("value", [0, 5, -3e-5, 2.0**53, 1e16, -1e16, 1e300])
+def test_a_curve_of_one_value_has_an_axis(visit, run, value):
+    page = visit(run)
+    for lines in ([[1, value]], [[1, value], [2, value]], [[1e16, value], [1e16 + 2, value]]):
+        for log in (False, True) if value > 0 else (False,):
+            ticks = page.evaluate(
+                "([points, log]) => [...Draw.curve('', [{ name: '', points }], { log }).querySelectorAll('.tick.end')]"
+                ".map(tick => tick.textContent)",
+                [lines, log],
+            )
+            assert 2 <= len(ticks) <= 7
 
 
 # ---- everyone ---------------------------------------------------------------------------------------------------
@@ -345,6 +469,12 @@ def test_every_kind_is_drawn_and_fits_a_phone(visit, tiny, tmp_path, kind):
         page.wait_for_timeout(400)
         assert page.evaluate(LARGE) == still
     if kind == "series":
+        page.set_viewport_size({"width": 1280, "height": 900})
+        page.locator("#star").click()
+        page.locator("#starred .tile").wait_for()
+        assert page.locator("#starred .tile").bounding_box()["width"] >= 8.5 * 16  # as on the wall
+        path = page.evaluate(PATH, [float("nan"), 1, float("nan"), 2, 3])
+        assert re.sub(r"[\d.]+ [\d.]+", "p", path) == "Mph0Mph0Lp"  # a step alone is a dot
         assert "<b>height</b>" in page.locator("#large").inner_text()
     if kind == "rgba":
         page.locator("#classes select").select_option("3")

@@ -125,7 +125,7 @@ def test_downloads(pages, name, suffix, tmp_path):
     page = pages(gan, name)
     with page.expect_download() as waiting:
         page.get_by_role("button", name="Download").click()
-    assert re.fullmatch(rf"{name}-seed\d+-\d+(-moved)?\{suffix}", waiting.value.suggested_filename)
+    assert re.fullmatch(rf"{name}-seed\d+-\d+(-class\d)?(-moved)?\{suffix}", waiting.value.suggested_filename)
     file = Path(tmp_path / f"sample{suffix}")
     waiting.value.save_as(file)
     if suffix == ".png":

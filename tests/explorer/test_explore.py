@@ -1,10 +1,15 @@
 """`sparring explore` as a user meets it: its address, its port, its end, and what it says where it can't start."""
 
+import queue
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
 
@@ -12,6 +17,9 @@ from sparring import cli
 from sparring.training.run import train
 
 pytest.importorskip("fastapi")
+
+from sparring.explorer.model import Model
+from sparring.explorer.serve import serve
 
 
 @pytest.fixture
@@ -46,6 +54,24 @@ def test_it_prints_its_address_takes_the_next_port_and_ends_quietly(run):
     out, err = process.communicate(timeout=20)
     assert (process.returncode, out) == (0, "")
     assert err == f"port {port} is in use: took {taken}\n"
+
+
+def test_the_token_is_not_among_the_browsers_arguments(run, monkeypatch, capsys):
+    opened = queue.SimpleQueue()
+    monkeypatch.setattr("webbrowser.open", opened.put)
+    seen = []
+
+    def look(server, sockets):
+        page = Path(url2pathname(urlsplit(opened.get(timeout=20)).path))
+        seen.append((page, page.stat().st_mode, page.parent.stat().st_mode, page.read_text(encoding="utf-8")))
+
+    monkeypatch.setattr("uvicorn.Server.run", look)
+    serve(Model(run, device="cpu"), 7801, browser=True)
+    [(page, mode, folder_mode, text)] = seen
+    assert f"url={capsys.readouterr().out.strip()}" in text
+    assert not page.parent.exists()
+    if sys.platform != "win32":
+        assert (stat.S_IMODE(mode), stat.S_IMODE(folder_mode)) == (0o600, 0o700)
 
 
 def test_what_cannot_be_explored_is_told_in_one_line(run, tmp_path, capsys):

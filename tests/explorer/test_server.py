@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from sparring.data.channels import Channels
 from sparring.data.dataset import TensorDataset
 from sparring.directions import directions
 from sparring.latents import save_latents
+from sparring.pretrained import GAN
 from sparring.sampling import draw_z
 from sparring.training.run import train
 
@@ -22,8 +24,9 @@ pytest.importorskip("httpx2")
 
 from fastapi.testclient import TestClient
 
-from sparring.explorer.events import Rows, events, numbers
-from sparring.explorer.model import Model
+from sparring.explorer.events import Rows, events, numbers, read_best
+from sparring.explorer.model import Model, Stopped
+from sparring.explorer.points import Drawn
 from sparring.explorer.server import create_app
 
 TOKEN, PORT = "a-token", 7801
@@ -142,6 +145,58 @@ def test_points_that_are_none_are_refused_with_a_reason(run, points, saying):
     assert re.search(saying, answer.json()["error"]), answer.text
 
 
+def test_many_large_samples_are_made_a_few_at_a_time(run, monkeypatch):
+    points = [{"seed": 0, "index": index, "psi": psi} for psi in (1, 0.5) for index in range(5)]
+    together = rendered(client(run), points, (1, 8, 8)).astype(int)
+    sizes, decode = [], GAN.decode
+    monkeypatch.setattr(GAN, "decode", lambda self, z, *rest: sizes.append(len(z)) or decode(self, z, *rest))
+    for most, expected in ((2 * 64, [1, 1, 2, 2, 2, 2]), (1, [1] * 10)):
+        monkeypatch.setattr("sparring.explorer.model.NUMBERS", most)
+        sizes.clear()
+        assert np.abs(rendered(client(run), points, (1, 8, 8)) - together).max() <= 1
+        assert sorted(sizes) == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "saying"),
+    [(RuntimeError("CUDA out of memory.\nTried to allocate"), "CUDA out of memory."), (MemoryError(), "MemoryError")],
+)
+def test_what_fails_in_the_model_is_told_in_one_line(run, monkeypatch, error, saying):
+    def fail(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr("sparring.explorer.model.directions", fail)
+    page = client(run)
+    assert rendered(page, [{"seed": 0, "index": 0}], (1, 8, 8)).size  # the directions fail behind it
+    answer = page.post("/api/render", json={"points": [{"seed": 0, "index": 0, "offsets": [1]}]})
+    assert (answer.status_code, answer.json()) == (500, {"error": f"the model did not run: {saying}"})
+
+
+def test_an_end_of_the_explorer_ends_what_is_under_way(run, monkeypatch):
+    monkeypatch.setattr("sparring.explorer.model.NUMBERS", 1)
+    model, asked = Model(run, device="cpu"), []
+    model.stopping = lambda: asked.append(None) or len(asked) > 3
+    with pytest.raises(Stopped):
+        model.samples([Drawn(seed=0, index=index) for index in range(100)])
+    with pytest.raises(Stopped):
+        _ = model.directions
+    assert len(asked) == 5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are Unicode there")
+def test_names_that_are_no_unicode_are_written_out(own, tmp_path, monkeypatch):
+    odd = own.rename(tmp_path / "\udcff")
+    monkeypatch.chdir(odd)
+    (odd / "metrics.jsonl").write_text('{"samples_seen": 1, "\\ud800": 2, "frechet_floor": 1}\n')
+    page = client(".")
+    facts = page.get("/api/model").json()
+    assert facts["title"] == "\\udcff"
+    assert [number["name"] for number in facts["numbers"]] == ["\\ud800"]
+    wanted = b'{"points": [{"seed": 0, "index": 0, "\\ud800": 1}]}'
+    answer = page.post("/api/render", content=wanted, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+
+
 def test_new_weights_are_taken_and_broken_ones_let_be(own, tiny, shapes, tmp_path):
     page, points = client(own), [{"seed": 0, "index": 0}]
     before = rendered(page, points, (1, 8, 8))
@@ -238,6 +293,42 @@ def test_rows_are_read_as_they_come_and_anew_where_a_run_went_back(tmp_path):
     (tmp_path / "new").write_text('{"samples_seen": 1}\n')
     (tmp_path / "new").replace(file)
     assert rows.read() == ([{"samples_seen": 1}], True)
+    with open(file, "a") as more:
+        more.write(f'{{"samples_seen": 1{"0" * 400}}}\n{{"samples_seen": 2}}\n')
+    assert rows.read() == ([{"samples_seen": 2}], False)
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_read_anew(tmp_path, monkeypatch):
+    file, other = tmp_path / "metrics.jsonl", tmp_path / "other"
+    file.write_text('{"samples_seen": 1}\n')
+    rows = Rows(file)
+    rows.read()
+    other.write_text('{"samples_seen": 3}\n{"samples_seen": 4}\n')
+
+    def open_and_replace(*arguments):
+        opened = open(*arguments)  # noqa: SIM115
+        if other.exists():
+            other.replace(file)
+        return opened
+
+    monkeypatch.setattr("sparring.explorer.events.open", open_and_replace, raising=False)
+    assert rows.read() == ([], False)
+    assert rows.read() == ([{"samples_seen": 3}, {"samples_seen": 4}], True)
+
+
+def test_the_numbers_of_the_best_state_are_found_in_the_run_and_in_it(tmp_path):
+    best = tmp_path / "best"
+    best.mkdir()
+    assert read_best(tmp_path) == {}
+    (best / "metrics.json").write_text('{"samples_seen": 1, "frechet": 2}')
+    assert read_best(tmp_path) == read_best(best) == {"samples_seen": 1, "frechet": 2}
+
+
+def test_the_stream_starts_at_once_where_nothing_was_measured(own):
+    (own / "metrics.jsonl").unlink()
+    page = client(own)
+    first = json.loads(page.get("/api/events").text.split("\n\n")[0].removeprefix("data: "))
+    assert (first["rows"], first["fresh"]) == ([], True)
 
 
 def test_numbers_stand_beside_their_floors():
@@ -290,6 +381,14 @@ def test_another_host_is_refused(run, host):
     page = client(run)
     assert page.get("/", headers={"Host": host}).status_code == 403
     assert page.get("/", headers={"Host": f"localhost:{PORT}"}).status_code == 200
+
+
+def test_port_80_goes_without_saying(run):
+    app = create_app(Model(run, device="cpu"), token=TOKEN, port=80)
+    page = TestClient(app, base_url="http://localhost", headers=HEADERS)
+    for name in ("localhost", "127.0.0.1", "localhost:80"):
+        assert page.get("/", headers={"Host": name, "Origin": f"http://{name}"}).status_code == 200
+    assert page.get("/", headers={"Host": "evil.example"}).status_code == 403
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:7802", "https://127.0.0.1:7801"])

@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import json
 import math
+import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sparring.data.dataset import printable
 from sparring.explorer.model import Stamp, stamp
 
 INTERVAL, HEARTBEAT = 0.5, 15.0
@@ -27,7 +29,7 @@ class Rows:
         fresh = self.file == -1
         try:
             with open(self.path, "rb") as file:
-                facts = self.path.stat()
+                facts = os.fstat(file.fileno())  # the path may be another file by now
                 if not fresh and (facts.st_ino != self.file or facts.st_size < self.offset):
                     fresh, self.offset = True, 0
                 self.file = facts.st_ino
@@ -41,7 +43,7 @@ class Rows:
 
 def _row(line: bytes) -> Row | None:
     """Its finite numbers, as JSON for browsers knows no others; None of a line that is cut short."""
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, OverflowError):  # isfinite of an integer that is no float
         row = json.loads(line)
         if isinstance(row, dict) and "samples_seen" in row:
             return {str(k): v for k, v in row.items() if isinstance(v, int | float) and math.isfinite(v)}
@@ -53,26 +55,29 @@ def numbers(rows: Sequence[Mapping[str, float]], best: Mapping[str, float]) -> l
     state; None where there is none."""
     measured = next((row for row in reversed(rows) if any(name.endswith("_floor") for name in row)), best)
     return [
-        {"name": name, "value": value, "floor": measured.get(f"{name}_floor"), "best": best.get(name)}
+        {"name": printable(name), "value": value, "floor": measured.get(f"{name}_floor"), "best": best.get(name)}
         for name, value in measured.items()
         if "/" not in name and not name.endswith(("_floor", "_std")) and name not in ("samples_seen", "seconds")
     ]
 
 
 def read_best(folder: Path) -> Row:
-    """The measurements of the state in `best/`; empty where there is none."""
-    try:
-        return _row((folder / "best" / "metrics.json").read_bytes()) or {}
-    except OSError:
-        return {}
+    """The measurements of the state in `best/`, or of `folder` where it is such a state; empty where there is none."""
+    for file in (folder / "best" / "metrics.json", folder / "metrics.json"):
+        with contextlib.suppress(OSError):
+            return _row(file.read_bytes()) or {}
+    return {}
 
 
 async def events(folder: Path, loaded: Callable[[], Stamp | None], stopping: Callable[[], bool]) -> AsyncIterator[str]:
     """Server-sent events with JSON inside: {"rows", "fresh", "numbers"}, and {"weights": true} where
-    `model.safetensors` is no longer the one that is `loaded`. The first comes at once and has all rows so far."""
+    `model.safetensors` is no longer the one that is `loaded`. The first comes at once and has all rows so far, which
+    may be none."""
     rows, log, known, silent = Rows(folder / "metrics.jsonl"), list[Row](), loaded(), 0.0
+    first = True
     while True:
         new, fresh = rows.read()
+        fresh, first = fresh or first, False
         if fresh or new:
             log = new if fresh else log + new
             silent = 0.0

@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,16 @@ from sparring.showing import showing_of
 
 Stamp = tuple[int, int, int]
 
+NUMBERS = 2**22
+"""Of samples that are made at once."""
+
 
 class PointError(ValueError):
     """A point that this run does not have."""
+
+
+class Stopped(RuntimeError):
+    """The explorer ends, and with it what is under way."""
 
 
 class Model:
@@ -38,6 +45,8 @@ class Model:
         if latents is not None:
             self.starts, self.labels = read_latents(latents, self.gan)
         self.sliders = min(SLIDERS, size)
+        self.stopping: Callable[[], bool] = lambda: False
+        """Whether to end what is under way: asked between batches."""
         self._directions: Tensor | None = None
         self._warm = False
 
@@ -59,9 +68,9 @@ class Model:
 
     @property
     def directions(self) -> Tensor:
-        """(sliders, z_size) on the CPU; found when first asked for, which takes about a second."""
+        """(sliders, z_size) on the CPU; found when first asked for, which takes a second or a few."""
         if self._directions is None:
-            self._directions = directions(self.gan.generator, self.sliders).cpu()
+            self._directions = directions(self.gan.generator, self.sliders, between=self._go_on).cpu()
         return self._directions
 
     def warm(self) -> None:
@@ -70,6 +79,10 @@ class Model:
             self._warm = True
             _ = self.directions
 
+    def _go_on(self) -> None:
+        if self.stopping():
+            raise Stopped("the explorer is ending")
+
     def samples(self, points: Sequence[Drawn | Projected | Mixture]) -> Any:
         """A sample for each point, as `GAN.sample` gives them; raises `PointError`."""
         self.refresh()
@@ -77,10 +90,14 @@ class Model:
         ends = [point.nearer if isinstance(point, Mixture) else point for point in points]
         labels = torch.tensor([self._label(end) for end in ends], device=self.gan.device)
         made: list[Any] = [None] * len(points)
+        most = max(1, NUMBERS // math.prod(self.gan.spec.sample_shape))
         for psi in {end.psi for end in ends}:
-            places = [place for place, end in enumerate(ends) if end.psi == psi]
-            for place, sample in zip(places, self.gan.decode(z[places], labels[places], psi), strict=True):
-                made[place] = sample
+            alike = [place for place, end in enumerate(ends) if end.psi == psi]
+            for start in range(0, len(alike), most):
+                self._go_on()
+                places = alike[start : start + most]
+                for place, sample in zip(places, self.gan.decode(z[places], labels[places], psi), strict=True):
+                    made[place] = sample
         return made if self.gan.spec.vocabulary is not None else torch.stack(made)
 
     def _z(self, point: Drawn | Projected | Mixture) -> Tensor:

@@ -27,7 +27,8 @@ class Guard:
 
     def __init__(self, app: ASGIApp, *, token: str, port: int) -> None:
         self.app, self.token = app, token.encode()
-        self.hosts = [f"127.0.0.1:{port}", f"localhost:{port}"]
+        names = ["127.0.0.1", "localhost"]
+        self.hosts = [f"{name}:{port}" for name in names] + (names if port == 80 else [])  # browsers leave :80 out
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:

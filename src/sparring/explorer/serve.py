@@ -1,10 +1,14 @@
 """The explorer's server: its port, its address, its end."""
 
+import contextlib
 import secrets
 import socket
 import sys
+import tempfile
 import threading
 import webbrowser
+from collections.abc import Iterator
+from pathlib import Path
 
 import uvicorn
 
@@ -24,15 +28,36 @@ def serve(model: Model, port: int, *, browser: bool) -> None:
     if listening.getsockname()[1] != port:
         print(f"port {port} is in use: took {listening.getsockname()[1]}", file=sys.stderr)
     print(address, flush=True)
-    if browser:  # one that runs in the terminal would keep the server from starting
-        threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
-    server.run(sockets=[listening])
+    with contextlib.ExitStack() as stack:
+        if browser:  # one that runs in the terminal would keep the server from starting
+            page = stack.enter_context(redirect(address)).as_uri()
+            threading.Thread(target=webbrowser.open, args=[page], daemon=True).start()
+        server.run(sockets=[listening])
+
+
+@contextlib.contextmanager
+def redirect(address: str) -> Iterator[Path]:
+    """A page for this user alone that leads to the address: a browser's arguments are for all users to see."""
+    with tempfile.TemporaryDirectory(prefix="sparring-", ignore_cleanup_errors=True) as folder:  # of mode 0700
+        page = Path(folder) / "explore.html"
+        page.touch(mode=0o600)
+        page.write_text(
+            f'<!doctype html><meta http-equiv="refresh" content="0;url={address}"><title>Sparring</title>'
+            f'<a href="{address}">Sparring</a>\n',
+            encoding="utf-8",
+        )
+        yield page
 
 
 def make_server(model: Model, listening: socket.socket) -> tuple[uvicorn.Server, str]:
     """A server for a listening socket, and the address that its page has, with a new secret token."""
     port, token = listening.getsockname()[1], secrets.token_urlsafe(24)
-    app = create_app(model, token=token, port=port, stopping=lambda: server.should_exit)
+
+    def stopping() -> bool:
+        return server.should_exit
+
+    model.stopping = stopping
+    app = create_app(model, token=token, port=port, stopping=stopping)
     config = uvicorn.Config(
         app, lifespan="off", ws="none", log_level="error", access_log=False, server_header=False,
         timeout_graceful_shutdown=3,

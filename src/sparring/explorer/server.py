@@ -1,7 +1,7 @@
 """The explorer's pages and answers over HTTP."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from typing import Any
@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
+from sparring.data.dataset import printable
 from sparring.explorer.events import Rows, events, numbers, read_best
 from sparring.explorer.files import saved
 from sparring.explorer.model import Model, PointError
@@ -33,13 +34,19 @@ def create_app(model: Model, *, token: str, port: int, stopping: Callable[[], bo
 
     @app.exception_handler(PointError)
     async def unknown_point(request: Request, error: PointError) -> Response:
-        return JSONResponse({"error": str(error)}, 422)
+        return _error(str(error), 422)
+
+    @app.exception_handler(RuntimeError)
+    @app.exception_handler(MemoryError)
+    async def failed(request: Request, error: Exception) -> Response:
+        why, *_ = str(error).strip().splitlines() or [type(error).__name__]
+        return _error(f"the model did not run: {why}", 500)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"][1:])
-        return JSONResponse({"error": f"{place}: {first['msg']}"}, 422)
+        return _error(f"{place}: {first['msg']}", 422)
 
     @app.get("/api/model")
     async def facts() -> dict[str, Any]:
@@ -47,9 +54,9 @@ def create_app(model: Model, *, token: str, port: int, stopping: Callable[[], bo
 
     @app.post("/api/render")
     async def render(wanted: Wanted) -> Response:
-        samples = await work(model.samples, wanted.points)
-        worker.submit(model.warm)
-        return _encoded(samples, model.kind)
+        answer = await work(_rendered, model, wanted.points)
+        worker.submit(model.warm)  # where it fails, the first move of a slider will say so
+        return answer
 
     @app.post("/api/download")
     async def download(point: Point) -> Response:
@@ -74,12 +81,20 @@ def create_app(model: Model, *, token: str, port: int, stopping: Callable[[], bo
 def _facts(model: Model) -> dict[str, Any]:
     """What the page must know of the model before it asks for samples."""
     return page_facts(model.gan.spec) | {
-        "title": model.title,
+        "title": printable(model.title),
         "directions": model.sliders,
         "seed": model.seed,
         "starts": len(model.starts),
         "numbers": numbers(Rows(model.folder / "metrics.jsonl").read()[0], read_best(model.folder)),
     }
+
+
+def _error(text: str, status: int) -> Response:
+    return JSONResponse({"error": printable(text)}, status)
+
+
+def _rendered(model: Model, points: Sequence[Any]) -> Response:
+    return _encoded(model.samples(points), model.kind)
 
 
 def _encoded(samples: Any, kind: str) -> Response:

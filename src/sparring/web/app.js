@@ -5,19 +5,21 @@
 const App = (() => {
   const $ = (id) => document.getElementById(id);
   const MOST_BUTTONS = 12; // classes; more make a list to choose from
-  const MOST_STARTS = 64;
   const MOST_SEED = 2 ** 32 - 1;
+  const MOST_INDEX = 2 ** 31 - 1;
   const REACH = 4; // of a direction's slider
 
   let model;
   let state = { seed: 0, class: null, psi: 1 };
   let open = null; // the point that is shown large
   let scale = null; // of series: that of the wall, so that the large one does not jump
-  let starred = [];
+  let kept = []; // stars as they are stored, those of other models too
+  let starred = []; // those that are of this model
   const ends = { a: null, b: null };
   let rows = [];
   let numbers = [];
   let lastNews = 0;
+  const missed = { rows: false, weights: false }; // while the page was out of sight
 
   // ---- points ---------------------------------------------------------------------------------------------------
 
@@ -41,33 +43,41 @@ const App = (() => {
       const number = point.class ?? point.index % model.classes.length;
       parts.push(Strings.get("ofClass", { name: model.classes[number] }));
     }
+    if (point.psi !== 1) parts.push(Strings.get("truncated", { psi: Strings.number(point.psi) }));
     if (point.offsets.some((offset) => offset !== 0)) parts.push(Strings.get("moved"));
     return parts.join(", ");
   }
 
-  // Whether a point, maybe from another day's page, is one of this model's.
+  // Whether a point, maybe from another day's page, is one of this model's: one that the backend takes.
   function fits(point) {
-    if (!point || typeof point !== "object") return false;
-    if (isMixture(point)) {
-      const inside = point.t >= 0 && point.t <= 1;
-      return inside && [point.from, point.to].every((end) => end && !("from" in end) && fits(end));
+    const number = (value, least, most) => typeof value === "number" && value >= least && value <= most;
+    const whole = (value, most) => Number.isInteger(value) && number(value, 0, most);
+    const has = (...keys) => Object.keys(point).sort().join() === keys.join();
+    if (typeof point !== "object" || point === null) return false;
+    if (has("from", "t", "to")) {
+      return number(point.t, 0, 1) && [point.from, point.to].every((end) => fits(end) && !isMixture(end));
     }
-    const place = "latent" in point
-      ? Number.isInteger(point.latent) && point.latent >= 0 && point.latent < model.starts
-      : Number.isInteger(point.index) && point.seed >= 0 && point.seed <= MOST_SEED;
-    const label = point.class === null || (point.class >= 0 && point.class < model.classes.length);
-    return place && label && point.psi >= 0 && Array.isArray(point.offsets) && point.offsets.length === model.directions;
+    const placed = has("class", "index", "offsets", "psi", "seed")
+      ? whole(point.seed, MOST_SEED) && whole(point.index, MOST_INDEX)
+      : has("class", "latent", "offsets", "psi") && whole(point.latent, model.starts - 1);
+    return placed && (point.class === null || whole(point.class, model.classes.length - 1)) && number(point.psi, 0, 2)
+      && Array.isArray(point.offsets) && point.offsets.length === model.directions
+      && point.offsets.every((offset) => number(offset, -100, 100));
   }
 
   const still = () => new Array(model.directions).fill(0);
 
-  function wallPoints() {
+  // How many samples are shown side by side.
+  function most() {
     const size = model.shape.reduce((product, side) => product * side, 1);
     const pictures = size <= 3 * 64 * 64 ? 64 : size <= 3 * 128 * 128 ? 36 : 16;
-    const count = { pictures, series: 40, clips: size <= 3 * 16 * 32 * 32 ? 36 : 12, texts: 60 }[model.kind];
+    return { pictures, series: 40, clips: size <= 3 * 16 * 32 * 32 ? 36 : 12, texts: 60 }[model.kind];
+  }
+
+  function wallPoints() {
     const rest = () => ({ class: state.class, psi: state.psi, offsets: still() });
-    const starts = Array.from({ length: Math.min(model.starts, MOST_STARTS) }, (_, latent) => ({ latent, ...rest() }));
-    const drawn = Array.from({ length: count }, (_, index) => ({ seed: state.seed, index, ...rest() }));
+    const starts = Array.from({ length: Math.min(model.starts, most()) }, (_, latent) => ({ latent, ...rest() }));
+    const drawn = Array.from({ length: most() }, (_, index) => ({ seed: state.seed, index, ...rest() }));
     return [...starts, ...drawn];
   }
 
@@ -85,18 +95,30 @@ const App = (() => {
         next = null;
         try {
           show(now.length ? await backend.render(now) : [], now);
-          complain(null);
+          settle(show);
         } catch (error) {
-          complain("wrong.answer", error);
+          complain(show, "wrong.answer", error);
         }
       }
       busy = false;
     };
   }
 
-  function complain(key, error) {
-    $("problem").hidden = key === null;
-    $("problem").textContent = key === null ? "" : Strings.get(key, { why: error.message });
+  const problems = new Map(); // who asked -> what went wrong, until the same one has an answer
+
+  function complain(asker, key, error) {
+    problems.set(asker, [key, error.message]);
+    showProblem();
+  }
+
+  function settle(asker) {
+    if (problems.delete(asker)) showProblem();
+  }
+
+  function showProblem() {
+    const [first] = problems.values();
+    $("problem").hidden = !first;
+    $("problem").textContent = first ? Strings.get(first[0], { why: first[1] }) : "";
   }
 
   // ---- tiles ----------------------------------------------------------------------------------------------------
@@ -160,9 +182,15 @@ const App = (() => {
       const steps = {
         ArrowLeft: here - 1, ArrowRight: here + 1, ArrowUp: here - columns, ArrowDown: here + columns, Home: 0, End: last,
       };
-      if (here < 0 || !(event.key in steps)) return;
-      event.preventDefault();
-      tiles[steps[event.key]]?.focus();
+      if (here < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.key in steps) {
+        event.preventDefault();
+        tiles[steps[event.key]]?.focus();
+      }
+      if (event.repeat) return; // of the letters, which ask for samples
+      const { point } = event.target;
+      const letters = { r: reroll, a: () => setEnd("a", point), b: () => setEnd("b", point) };
+      letters[event.key.toLowerCase()]?.();
     });
   }
 
@@ -264,6 +292,11 @@ const App = (() => {
 
   function show(point) {
     open = structuredClone(point);
+    if (isMixture(open)) {
+      [ends.a, ends.b] = [open.from, open.to];
+      $("mix").value = open.t;
+      drawEnds();
+    }
     drawLarge();
     if (matchMedia("(max-width: 60rem)").matches) $("detail").scrollIntoView({ block: "start" });
   }
@@ -335,6 +368,7 @@ const App = (() => {
     if (isMixture(point)) return;
     ends[which] = structuredClone(point);
     drawEnds();
+    if (isMixture(open)) mix();
   }
 
   function drawEnds() {
@@ -377,15 +411,16 @@ const App = (() => {
   const starsKey = () => `sparring stars ${model.title}`;
 
   function readStars() {
-    const kept = memory.read(starsKey());
-    starred = Array.isArray(kept) ? kept.filter(fits) : [];
+    const stored = memory.read(starsKey());
+    if (Array.isArray(stored)) kept = stored;
+    starred = kept.filter(fits);
   }
 
   const askStars = latest((samples, points) => fill($("starred"), samples, points));
 
   function drawStars() {
     $("stars").hidden = !starred.length;
-    askStars(starred.slice(-256));
+    askStars(starred.slice(-most()));
   }
 
   function isStarred(point) {
@@ -393,10 +428,12 @@ const App = (() => {
   }
 
   function toggleStar() {
-    const text = JSON.stringify(open);
-    const others = starred.filter((other) => JSON.stringify(other) !== text);
-    starred = isStarred(open) ? others : [...others, structuredClone(open)];
-    memory.write(starsKey(), starred);
+    const [text, on] = [JSON.stringify(open), isStarred(open)];
+    readStars(); // another page may have written since
+    const others = kept.filter((other) => JSON.stringify(other) !== text);
+    kept = on ? others : [...others, structuredClone(open)];
+    starred = kept.filter(fits);
+    memory.write(starsKey(), kept);
     markStar();
     drawStars();
   }
@@ -415,8 +452,9 @@ const App = (() => {
       link.download = name;
       link.click();
       setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+      settle(download);
     } catch (error) {
-      complain("wrong.download", error);
+      complain(download, "wrong.download", error);
     }
   }
 
@@ -424,7 +462,11 @@ const App = (() => {
     const kept = new URLSearchParams({ seed: state.seed });
     if (state.class !== null) kept.set("class", state.class);
     if (state.psi !== 1) kept.set("psi", state.psi);
-    history.replaceState(null, "", `#${kept}`);
+    try {
+      history.replaceState(null, "", `#${kept}`);
+    } catch {
+      // a browser may have had enough of it for now
+    }
   }
 
   function readAddress() {
@@ -473,7 +515,8 @@ const App = (() => {
 
   function drawProgress() {
     const seen = rows.length ? Strings.get("seen", { n: Strings.whole(rows.at(-1).samples_seen) }) : "";
-    const now = Date.now() - lastNews < 30_000;
+    const gap = rows.at(-1)?.seconds - rows.at(-2)?.seconds; // NaN where there are none
+    const now = Date.now() - lastNews < 1000 * Math.max(30, 3 * gap || 0);
     $("progress").textContent = now ? `${Strings.get("training")} · ${seen}` : seen;
     $("progress").classList.toggle("now", now);
   }
@@ -502,13 +545,23 @@ const App = (() => {
   }
 
   function hear(news) {
+    if (!news.fresh) lastNews = Date.now();
     if (news.rows) {
-      if (!news.fresh) lastNews = Date.now();
       rows = news.fresh ? news.rows : [...rows, ...news.rows];
       numbers = news.numbers;
-      drawRun();
+      missed.rows = true;
     }
-    if (news.weights) drawAll();
+    if (news.weights) missed.weights = true;
+    catchUp();
+  }
+
+  // Draws what is new, if anyone can see it: samples that are asked for all night fill the memory.
+  function catchUp() {
+    if (document.hidden) return;
+    if (missed.rows) drawRun();
+    if (missed.weights) drawAll();
+    missed.rows = missed.weights = false;
+    drawProgress();
   }
 
   // ---- the whole ------------------------------------------------------------------------------------------------
@@ -536,14 +589,7 @@ const App = (() => {
     drawEnds();
     drawRun();
     $("caption").textContent = nameOf(open);
-  }
-
-  function keys(event) {
-    const typing = event.target.closest("input:not([type=range]), select, textarea");
-    if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
-    const under = event.target.closest(".tile")?.point || open;
-    const actions = { r: reroll, a: () => setEnd("a", under), b: () => setEnd("b", under) };
-    actions[event.key.toLowerCase()]?.();
+    showProblem();
   }
 
   function listen() {
@@ -579,7 +625,7 @@ const App = (() => {
       memory.write("sparring language", other);
       say();
     });
-    document.addEventListener("keydown", keys);
+    document.addEventListener("visibilitychange", catchUp);
     makeGrid($("wall"));
     makeGrid($("starred"));
   }
@@ -590,7 +636,7 @@ const App = (() => {
     try {
       model = await backend.model();
     } catch (error) {
-      complain("wrong.answer", error);
+      complain(start, "wrong.answer", error);
       return;
     }
     document.body.dataset.kind = model.kind;

@@ -55,19 +55,23 @@ const Draw = (() => {
     let playing = !matchMedia("(prefers-reduced-motion: reduce)").matches;
     let [step, ticks, running] = [0, 0, false];
 
+    function prune() {
+      for (const canvas of films.keys()) if (!canvas.isConnected) films.delete(canvas);
+    }
+
     function tick(now) {
       requestAnimationFrame(tick);
       const due = Math.floor((now * FRAMES_PER_SECOND) / 1000);
       if (due === ticks) return;
       ticks = due;
       if (playing) step += 1;
-      for (const [canvas, draw] of films) {
-        if (!canvas.isConnected) films.delete(canvas);
-        else if (playing) draw(step);
-      }
+      prune();
+      if (playing) for (const draw of films.values()) draw(step);
     }
 
+    // A canvas is to be put on the page before the next one is added.
     function add(canvas, draw) {
+      prune(); // in a page out of sight nothing ticks
       films.set(canvas, draw);
       draw(step);
       if (!running) requestAnimationFrame(tick);
@@ -112,7 +116,8 @@ const Draw = (() => {
         const value = values[channel * steps + step];
         if (!Number.isNaN(value)) {
           const x = steps > 1 ? (100 * step) / (steps - 1) : 50;
-          path += `${drawn ? "L" : "M"}${x.toFixed(2)} ${(56 - (52 * (value - low)) / span).toFixed(2)}`;
+          const y = 56 - (52 * (value - low)) / span;
+          path += `${drawn ? "L" : "M"}${x.toFixed(2)} ${y.toFixed(2)}${drawn ? "" : "h0"}`; // h0: one step alone is a dot
         }
         drawn = !Number.isNaN(value);
       }
@@ -170,12 +175,13 @@ const Draw = (() => {
   const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT] = [320, 170, 44, 22, 8, 18];
 
   function linearTicks(low, high) {
-    const rough = (high - low || 1) / 5;
+    if (low === high) return [low];
+    const rough = (high - low) / 5;
     const power = 10 ** Math.floor(Math.log10(rough));
     const step = power * ([1, 2, 5].find((s) => s * power >= rough) || 10);
-    const ticks = [];
-    for (let i = Math.ceil(low / step); i * step <= high + step / 1000; i++) ticks.push(i * step || 0); // no -0
-    return ticks;
+    const first = Math.ceil(low / step);
+    const ticks = Array.from({ length: 6 }, (_, i) => (first + i) * step || 0); // no -0
+    return [...new Set(ticks)].filter((tick) => tick <= high + step / 1000);
   }
 
   function logTicks(low, high) {
@@ -195,7 +201,10 @@ const Draw = (() => {
     const range = (values) => values.reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [Infinity, -Infinity]);
     const [left, right] = range(all.map(([x]) => x));
     let [low, high] = range(all.map(([, y]) => y));
-    if (low === high) [low, high] = log ? [low / 2, high * 2] : [low - 1, high + 1];
+    if (low === high) {
+      const apart = Math.abs(low) / 2 || 1;
+      [low, high] = [low - apart, Math.min(high + apart, Number.MAX_VALUE)];
+    }
     const along = log ? Math.log : (value) => value;
     const x = (value) => LEFT + ((WIDTH - LEFT - RIGHT) * (value - left)) / (right - left || 1);
     const y = (value) => HEIGHT - BOTTOM - ((HEIGHT - BOTTOM - TOP) * (along(value) - along(low))) / (along(high) - along(low));
