@@ -96,6 +96,18 @@ class Wrapped(nn.Module):
             return self.module(*inputs, **named).float()
 
 
+def _shape(setting: "Setting") -> dict[str, int]:
+    """What GAT and AFM, both after DiT, call alike."""
+    return {
+        "input_size": setting.picture[1],
+        "patch_size": setting.picture[1] // setting.rows,
+        "in_channels": setting.picture[0],
+        "hidden_size": setting.width,
+        "num_heads": setting.heads,
+        "num_classes": CLASSES,
+    }
+
+
 def gat(path: str, setting: "Setting", dtype: torch.dtype, draw: Callable[[], Tensor], ours: int) -> tuple[Step, int]:
     """Hyun et al. 2025, "Scalable GANs with Transformers": train.py without the teacher (its `--enc-type None`)."""
     names = ("train", "models.generator", "models.discriminator", "losses")
@@ -105,12 +117,7 @@ def gat(path: str, setting: "Setting", dtype: torch.dtype, draw: Callable[[], Te
         say(f"GAT: its four outputs are read from {setting.depth} blocks, as evenly as they allow")
     options = train.parse_args(["--exp-name", "speed"])
     shape = {
-        "input_size": setting.picture[1],
-        "patch_size": setting.picture[1] // setting.rows,
-        "in_channels": setting.picture[0],
-        "hidden_size": setting.width,
-        "num_heads": setting.heads,
-        "num_classes": CLASSES,
+        **_shape(setting),
         "z_dims": [0],
         "fused_attn": options.fused_attn,
         "qk_norm": options.qk_norm,
@@ -169,13 +176,8 @@ def afm(path: str, setting: "Setting", dtype: torch.dtype, draw: Callable[[], Te
     trainer.config = module.OmegaConf.load(Path(path) / "configs/train/afm/train_afm_1nfe.yaml")
     trainer.resume = trainer.cls = None
     shape = {
-        "input_size": setting.picture[1],
-        "patch_size": setting.picture[1] // setting.rows,
-        "in_channels": setting.picture[0],
-        "hidden_size": setting.width,
+        **_shape(setting),
         "depth": setting.depth,
-        "num_heads": setting.heads,
-        "num_classes": CLASSES,
         "learn_sigma": False,
         "class_dropout_prob": 0.0,
     }

@@ -7,6 +7,7 @@ import torch
 
 from sparring.config import Config
 from sparring.data.dataset import TensorDataset
+from sparring.training.run import train
 
 TINY = {
     "codec.patch_size": 4,
@@ -32,6 +33,19 @@ def _one_thread():
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache(tmp_path_factory):
     os.environ["SPARRING_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def trained_once(tmp_path_factory):
+    """trained_once(config, dataset) -> the folder of a run, trained when a file's tests first ask for it."""
+    folder = tmp_path_factory.mktemp("trained") / "shapes"
+
+    def run(config, dataset):
+        if not folder.exists():
+            train(config, folder, dataset=dataset)
+        return folder
+
+    return run
 
 
 @pytest.fixture

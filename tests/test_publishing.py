@@ -17,7 +17,6 @@ import sparring
 from sparring import cli
 from sparring.pretrained import read_config
 from sparring.publishing import download, pull, push
-from sparring.training.run import train
 
 import hub_stand_in
 from command_line import fails
@@ -55,18 +54,11 @@ def point_at(monkeypatch, address):
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    return tmp_path_factory.mktemp("trained") / "run"
-
-
 @pytest.fixture
-def run(tiny, shapes, trained, tmp_path):
+def run(tiny, shapes, trained_once, tmp_path):
     """A run of a few steps, trained once."""
-    if not trained.exists():
-        config = tiny.replace({"data.path": PRIVATE_PATH, "data.labels": "/home/someone/labels.csv"})
-        train(config, trained, dataset=shapes)
-    return Path(shutil.copytree(trained, tmp_path / "run"))
+    config = tiny.replace({"data.path": PRIVATE_PATH, "data.labels": "/home/someone/labels.csv"})
+    return Path(shutil.copytree(trained_once(config, shapes), tmp_path / "run"))
 
 
 def same_samples(one, other):

@@ -6,8 +6,11 @@ import torch
 from torch import Tensor
 
 from sparring.models.generator import Generator
+from sparring.models.networks import parameter_count
 from sparring.sampling import draw_z
 
+COUNT = 8
+"""Directions that a page has sliders for."""
 SAMPLES, BATCH = 512, 64
 WORK, BATCH_WORK = 2**37, 2**32
 """Multiplications, forward, of all samples and of a batch: seconds of a processor, and the memory that goes with it."""
@@ -17,9 +20,10 @@ BATCH_NUMBERS = 2**22
 
 # Constantine et al. 2014, "active subspaces": the eigenvectors of E[JᵀJ], J being the derivative of what is generated
 def directions(
-    generator: Generator, count: int = 8, *, seed: int = 0, between: Callable[[], None] = lambda: None
+    generator: Generator, count: int = COUNT, *, seed: int = 0, between: Callable[[], None] = lambda: None
 ) -> Tensor:
-    """Orthonormal directions of z, (count, z_size), the ones first along which the tokens change most on average.
+    """Orthonormal directions of z, (count, z_size), fewer where z is smaller, the ones first along which the tokens
+    change most on average.
 
     Estimated from random projections of J at 512 random z, fewer where the model is large, classes in turn; the same
     for the same weights and seed. `between` is called before each batch and may raise to end it.
@@ -48,6 +52,6 @@ def _plan(generator: Generator, count: int) -> tuple[int, int]:
     with torch.no_grad():
         label = torch.zeros(1, dtype=torch.long, device=first.device)
         numbers = generator(torch.zeros(1, generator.z_size, device=first.device), label).numel()
-    work = generator.num_tokens * sum(parameter.numel() for parameter in generator.parameters())
+    work = generator.num_tokens * parameter_count(generator)
     samples = min(SAMPLES, max(4 * count, WORK // work))
     return samples, max(1, min(BATCH, BATCH_WORK // work, BATCH_NUMBERS // numbers))

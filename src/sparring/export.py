@@ -7,10 +7,9 @@ ends, of texts the numbers of their symbols. B is any number.
 
 import contextlib
 import copy
+import io
 import json
 import logging
-import os
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -96,13 +95,10 @@ def export(gan: GAN, path: Path, *, precision: Precision = "float32", licence: s
     if suffix == ".onnx":
         content = onnx_bytes(sampler, precision, facts)
         apart = checked(sampler, onnx_runner(content), precision)
-        write_atomic(path, lambda temporary: temporary.write_bytes(content))
     else:
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            written = Path(folder) / path.name
-            _write_pt2(sampler, written, facts)
-            apart = checked(sampler, _pt2_runner(written), precision)
-            os.replace(written, path)
+        content = _pt2_bytes(sampler, facts)
+        apart = checked(sampler, _pt2_runner(content), precision)
+    write_atomic(path, lambda temporary: temporary.write_bytes(content))
     return Exported(path, precision, path.stat().st_size, apart)
 
 
@@ -180,15 +176,15 @@ def _halve(model: Any) -> None:
     model.graph.node.extend(nodes)
 
 
-def _write_pt2(sampler: Sampler, path: Path, facts: dict[str, str]) -> None:
-    inputs = sampler.inputs(2)
+def _pt2_bytes(sampler: Sampler, facts: dict[str, str]) -> bytes:
+    inputs, content = sampler.inputs(2), io.BytesIO()
     with _quiet():
         program = torch.export.export(sampler, (), kwargs=inputs, dynamic_shapes=_any_batch(inputs))
         for node in program.graph.nodes:  # where in the source it comes from, on somebody's disk
             node.meta.pop("stack_trace", None)
             node.meta.pop("nn_module_stack", None)
-        with open(path, "wb") as file:
-            torch.export.save(program, file, extra_files=dict(facts))
+        torch.export.save(program, content, extra_files=dict(facts))
+    return content.getvalue()
 
 
 def _any_batch(inputs: dict[str, Tensor]) -> dict[str, Any]:
@@ -212,8 +208,8 @@ def onnx_runner(content: bytes) -> Runner:
     return run
 
 
-def _pt2_runner(path: Path) -> Runner:
-    program = torch.export.load(path).module()
+def _pt2_runner(content: bytes) -> Runner:
+    program = torch.export.load(io.BytesIO(content)).module()
     return lambda inputs: program(**inputs)
 
 

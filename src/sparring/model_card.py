@@ -4,22 +4,21 @@ Names that come with data or a stranger's run stand in code spans, where they ca
 them is in the YAML at the top.
 """
 
-import contextlib
 import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
-
-from torch import nn
 
 import sparring
 from sparring import metrics, showing
+from sparring.config import Config
 from sparring.data.dataset import printable
 from sparring.evaluation import beside_floors
+from sparring.models.networks import parameter_count
 from sparring.pretrained import GAN
 from sparring.privacy import without_paths
 from sparring.report import MEANING
+from sparring.training.logs import rows_of
 
 NAMES, LINES, LENGTH = 20, 20, 80
 """Class names and texts that are shown, and of each so many characters."""
@@ -32,13 +31,14 @@ def model_card(gan: GAN, run: Path, name: str, *, licence: str | None = None, da
     kind = showing.showing_of(gan.spec.sample_shape).name
     last, best = (_measured(run / file) for file in ("metrics.jsonl", "best/metrics.json"))
     last = last or _measured(run / "metrics.json")  # the folder is itself a `best`
+    config = without_paths(gan.config)
     parts = [
         _front_matter(kind, licence),
         f"# {_code(name)}",
         _samples(run),
         f"A generative adversarial network of transformers that makes {kind}, a sample in one forward pass. Made with "
         f"Sparring {sparring.__version__}.",
-        _facts(gan, kind, last),
+        _facts(gan, config, kind, last),
         "## Use",
         _use(gan, kind, name),
         "## Scores",
@@ -47,10 +47,10 @@ def model_card(gan: GAN, run: Path, name: str, *, licence: str | None = None, da
         "## Limits",
         _limits(run, last),
         "## Data and licence",
-        _licences(gan, licence, data_licence),
+        _licences(config, licence, data_licence),
         "<details>\n<summary>Training settings</summary>",
         "![Losses, gap, penalties and distance while training](training.png)" * (run / "training.png").is_file(),
-        _block([json.dumps(without_paths(gan.config).to_dict(), indent=2)], "json"),
+        _block([json.dumps(config.to_dict(), indent=2)], "json"),
         "</details>",
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
@@ -76,24 +76,20 @@ def _samples(run: Path) -> str:
     return _block(map(printable, texts[:LINES]))
 
 
-def _facts(gan: GAN, kind: str, row: Mapping[str, float]) -> str:
+def _facts(gan: GAN, config: Config, kind: str, row: Mapping[str, float]) -> str:
     networks = {"generator": gan.generator, "discriminator": gan.discriminator, "codec": gan.codec}
     shape = "×".join(map(str, gan.spec.sample_shape))
-    sizes = {name: _parameters(network) for name, network in networks.items()}
+    sizes = {name: parameter_count(network) for name, network in networks.items()}
     facts = {
         "Samples": f"texts of at most {shape} symbols" if kind == "texts" else f"{kind} of {shape}",
         "Channels": _listed(gan.spec.channels.names) if gan.spec.channels else "",
         "Classes": f"{len(gan.class_names)}: {_listed(gan.class_names)}" if gan.class_names else "none",
         "Parameters": ", ".join(f"{name} {size:,}" for name, size in sizes.items() if size),
-        "Data": _code(without_paths(gan.config).data.path),
+        "Data": _code(config.data.path),
     }
     if {"samples_seen", "seconds"} <= row.keys():
         facts["Trained"] = f"{row['samples_seen']:,.0f} samples seen in {row['seconds'] / 60:,.1f} minutes"
     return "\n".join(f"- {name}: {value}" for name, value in facts.items() if value)
-
-
-def _parameters(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def _use(gan: GAN, kind: str, name: str) -> str:
@@ -136,21 +132,15 @@ def _limits(run: Path, row: Mapping[str, float]) -> str:
     return "\n".join(f"- {limit}" for limit in limits)
 
 
-def _licences(gan: GAN, licence: str | None, data_licence: str | None) -> str:
-    data = f"Trained on {_code(without_paths(gan.config).data.path)}; the data's licence: "
+def _licences(config: Config, licence: str | None, data_licence: str | None) -> str:
+    data = f"Trained on {_code(config.data.path)}; the data's licence: "
     weights = _code(licence) if licence is not None else "none is stated, ask the author before you use them"
     return f"- {data}{_code(data_licence, None) if data_licence else 'not stated'}\n- The weights' licence: {weights}"
 
 
 def _measured(file: Path) -> dict[str, float]:
     """The last row of a file that has scores: those of its numbers that have a plain name."""
-    lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
-    for line in reversed(lines):
-        row: Any = None
-        with contextlib.suppress(ValueError):  # cut short by a crash
-            row = json.loads(line)
-        if not isinstance(row, dict):
-            continue
+    for row in reversed(rows_of(file)):
         row = {name: value for name, value in row.items() if re.fullmatch(r"\w+", name) and type(value) in (int, float)}
         if row.keys() - {"samples_seen", "seconds", "diversity"}:
             return row

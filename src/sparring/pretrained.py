@@ -144,7 +144,7 @@ def shipped() -> list[str]:
 def run_title(path: str | Path) -> str:
     """What a run is called: its name on the hub, or its folder's; of the state in `best/` its run's before it."""
     if not Path(path).exists():
-        return Path(path).name.removeprefix("hf:")
+        return Path(path).name
     folder = Path(path).resolve()
     return f"{folder.parent.name}/best" if folder.name == "best" else folder.name
 
@@ -216,7 +216,8 @@ def _header(file: Path) -> dict[str, tuple[int, ...]]:
 
 
 def _download(name: str) -> Path:
-    from sparring.publishing import NAME, PREFIX, download, repository
+    from sparring.data.hub import PREFIX
+    from sparring.publishing import NAME, download, repository
 
     if name.startswith(PREFIX):
         return download(repository(name))

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from sparring.config import ConfigError
+from sparring.data.hub import PREFIX
 from sparring.model_card import model_card
 from sparring.pretrained import load, run_json, write_model
 from sparring.privacy import without_paths
 from sparring.training.checkpoint import CheckpointError, load_tensors, write_atomic
 
-PREFIX = "hf:"
 NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 MODEL = ("model.safetensors", "config.json")
 BESIDE = (

@@ -59,12 +59,18 @@ def mean_w(generator: Generator, class_labels: Tensor) -> Tensor:
 
 
 def interpolate(steps: int, num: int, size: int, *, seed: int, stops: int = 4) -> Iterator[Tensor]:
-    """A closed walk through `stops` draws of z: `steps` times (num, size), each standard normal.
-
-    Between two independent draws, cos(a) z1 + sin(a) z2 keeps the distribution, unlike a straight line.
-    """
+    """A closed walk through `stops` draws of z: `steps` times (num, size), each standard normal."""
     anchors = [draw_z(num, size, seed=seed, start=stop * num) for stop in range(stops)]
     for step in range(steps):
-        place, angle = divmod(step * stops / steps, 1)
-        here, there = anchors[int(place)], anchors[(int(place) + 1) % stops]
-        yield math.cos(angle * math.pi / 2) * here + math.sin(angle * math.pi / 2) * there
+        place, t = divmod(step * stops / steps, 1)
+        yield between(anchors[int(place)], anchors[(int(place) + 1) % stops], t)
+
+
+def between(here: Tensor, there: Tensor, t: float) -> Tensor:
+    """The way from one z to another, `here` at 0 and `there` at 1.
+
+    Of two independent draws, cos(a) z1 + sin(a) z2 keeps the distribution, unlike a straight line.
+    """
+    if t == 1:  # cos(π / 2) is not quite 0
+        return there
+    return math.cos(t * math.pi / 2) * here + math.sin(t * math.pi / 2) * there

@@ -10,6 +10,7 @@ import hashlib
 import http.client
 import io
 import json
+import math
 import os
 import tarfile
 import urllib.request
@@ -39,7 +40,6 @@ LARGEST = 64 * 2**20
 """Bytes of a model that a page may hold."""
 BATCH_NUMBERS = 2**16
 """Numbers of samples made at once; between two batches the browser sees to what was clicked."""
-SLIDERS = 8
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blob:; style-src 'unsafe-inline'; "
     "img-src blob: data:; connect-src blob:"
@@ -73,22 +73,22 @@ def share(
             + ("" if precision == "float16" else "; --precision float16 halves it")
         )
     script, wasm = fetch_runtime(runtime)
-    sliders = min(SLIDERS, gan.generator.z_size)
+    axes = directions(gan.generator)
     facts = page_facts(gan.spec) | {
         "vocabulary": _vocabulary(gan),
-        "directions": sliders,
+        "directions": len(axes),
         "title": title,
         "file_name": file_name(title),
         "seed": 0,
         "numbers": [],
         "starts": 0,
         "z_size": gan.generator.z_size,
-        "batch": max(1, min(64, BATCH_NUMBERS // sampler(**sampler.inputs(1)).numel())),
+        "batch": max(1, min(64, BATCH_NUMBERS // math.prod(gan.spec.sample_shape))),
         "about": " · ".join([*filter(None, [licence]), f"{len(model) / 2**20:.1f} MiB"]),
     }
     page = _page(facts, {
         "runtime": script, "wasm": wasm, "model": model,
-        "axes": directions(gan.generator, sliders).numpy().astype("<f4").tobytes(),
+        "axes": axes.numpy().astype("<f4").tobytes(),
     })  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))

@@ -15,57 +15,18 @@ import torch
 from PIL import Image
 
 import sparring
-from sparring.config import Config
-from sparring.data.channels import Channels
-from sparring.data.dataset import TensorDataset
 from sparring.training.run import train
 
-ALL = "[...document.querySelectorAll('#wall canvas')].map(canvas => canvas.toDataURL()).join()"
-LARGE = "document.querySelector('#large canvas').toDataURL()"
+from in_page import LARGE, WALL, becomes, changed, fits_the_width, move, until
+
 CURVES = "[...document.querySelectorAll('#curves path.line')].map(path => path.getAttribute('d').length).join()"
 
 KEEP = "stars => localStorage.setItem('sparring stars shapes', JSON.stringify(stars))"
-PATH = "values => Draw.sample({ kind: 'series', shape: [1, 5] }, values).querySelector('path').getAttribute('d')"
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    return tmp_path_factory.mktemp("trained") / "shapes"
 
 
 @pytest.fixture
-def run(trained, tiny, shapes):
-    if not trained.exists():
-        train(tiny.replace({"train.num_samples": 400, "train.checkpoint_every": 400}), trained, dataset=shapes)
-    return trained
-
-
-def until(page, expression, holds, seconds=20):
-    """The value of an expression in the page once it `holds`. Playwright's own way to wait needs eval there, which the
-    page's policy forbids."""
-    deadline = time.monotonic() + seconds
-    while not holds(value := page.evaluate(expression)):
-        assert time.monotonic() < deadline, f"{expression} is still {str(value)[:200]}"
-        page.wait_for_timeout(30)
-    return value
-
-
-def changed(page, expression, before):
-    return until(page, expression, lambda value: value != before)
-
-
-def becomes(page, expression, wanted):
-    until(page, expression, lambda value: value == wanted)
-
-
-def move(page, selector, value):
-    """Moves a slider as a hand does."""
-    page.eval_on_selector(
-        selector,
-        "(slider, value) => { slider.value = value; for (const name of ['input', 'change']) "
-        "slider.dispatchEvent(new Event(name, { bubbles: true })); }",
-        value,
-    )
+def run(trained_once, tiny, shapes):
+    return trained_once(tiny.replace({"train.num_samples": 400, "train.checkpoint_every": 400}), shapes)
 
 
 # ---- the wall ---------------------------------------------------------------------------------------------------
@@ -75,20 +36,20 @@ def test_the_wall_shows_the_seeds_samples_and_rerolls(visit, run):
     page = visit(run)
     assert page.locator("#wall .tile").count() == 64
     assert page.title() == "shapes – Sparring"
-    first = page.evaluate(ALL)
+    first = page.evaluate(WALL)
     page.get_by_role("button", name="Re-roll").click()
-    second = changed(page, ALL, first)
+    second = changed(page, WALL, first)
     assert int(page.locator("#seed").input_value()) == int(re.search(r"seed=(\d+)", page.url)[1])
     page.keyboard.press("r")  # on the button, where it is no shortcut (WCAG 2.1.4)
     page.locator("#wall .tile").first.focus()
     page.keyboard.press("Control+r")
     page.wait_for_timeout(200)
-    assert page.evaluate(ALL) == second
+    assert page.evaluate(WALL) == second
     page.keyboard.press("r")
-    changed(page, ALL, second)
+    changed(page, WALL, second)
     page.locator("#seed").fill("0")
     page.locator("#seed").press("Enter")
-    becomes(page, ALL, first)
+    becomes(page, WALL, first)
 
 
 def test_reload_keeps_seed_class_and_truncation(visit, run):
@@ -107,20 +68,20 @@ def test_reload_keeps_seed_class_and_truncation(visit, run):
 
 def test_class_buttons_change_the_wall_and_the_large_sample(visit, run):
     page = visit(run)
-    before, large = page.evaluate(ALL), page.evaluate(LARGE)
+    before, large = page.evaluate(WALL), page.evaluate(LARGE)
     page.locator("#classes").get_by_text("right").click()
-    changed(page, ALL, before)
+    changed(page, WALL, before)
     changed(page, LARGE, large)
     assert "class right" in page.locator("#caption").inner_text()
     page.locator("#classes").get_by_text("All").click()
-    becomes(page, ALL, before)
+    becomes(page, WALL, before)
 
 
 def test_truncation_to_nothing_makes_all_alike(visit, run):
     page = visit(run)
     page.locator("#classes").get_by_text("left").click()
     move(page, "#psi", 0)
-    until(page, f"[...new Set({ALL.removesuffix('.join()')})].length", lambda count: count == 1)
+    until(page, f"[...new Set({WALL.removesuffix('.join()')})].length", lambda count: count == 1)
 
 
 def test_digits_of_a_class_are_recognised_as_it(visit):
@@ -133,9 +94,9 @@ def test_digits_of_a_class_are_recognised_as_it(visit):
     classifier = load_digit_classifier()
     page = visit(digits)
     for digit in (3, 8):
-        before = page.evaluate(ALL)
+        before = page.evaluate(WALL)
         page.locator("#classes").get_by_text(str(digit), exact=True).click()
-        changed(page, ALL, before)
+        changed(page, WALL, before)
         pixels = page.evaluate(
             "[...document.querySelectorAll('#wall canvas')].map(canvas => [...canvas.getContext('2d')"
             ".getImageData(0, 0, 28, 28).data].filter((_, i) => i % 4 === 0))"
@@ -262,11 +223,11 @@ def test_what_one_asked_in_vain_stays_told_while_others_have_answers(visit, run)
             return window.render(points);
         };
     }""")
-    before = page.evaluate(ALL)
+    before = page.evaluate(WALL)
     move(page, "#direction-0", 2)
     page.get_by_text("No answer: one too few").wait_for()
     page.get_by_role("button", name="Re-roll").click()
-    changed(page, ALL, before)
+    changed(page, WALL, before)
     assert page.locator("#problem").is_visible()
     page.evaluate("() => { backend.render = window.render; }")
     move(page, "#direction-0", 1)
@@ -323,11 +284,11 @@ def test_curves_and_samples_move_while_a_run_trains(visit, tmp_path):
             assert time.monotonic() < deadline
             time.sleep(0.1)
         page = visit(out)
-        samples = page.evaluate(ALL)
+        samples = page.evaluate(WALL)
         page.locator("#curves svg").first.wait_for()
         curves = page.evaluate(CURVES)
         changed(page, CURVES, curves)
-        changed(page, ALL, samples)
+        changed(page, WALL, samples)
         page.get_by_text("training now").wait_for()
     finally:
         training.send_signal(signal.SIGINT)
@@ -337,15 +298,15 @@ def test_curves_and_samples_move_while_a_run_trains(visit, tmp_path):
 def test_a_page_out_of_sight_draws_when_it_is_seen_again(visit, run, tiny, shapes, tmp_path):
     own = shutil.copytree(run, tmp_path / "own")
     page = visit(own)
-    before = page.evaluate(ALL)
+    before = page.evaluate(WALL)
     page.evaluate("Object.defineProperty(document, 'hidden', { get: () => window.unseen, configurable: true })")
     page.evaluate("() => { window.unseen = true; }")
     train(tiny.replace({"train.seed": 5}), tmp_path / "other", dataset=shapes)
     shutil.copy(tmp_path / "other" / "model.safetensors", own / "model.safetensors")
     page.wait_for_timeout(1500)
-    assert page.evaluate(ALL) == before
+    assert page.evaluate(WALL) == before
     page.evaluate("() => { window.unseen = false; document.dispatchEvent(new Event('visibilitychange')); }")
-    changed(page, ALL, before)
+    changed(page, WALL, before)
     page.get_by_text("training now").wait_for()  # new weights are news, too
 
 
@@ -367,7 +328,7 @@ def test_a_curve_of_one_value_has_an_axis(visit, run, value):
 
 def test_the_keyboard_alone_will_do(visit, run):
     page = visit(run)
-    before, large = page.evaluate(ALL), page.evaluate(LARGE)
+    before, large = page.evaluate(WALL), page.evaluate(LARGE)
 
     def reach(selector):
         for _ in range(60):
@@ -380,7 +341,7 @@ def test_the_keyboard_alone_will_do(visit, run):
 
     reach("#reroll")
     page.keyboard.press("Enter")
-    changed(page, ALL, before)
+    changed(page, WALL, before)
     reach("#wall .tile")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowDown")
@@ -427,94 +388,8 @@ def test_both_languages_say_the_same_things(visit, run):
     assert names[0] == names[1]
 
 
-# ---- other kinds ------------------------------------------------------------------------------------------------
-
-
-def dataset(name, samples, **options):
-    settings = {"classes": torch.zeros(len(samples), dtype=torch.long), "class_names": [], "value_range": ""} | options
-    return TensorDataset(
-        name=name, sample_shape=tuple(samples.shape[1:]), fingerprint=name, samples=samples, **settings
-    )
-
-
-KINDS = {
-    "clips": lambda: dataset("clips", torch.rand(8, 4, 4, 8, 8) * 2 - 1),
-    "series": lambda: dataset(
-        "series", torch.randn(8, 2, 16), channels=Channels(("<b>height</b>", "width"), (0.0, 5.0), (1.0, 2.0))
-    ),
-    "points": lambda: dataset("points", torch.rand(8, 2, 1, 1) * 2 - 1),
-    "rgba": lambda: dataset(
-        "rgba", torch.rand(40, 4, 8, 8) * 2 - 1, classes=torch.arange(40) % 20,
-        class_names=[f"<img src=x onerror=alert({i})> a very long class name" for i in range(20)],
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_is_drawn_and_fits_a_phone(visit, tiny, tmp_path, kind):
-    patch = {"points": 1}.get(kind, 4)
-    short = {"train.num_samples": 16, "train.evaluate_every": 0, "model.bounded": kind != "series"}
-    train(tiny.replace(short | {"codec.patch_size": patch}), tmp_path / kind, dataset=KINDS[kind]())
-    page = visit(tmp_path / kind, width=360)
-    fits_the_width(page)
-    part = {"clips": "canvas", "rgba": "canvas", "series": "path.line", "points": "circle"}[kind]
-    drawn = page.locator("#wall .tile").first.locator(part)
-    assert drawn.count() >= 1
-    if kind == "clips":
-        page.get_by_role("button", name="Pause").wait_for()
-        changed(page, LARGE, page.evaluate(LARGE))
-        page.get_by_role("button", name="Pause").click()
-        assert page.get_by_role("button", name="Play").count() == 1
-        still = page.evaluate(LARGE)
-        page.wait_for_timeout(400)
-        assert page.evaluate(LARGE) == still
-    if kind == "series":
-        page.set_viewport_size({"width": 1280, "height": 900})
-        page.locator("#star").click()
-        page.locator("#starred .tile").wait_for()
-        assert page.locator("#starred .tile").bounding_box()["width"] >= 8.5 * 16  # as on the wall
-        path = page.evaluate(PATH, [float("nan"), 1, float("nan"), 2, 3])
-        assert re.sub(r"[\d.]+ [\d.]+", "p", path) == "Mph0Mph0Lp"  # a step alone is a dot
-        assert "<b>height</b>" in page.locator("#large").inner_text()
-    if kind == "rgba":
-        page.locator("#classes select").select_option("3")
-        assert "class=3" in page.url
-
-
-def test_reduced_motion_keeps_films_still(visit, tiny, tmp_path):
-    short = {"train.num_samples": 16, "train.evaluate_every": 0}
-    train(tiny.replace(short), tmp_path / "clips", dataset=KINDS["clips"]())
-    page = visit(tmp_path / "clips", reduced_motion="reduce")
-    still = page.evaluate(LARGE)
-    page.wait_for_timeout(400)
-    assert page.evaluate(LARGE) == still
-    page.get_by_role("button", name="Play").click()
-    changed(page, LARGE, still)
-
-
-def test_texts_are_drawn_as_text(visit, tmp_path):
-    lines = tmp_path / "lines.txt"
-    lines.write_text("".join(f"<b>{a} {b}</b>\n" for a in range(8) for b in range(8)), encoding="utf-8")
-    settings = {
-        "data.path": str(lines), "codec.name": "embedding", "model.width": 16, "model.depth": 1, "model.num_heads": 2,
-        "train.num_samples": 16, "codec.num_samples": 16, "train.batch_size": 8, "train.evaluate_every": 0,
-        "train.device": "cpu", "model.bounded": False,
-    }  # fmt: skip
-    train(Config().replace(settings), tmp_path / "words")
-    page = visit(tmp_path / "words", width=360)
-    fits_the_width(page)
-    texts = [text.strip() for text in page.locator("#wall .tile").all_inner_texts()]
-    expected = [text.strip() or "(empty)" for text in sparring.load(tmp_path / "words", "cpu").sample(len(texts))]
-    assert [" ".join(text.split()) for text in texts] == [" ".join(text.split()) for text in expected]
-    assert page.locator("#wall b").count() == 0
-
-
 def test_a_phone_scrolls_no_way_but_down(visit, run):
     page = visit(run, width=360, height=740)
     page.locator("#star").click()
     page.locator("#starred .tile").wait_for()
     fits_the_width(page)
-
-
-def fits_the_width(page):
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -17,9 +17,9 @@ from sparring.pretrained import GAN
 from sparring.sampling import draw_z
 from sparring.share import fetch_runtime, share
 
+from in_page import LARGE, WALL
+
 RENDER = "async (points) => (await backend.render(points)).map(x => typeof x === 'string' ? x : Array.from(x))"
-WALL = "[...document.querySelectorAll('#wall canvas')].map(canvas => canvas.toDataURL()).join()"
-LARGE = "document.querySelector('#large canvas').toDataURL()"
 
 
 @pytest.fixture(scope="module", autouse=True)

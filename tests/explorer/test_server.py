@@ -33,17 +33,10 @@ TOKEN, PORT = "a-token", 7801
 HEADERS = {"X-Sparring-Token": TOKEN}
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    return tmp_path_factory.mktemp("trained") / "shapes"
-
-
 @pytest.fixture
-def run(trained, tiny, shapes):
+def run(trained_once, tiny, shapes):
     """For all tests of this file to read; see `own`."""
-    if not trained.exists():
-        train(tiny, trained, dataset=shapes)
-    return trained
+    return trained_once(tiny, shapes)
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ def add(command: Command) -> None:
 
 def run_info(arguments: argparse.Namespace) -> int:
     import sparring
+    from sparring.models.networks import parameter_count
     from sparring.pretrained import find_run
     from sparring.training.logs import logged_rows
 
@@ -46,8 +47,8 @@ def run_info(arguments: argparse.Namespace) -> int:
         "data": gan.config.data.path,
         "sample_shape": list(gan.spec.sample_shape),
         "classes": list(gan.class_names),
-        "generator_parameters": sum(p.numel() for p in gan.generator.parameters()),
-        "discriminator_parameters": sum(p.numel() for p in gan.discriminator.parameters()),
+        "generator_parameters": parameter_count(gan.generator),
+        "discriminator_parameters": parameter_count(gan.discriminator),
         "samples_seen": int(rows[-1]["samples_seen"]) if rows else None,
         "num_samples": gan.config.train.num_samples
         + (gan.config.codec.num_samples if gan.config.codec.name != "patch" else 0),

@@ -11,11 +11,10 @@ from typing import Any
 
 from sparring.data.dataset import printable
 from sparring.explorer.model import Stamp, stamp
+from sparring.training.logs import Row, row_of
 
 INTERVAL, HEARTBEAT = 0.5, 15.0
 """Seconds between looks at the folder, and between signs of life where nothing happens."""
-
-Row = dict[str, float]
 
 
 class Rows:
@@ -43,10 +42,9 @@ class Rows:
 
 def _row(line: bytes) -> Row | None:
     """Its finite numbers, as JSON for browsers knows no others; None of a line that is cut short."""
-    with contextlib.suppress(ValueError, OverflowError):  # isfinite of an integer that is no float
-        row = json.loads(line)
-        if isinstance(row, dict) and "samples_seen" in row:
-            return {str(k): v for k, v in row.items() if isinstance(v, int | float) and math.isfinite(v)}
+    row = row_of(line)
+    with contextlib.suppress(OverflowError):  # isfinite of an integer that is no float
+        return row and {k: v for k, v in row.items() if isinstance(v, int | float) and math.isfinite(v)}
     return None
 
 

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from sparring.config import ConfigError
-from sparring.directions import directions
-from sparring.explorer.points import SLIDERS, Drawn, Mixture, Projected
+from sparring.directions import COUNT, directions
+from sparring.explorer.points import Drawn, Mixture, Projected
 from sparring.latents import read_latents
 from sparring.pretrained import CheckpointError, find_run, load, run_title
-from sparring.sampling import draw_z
+from sparring.sampling import between, draw_z
 from sparring.showing import showing_of
 
 Stamp = tuple[int, int, int]
@@ -44,7 +44,7 @@ class Model:
         self.starts, self.labels = torch.empty(0, size), torch.empty(0, dtype=torch.long)
         if latents is not None:
             self.starts, self.labels = read_latents(latents, self.gan)
-        self.sliders = min(SLIDERS, size)
+        self.sliders = min(COUNT, size)
         self.stopping: Callable[[], bool] = lambda: False
         """Whether to end what is under way: asked between batches."""
         self._directions: Tensor | None = None
@@ -103,11 +103,7 @@ class Model:
     def _z(self, point: Drawn | Projected | Mixture) -> Tensor:
         """(z_size,) on the CPU."""
         if isinstance(point, Mixture):
-            start, end = self._z(point.start), self._z(point.end)
-            if point.t in (0, 1):  # cos(π / 2) is not quite 0
-                return end if point.t else start
-            angle = point.t * math.pi / 2
-            return math.cos(angle) * start + math.sin(angle) * end
+            return between(self._z(point.start), self._z(point.end), point.t)
         if isinstance(point, Projected):
             if point.latent >= len(self.starts):
                 raise PointError(f"there is no projected sample {point.latent}: there are {len(self.starts)}")

@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-SLIDERS = 8
+from sparring.directions import COUNT
+
 SEEDS = 2**32
 MOST = 256
 """Points in one request."""
@@ -20,7 +21,7 @@ class _Steered(_Point):
     label: int | None = Field(None, alias="class", ge=0)
     """None: the one of all classes in turn that falls to the sample, or a projected one's own."""
     psi: float = Field(1.0, ge=0, le=2)
-    offsets: list[Offset] = Field([], max_length=SLIDERS)
+    offsets: list[Offset] = Field([], max_length=COUNT)
     """How far it is moved along each of the directions."""
 
 

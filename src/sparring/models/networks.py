@@ -92,6 +92,10 @@ class DataSpec:
         return counts.scatter_add_(1, samples, (samples != END).float())
 
 
+def parameter_count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
 class Networks(nn.Module):
     """The generator and the discriminator on the tokens of one codec."""
 

@@ -37,13 +37,22 @@ class MetricsLog:
 
 def logged_rows(folder: Path) -> list[Row]:
     """The rows of a run's folder; a line may have been cut short by a crash, and a folder may have none."""
-    file, rows = folder / "metrics.jsonl", []
-    for line in file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []:
-        with contextlib.suppress(ValueError):
-            row = json.loads(line)
-            if isinstance(row, dict) and isinstance(row.get("samples_seen"), int | float):
-                rows.append(row)
-    return rows
+    return rows_of(folder / "metrics.jsonl")
+
+
+def rows_of(file: Path) -> list[Row]:
+    """Those of a file, one a line, or none."""
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
+    return [row for line in lines if (row := row_of(line))]
+
+
+def row_of(line: str | bytes) -> Row | None:
+    """None of a line that is cut short, or somebody else's."""
+    with contextlib.suppress(ValueError):
+        row = json.loads(line)
+        if isinstance(row, dict) and isinstance(row.get("samples_seen"), int | float):
+            return row
+    return None
 
 
 def _open_board(folder: Path) -> Any:

@@ -33,7 +33,7 @@ from sparring.data import open_dataset
 from sparring.data.dataset import Dataset
 from sparring.device import choose_device, choose_dtype, choose_threads
 from sparring.metrics import metric_for
-from sparring.models.networks import DataSpec, Networks
+from sparring.models.networks import DataSpec, Networks, parameter_count
 from sparring.pretrained import GAN, read_config, run_json, write_model
 from sparring.training.checkpoint import Checkpoints, write_atomic
 from sparring.training.codec_trainer import CodecTrainer, latents_of
@@ -122,8 +122,8 @@ class Run:
         zeros = torch.zeros(1)
         self.alarm, self.seconds = Alarm(self.trainer.loss.discriminator(zeros, zeros).item()), 0.0
         self.log = MetricsLog(folder, tensorboard=config.train.tensorboard)
-        counts = [sum(p.numel() for p in n.parameters()) for n in (networks.generator, networks.discriminator)]
-        learnt = sum(p.numel() for p in self.codec.parameters())
+        counts = [parameter_count(network) for network in (networks.generator, networks.discriminator)]
+        learnt = parameter_count(self.codec)
         self.say(
             f"{len(self.dataset)} samples of {'×'.join(map(str, self.dataset.sample_shape))}, {self.spec.num_classes} "
             f"classes; generator {counts[0]:,} and discriminator {counts[1]:,} parameters"
