@@ -62,7 +62,7 @@ def test_one_picture_over_and_over_is_called_a_collapse(digits_apart):
     assert any("repeat another" in warning for warning in scores["warnings"])
 
 
-def test_series_and_texts_from_elsewhere(tmp_path):
+def test_series_and_texts_from_elsewhere(tmp_path, capsys):
     steps = torch.arange(24) * 0.05 + torch.rand(200, 1, generator=torch.Generator().manual_seed(0))
     np.save(tmp_path / "data.npy", steps.sin()[:100, :, None].numpy())
     np.save(tmp_path / "samples.npy", steps.sin()[100:, :, None].numpy())
@@ -80,6 +80,14 @@ def test_series_and_texts_from_elsewhere(tmp_path):
     (tmp_path / "samples.txt").write_text("\n".join(lines * 3))
     texts = of_samples(str(tmp_path / "samples.txt"), str(tmp_path / "data.txt")).scores()
     assert texts["copied"] == 1
+    command = ["evaluate", str(tmp_path / "samples.txt"), "--data", str(tmp_path / "data.txt"), "--json", "--metrics"]
+    assert cli.main([*command, "copies", "diversity"]) == 0
+    chosen = json.loads(capsys.readouterr().out)
+    assert {name: chosen[name] for name in ("copied", "unique_floor")} == {
+        name: texts[name] for name in ("copied", "unique_floor")
+    }
+    assert "perplexity" not in chosen
+    fails(capsys, *command, "fidd", saying="no metric fidd here: choose among frechet, perplexity")
     with pytest.raises(DataError, match="9 texts are too few"):
         of_samples(str(tmp_path / "few.txt"), str(tmp_path / "data.txt")).scores()
 
@@ -166,6 +174,13 @@ def test_the_report_is_one_file_with_everything_in_it(digits_apart, capsys, monk
     assert "script" not in page.kinds
     assert "b" not in page.kinds  # the name of a file is no markup
     assert Image.open(digits_apart / "out/near.png").size == (8 * 56, 3 * 56)
+
+
+def test_points_leave_nothing_to_choose():
+    compared = Compared("dots", "rings", open_dataset("rings"), lambda num: (torch.zeros(num, 2, 1, 1), None))
+    assert "modes" in compared.scores()
+    with pytest.raises(DataError, match="--metrics is for pictures, clips, series and texts, and these are points"):
+        compared.scores(chosen=["modes"])
 
 
 def test_what_lies_nearest_is_found(shapes):

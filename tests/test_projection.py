@@ -15,6 +15,7 @@ from sparring.data import DataError
 from sparring.latents import read_latents
 from sparring.models.networks import DataSpec, Networks
 from sparring.pictures import to_image
+from sparring.plots import save_csv
 from sparring.pretrained import GAN
 from sparring.projection import open_samples, project
 from sparring.sampling import class_indices, draw_z
@@ -96,6 +97,40 @@ def test_series_are_scaled_as_the_gan_scales_them(tmp_path):
     table.write_text("a,b,c\n" + "".join(f"{a},{b},{a}\n" for a, b in rows.tolist()))
     with pytest.raises(DataError, match=r"and this GAN makes series of 3×12 \(a, b\)"):
         open_samples(gan, str(table), 2)
+
+
+@pytest.mark.parametrize("kind", ["series", "series that end"])
+def test_series_that_sample_wrote_are_read_again(tmp_path, kind):
+    gan = gan_of(kind)
+    made, path = gan.sample(5, seed=3).clone(), tmp_path / "made.csv"
+    made[..., :3] = made[..., :3].nan_to_num(5)  # so that none of them is shorter than 3 steps
+    for window in (None, 12) if kind == "series" else (None,):
+        gan.config = gan.config.replace({"data.path": "own.csv", "data.window": window})
+        for count in (5, 1):
+            save_csv(made[:count], path, gan.spec)
+            samples, places = open_samples(gan, str(path), 8)
+            assert places == list(range(count))
+            torch.testing.assert_close(gan.spec.finish(samples), made[:count], rtol=1e-4, atol=1e-3, equal_nan=True)
+    path.write_text(path.read_text().replace("\n0,1,", "\n0,11,"))
+    gan.config = gan.config.replace({"data.window": 3})
+    with pytest.raises(DataError, match=r"holds series of 4×3 \(sample, step, a, b\), .* \(the columns 'sample' and"):
+        open_samples(gan, str(path), 8)
+
+
+def test_a_table_of_one_window_is_one_sample(tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("b,a\n" + "".join(f"{step},{step * step}\n" for step in range(12)))
+    gan = gan_of("series")
+    gan.config = gan.config.replace({"data.path": "own.csv", "data.window": 12})
+    samples, places = open_samples(gan, str(table), 8)
+    assert places == [0]
+    steps = torch.arange(12.0)
+    torch.testing.assert_close(
+        gan.spec.finish(samples), torch.stack([steps * steps, steps])[None], rtol=1e-4, atol=1e-3
+    )
+    table.write_text("a,b\n" + "3,4\n" * 12)
+    samples, _ = open_samples(gan, str(table), 8)
+    torch.testing.assert_close(gan.spec.finish(samples)[0, :, 0], torch.tensor([3.0, 4.0]))
 
 
 def test_texts_are_written_in_the_gans_own_symbols(tmp_path):

@@ -18,6 +18,7 @@ from sparring.data.archives import EXTENSIONS
 from sparring.data.dataset import printable
 from sparring.data.film_files import SingleFilm
 from sparring.data.images import load_images
+from sparring.data.series import is_series, open_series
 from sparring.data.text import is_text, read_texts
 from sparring.data.vocabulary import clean
 from sparring.models.generator import Generator
@@ -213,7 +214,8 @@ def open_samples(gan: GAN, path: str, num: int) -> tuple[Tensor, list[int]]:
     other, places = DataSpec.of(source), _spread(path, len(source), num)
     stored = _stored(other.finish(source.batch(torch.tensor(places))[0]), other, spec)
     if stored is None:
-        raise DataError(f"{path} holds {_kind(other)}, and this GAN makes {kind}")
+        notes = "; ".join(source.notes) if other.channels is not None else ""  # a column may be missing for a reason
+        raise DataError(f"{path} holds {_kind(other)}, and this GAN makes {kind}" + (f" ({notes})" if notes else ""))
     return stored, places
 
 
@@ -239,6 +241,11 @@ def _open(gan: GAN, path: str) -> Dataset:
         data = dataclasses.replace(data, window=shape[1])
     if len(shape) == 3 and path.lower().endswith(EXTENSIONS) and Path(path).is_file():
         return load_images(path, SingleFilm(path), None, resolution=data.resolution)
+    if len(shape) == 2 and Path(path).is_file() and not is_text(path) and is_series(path, data.window):
+        return open_series(
+            path, window=data.window, stride=data.stride, fill_gaps=data.fill_gaps, conditional=data.conditional,
+            to_learn=False,
+        )  # fmt: skip
     return open_dataset(**dataclasses.asdict(data))
 
 

@@ -1,5 +1,6 @@
+"""Samples cut out of series: windows, ends, gaps, labels and scaling; and UCR's .ts files."""
+
 import io
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,45 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparring.data import DataError, tables
+from sparring.data import DataError
 from sparring.data.series import is_series, open_series
 
+from series_files import NAN, RANDOM, ROWS, TABLE, close, lines, notes, npy, restored, saved, windows, written
+
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "series"
-RANDOM = np.random.default_rng(0)
-TABLE = RANDOM.normal([3, -40, 1e4], [1, 5, 2e3], (60, 3)).astype(np.float32)
-ROWS = RANDOM.normal(2, 3, (7, 12)).astype(np.float32)
-NAN = np.nan
-
-
-def written(tmp_path, text, name="set.csv"):
-    (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
-    return str(tmp_path / name)
-
-
-def lines(values, mark=","):
-    return "\n".join(mark.join("" if np.isnan(v) else repr(float(v)) for v in row) for row in values) + "\n"
-
-
-def saved(tmp_path, **arrays):
-    np.savez(tmp_path / "set.npz", **arrays)
-    return str(tmp_path / "set.npz")
-
-
-def restored(dataset):
-    """All samples in the file's own units: (N, C, T), NaN beyond a series' end."""
-    return dataset.channels.restore(dataset.batch(torch.arange(len(dataset)))[0]).numpy()
-
-
-def windows(table, size, stride=1):
-    return np.stack([table[start : start + size].T for start in range(0, len(table) - size + 1, stride)])
-
-
-def close(left, right):
-    return left.shape == right.shape and np.allclose(left, right, rtol=1e-5, atol=1e-5, equal_nan=True)
-
-
-def notes(dataset):
-    return " | ".join(dataset.describe()["notes"])
 
 
 @pytest.mark.parametrize(("mark", "name"), [(",", "a.csv"), (";", "a.csv"), ("\t", "a.tsv"), (", ", "a.txt")])
@@ -82,65 +50,6 @@ def test_batches_are_float32_gathered_in_the_asked_order(tmp_path):
     assert close(dataset.channels.restore(samples).numpy(), windows(TABLE, 5)[[9, 0, 9]])
     assert classes.tolist() == [0, 0, 0]
     assert dataset.table.numel() == TABLE.size  # the windows are not laid out
-
-
-def test_a_table_beyond_the_memory_limit_is_spooled_and_gives_the_same_batches(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "BLOCK_CELLS", 30)
-    table = TABLE.copy()
-    table[20, 1] = NAN
-    path = written(tmp_path, "a,b,c\n" + lines(table))
-    held = open_series(path, window=6, fill_gaps=True)
-    spooled = open_series(path, window=6, fill_gaps=True, memory_limit=400)
-    assert (held.storage, spooled.storage) == ("in memory", "in a temporary file")
-    assert spooled.fingerprint == held.fingerprint
-    every = torch.arange(len(held))
-    assert torch.equal(spooled.batch(every)[0], held.batch(every)[0])
-    for limit in (0, TABLE.nbytes - 1):
-        assert open_series(path, window=6, memory_limit=limit).storage == "in a temporary file"
-    assert open_series(path, window=6, memory_limit=TABLE.nbytes).storage == "in memory"
-    assert close(restored(open_series(written(tmp_path, lines(ROWS)), memory_limit=0)), ROWS[:, None])
-
-
-def test_a_full_disk_is_a_data_error(tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr(tables.tempfile, "TemporaryFile", full)
-    with pytest.raises(DataError, match=r"temporary file: No space.*TMPDIR"):
-        open_series(written(tmp_path, lines(TABLE)), window=6, memory_limit=10)
-
-
-def test_a_csv_of_many_numbers_without_a_header_is_one_series_a_row(tmp_path):
-    path = written(tmp_path, lines(ROWS))
-    dataset = open_series(path)
-    assert dataset.sample_shape == (1, 12)
-    assert close(restored(dataset), ROWS[:, None])
-    assert "each row is one series of 12 steps" in notes(dataset)
-    assert close(restored(open_series(path, window=3)), windows(ROWS, 3))
-
-
-@pytest.mark.parametrize(
-    ("array", "window", "expected"),
-    [
-        (ROWS, None, ROWS[:, None]),
-        (TABLE.reshape(5, 12, 3), None, TABLE.reshape(5, 12, 3).transpose(0, 2, 1)),
-        (TABLE, 24, windows(TABLE, 24)),
-        (TABLE[:, 0], 24, windows(TABLE[:, :1], 24)),
-        (ROWS, 9, np.concatenate([windows(row[:, None], 9) for row in ROWS])),
-        (TABLE.reshape(5, 12, 3), 11, np.concatenate([windows(rows, 11) for rows in TABLE.reshape(5, 12, 3)])),
-        (np.asfortranarray(TABLE.astype(">f8")), 24, windows(TABLE, 24)),
-        (np.arange(20, dtype=np.uint16), 4, windows(np.arange(20.0)[:, None], 4)),
-        (np.arange(6).reshape(2, 3) % 2 == 0, None, (np.arange(6.0).reshape(2, 1, 3) % 2 == 0) * 1.0),
-    ],
-    ids=["NT", "NTC", "long", "T", "NT cut", "NTC cut", "order", "uint16", "bool"],
-)
-@pytest.mark.parametrize("suffix", ["npz", "npy"])
-def test_layouts_of_arrays(tmp_path, array, window, expected, suffix):
-    path = tmp_path / f"set.{suffix}"
-    (np.savez if suffix == "npz" else np.save)(path, array)
-    dataset = open_series(str(path), window=window)
-    assert dataset.sample_shape == expected.shape[1:]
-    assert close(restored(dataset), expected)
 
 
 def test_series_that_end_earlier_are_masked(tmp_path):
@@ -212,42 +121,6 @@ def test_a_series_without_any_value_of_a_channel_cannot_be_filled(tmp_path):
     assert "1 series with gaps were left out; a channel of them is empty" in notes(dataset)
 
 
-@pytest.mark.parametrize(
-    ("name", "cells"),
-    [
-        ("when", [f"2020-01-{day:02}" for day in range(1, 31)]),
-        ("when", [f"2020-01-{day:02}T10:00:00.5+01:00" for day in range(1, 31)]),
-        ("when", [f"1/{day}/2020 09:30" for day in range(1, 31)]),
-        ("when", [f"Jan {day}, 2020" for day in range(1, 31)]),
-        ("when", [f"{day:02}-Jan-2020" for day in range(1, 31)]),
-        ("when", [f"10:{day:02}:00 AM" for day in range(1, 31)]),
-        ("Timestamp (s)", [str(1e9 + day) for day in range(30)]),
-        ("date", [str(20200130 - day) for day in range(30)]),
-        ("Unnamed: 0", [str(day) for day in range(30)]),
-    ],
-)
-def test_times_are_left_out_with_a_note(tmp_path, name, cells):
-    quoted = [f'"{cell}"' for cell in [name, *cells]]
-    rows = [f"{cell},{row}" for cell, row in zip(quoted, ["a,b,c", *lines(TABLE[:30]).split()], strict=True)]
-    dataset = open_series(written(tmp_path, "\n".join(rows)), window=4)
-    assert dataset.channels.names == ("a", "b", "c")
-    assert close(restored(dataset), windows(TABLE[:30], 4))
-    assert f"the column {name!r} holds times and was left out" in notes(dataset)
-
-
-def test_labels_that_are_numbers_stay_a_channel_with_a_note(tmp_path):
-    dataset = open_series(written(tmp_path, "a,class\n1,0\n2,1\n3,0\n"), window=2)
-    assert dataset.channels.names == ("a", "class")
-    assert "'class' of numbers is a channel" in notes(dataset)
-
-
-@pytest.mark.parametrize("name", ["time", "value"])
-def test_numbers_that_do_not_run_on_are_no_times(tmp_path, name):
-    values = [3, 1, 2] if name == "time" else [1, 2, 3]
-    path = written(tmp_path, f"{name},b\n" + "".join(f"{v},{v % 2}\n" for v in values))
-    assert open_series(path, window=2).channels.names == (name, "b")
-
-
 def test_a_column_of_labels_gives_the_windows_inside_one_label_their_class(tmp_path):
     names = ["walk"] * 20 + ["run"] * 3 + [""] * 7 + ["walk"] * 10 + ["run"] * 20
     text = "a,b,c,Activity\n" + "".join(f"{row},{n}\n" for row, n in zip(lines(TABLE).split(), names, strict=True))
@@ -282,6 +155,19 @@ def test_labels_beside_arrays_and_in_a_file(tmp_path):
     by_row = written(tmp_path, "x\n" * 30 + "y\n" * 30, "labels.csv")
     dataset = open_series(written(tmp_path, lines(TABLE)), labels=by_row, window=30)
     assert dataset.labels().tolist() == [0, 1]
+
+
+def test_what_is_not_to_be_learnt_from_may_be_one_sample_and_constant(tmp_path):
+    path = written(tmp_path, "a,b,c\n" + lines(TABLE[:8]))
+    with pytest.raises(DataError, match="only one sample"):
+        open_series(path, window=8)
+    assert close(restored(open_series(path, window=8, to_learn=False)), TABLE[:8].T[None])
+    row = written(tmp_path, lines(ROWS[:1]))
+    assert close(restored(open_series(row, to_learn=False)), ROWS[:1, None])
+    flat = written(tmp_path, "a,label\n" + "3,walk\n" * 8)
+    with pytest.raises(DataError, match="constant"):
+        open_series(flat, window=4)
+    assert close(restored(open_series(flat, window=8, to_learn=False)), np.full((1, 1, 8), 3.0))
 
 
 TS = """#about
@@ -354,100 +240,6 @@ def test_constant_channels_stay(tmp_path):
     assert not dataset.batch(torch.arange(3))[0][:, 1].any()
 
 
-LONG = "a,b\n" + "1,2\n3,4\n" * 10
-
-
-@pytest.mark.parametrize(
-    ("text", "options", "message"),
-    [
-        ("", {}, "is empty"),
-        (" \n\n", {}, "is empty"),
-        (b"PK\3\4\0\0", {}, "binary file"),
-        (b"a,b\n1,\xff\n", {}, "not text in UTF-8"),
-        ("a,b\n", {}, "no rows"),
-        ('""\n', {}, "no rows"),
-        (
-            LONG,
-            {"window": None},
-            r"pass --window N \(steps a sample\); .*set.csv is one long table of 20 rows and 2 col",
-        ),
-        ("a,b,c,d,e,f,g,h,i\n" + "1,2,3,4,5,6,7,8,9\n" * 2, {"window": None}, "table of 2 rows and 9 columns"),
-        ("1,2\n3,4\n", {"window": None}, "table of 2 rows and 2 columns"),
-        ("a,b\n1,2\n3\n", {}, "line 3 has 1 cells, the first has 2"),
-        ("a,b\n1,2\n3,4,5\n", {}, "line 3 has 3 cells"),
-        (LONG + "\n5,x y\n", {}, "line 23, column 'b' holds 'x y', which is no number"),
-        ("a,b\n1,red\n2,blue\n3,red\n", {}, "column 'b' of .* is text, e.g. 'red': remove it"),
-        ("a;b\n1,5;2,5\n2,5;3,5\n", {}, "decimal point"),
-        ("class,b\n" + "".join(f"n{i},{i}\n" for i in range(101)), {}, "column 'class' has over 100 labels, remove"),
-        ("class,label,b\nx,y,1\nx,y,2\n", {}, "2 columns of class labels"),
-        ("date,label\n2020-01-01,y\n2020-01-02,y\n", {}, "no column of numbers"),
-        (LONG, {"window": 21}, "window of 21 steps is longer than .*set.csv with 20"),
-        ("a,b\n1,2\n", {}, "window of 2 steps is longer than .* with 1"),
-        (LONG, {"window": 20}, "only one sample"),
-        (LONG, {"window": 1}, "window must be a whole number of at least 2"),
-        (LONG, {"window": True}, "window must be a whole number"),
-        (LONG, {"stride": 0}, "stride must be a whole number of at least 1"),
-        (LONG, {"window": None, "stride": 2}, "pass --window"),
-        ("a,b\n1,2\n1,2\n1,2\n", {}, "every channel of .* is constant"),
-        ("a,b\n1,\n2,?\n3,\n", {}, "channel 'b' of .* holds no numbers"),
-        ("a,b\n1,\n,2\n3,\n,1\n", {}, "all 3 windows of .* have gaps .*--data.fill_gaps true"),
-        ("a,b\n1,2\n3,inf\n", {}, "line 3, column 'b' holds inf"),
-        ("a,b\n1,2\n3,-1e300\n", {}, "line 3, column 'b' holds -1e.300"),
-        ('a,b\n1,"2\n' + "3,4\n" * 60000, {}, "cannot read .* as a table"),
-    ],
-)
-def test_unusable_text_is_one_clear_line(tmp_path, text, options, message):
-    with pytest.raises(DataError, match=message) as caught:
-        open_series(written(tmp_path, text), **{"window": 2, **options})
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("array", "window", "message"),
-    [
-        (TABLE[:, 0], None, "pass --window N .* one long series of 60 steps"),
-        (np.full((4, 5), "x"), None, "<U1 values"),
-        (np.zeros((4, 5), complex), None, "complex128 values"),
-        (np.full((4, 5), None), None, "Python objects"),
-        (np.zeros((2, 2, 2, 2)), None, "shape"),
-        (np.float64(3), 2, "shape"),
-        (np.zeros((4, 0)), None, "shape|cannot read"),
-        (np.full((4, 5), NAN), None, "no series of .* holds a number"),
-        (np.array([[1.0, NAN, 2], [3, NAN, 2]]), None, "all 2 series of .* have gaps"),
-        (np.array([[1.0, 2], [3, -np.inf]]), None, "series 2, step 2, channel 1 holds -inf"),
-        (np.array([[1.0, 2], [3, 4], [np.inf, 5]]), 2, "row 3, channel 1 holds inf"),
-        (ROWS[:1], None, "only one sample"),
-        (ROWS[:, :1], None, "one step"),
-        (ROWS, 13, "window of 13 steps is longer than .* with 12"),
-    ],
-)
-@pytest.mark.parametrize("suffix", ["npz", "npy"])
-def test_unusable_arrays_are_one_clear_line(tmp_path, array, window, message, suffix):
-    path = tmp_path / f"set.{suffix}"
-    (np.savez if suffix == "npz" else np.save)(path, array)
-    with pytest.raises(DataError, match=message):
-        open_series(str(path), window=window)
-
-
-def npy(array, shape=None):
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    content = buffer.getvalue()
-    return content if shape is None else content.replace(repr(array.shape).encode(), shape.encode(), 1)
-
-
-def test_arrays_that_promise_too_much_or_leave_a_doubt(tmp_path):
-    huge = npy(np.zeros((10, 11111)), "(99999999, 99)")
-    with pytest.raises(DataError, match="cannot read"):
-        open_series(written(tmp_path, huge, "a.npy"), window=2)
-    with pytest.raises(DataError, match="a, b: name the array of series 'series'"):
-        open_series(saved(tmp_path, a=ROWS, b=ROWS))
-    saved(tmp_path, a=ROWS)
-    (tmp_path / "set.npz").rename(tmp_path / "set.npy")
-    with pytest.raises(DataError, match=r"rename it to \.npz"):
-        open_series(str(tmp_path / "set.npy"))
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -497,38 +289,6 @@ def test_the_fingerprint_follows_values_windows_and_labels(tmp_path):
     other[0, 0] += 1
     prints.append(open_series(saved(tmp_path, series=other)).fingerprint)
     assert len(set(prints)) == 6
-
-
-def test_parquet_without_its_package_names_the_extra(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    with pytest.raises(DataError, match=r'pip install "sparring\[series\]"'):
-        open_series(written(tmp_path, "x", "a.parquet"), window=2)
-
-
-def test_parquet(tmp_path, monkeypatch):
-    pyarrow = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
-    monkeypatch.setattr(tables, "BLOCK_CELLS", 30)
-    columns = {
-        "when": pyarrow.array(np.arange(60), pyarrow.timestamp("s")),
-        "a": TABLE[:, 0],
-        "b": pyarrow.array([None if row == 5 else float(v) for row, v in enumerate(TABLE[:, 1])]),
-        "c": pyarrow.array(["?" if row == 50 else repr(float(v)) for row, v in enumerate(TABLE[:, 2])]),
-        "label": pyarrow.array(["x"] * 30 + ["y"] * 30).dictionary_encode(),
-    }
-    parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
-    dataset = open_series(str(tmp_path / "a.parquet"), window=4)
-    kept = [s for s in range(57) if not {5, 50} & set(range(s, s + 4)) and (s < 27 or s >= 30)]
-    assert close(restored(dataset), windows(TABLE, 4)[kept])
-    assert dataset.class_names == ["x", "y"]
-    assert "'when' holds times" in notes(dataset)
-    with pytest.raises(DataError, match="one long table of 60 rows and 5 columns"):
-        open_series(str(tmp_path / "a.parquet"))
-    with pytest.raises(DataError, match="as Parquet"):
-        open_series(written(tmp_path, "PAR1xxxx", "b.parquet"), window=4)
-    parquet.write_table(pyarrow.table({"a": [[1], [2]]}), tmp_path / "a.parquet")
-    with pytest.raises(DataError, match=r"column 'a' .* is text"):
-        open_series(str(tmp_path / "a.parquet"), window=2)
 
 
 def whole_npz():

@@ -4,8 +4,11 @@ import json
 import pytest
 import torch
 
+from sparring import cli
 from sparring.data import DataError, open_dataset
 from sparring.data.text import FEWEST, open_text
+
+from command_line import fails
 
 WORDS = ["red", "blue", "old", "tiny"], ["cat", "dog", "bus", "kite", "boat"], ["road", "hill", "lake", "roof"]
 CAPTIONS = [f"a {color} {thing} on a {place}." for color, thing, place in itertools.product(*WORDS)]
@@ -102,6 +105,17 @@ def test_what_is_too_long_or_unknown_is_counted(tmp_path):
     dataset = open_text(path, vocabulary=5)
     assert any("outside the vocabulary" in note for note in dataset.notes)
     assert len(dataset.vocabulary) == 7
+
+
+def test_the_command_data_counts_with_a_vocabulary_as_train_does(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = written(tmp_path, "\n".join(CAPTIONS))
+    assert cli.main(["data", path, "--vocabulary", "5", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["fingerprint"] == open_dataset(path, vocabulary=5).fingerprint != open_dataset(path).fingerprint
+    assert "80 texts hold symbols outside the vocabulary" in " ".join(facts["notes"])
+    fails(capsys, "data", path, "--vocabulary", "0", saying="--vocabulary: takes a whole number above 0, not 0")
+    fails(capsys, "data", "digits", "--vocabulary", "5", saying="vocabulary has no effect on samples like digits")
 
 
 def test_numbers_stay_series_and_words_are_text(tmp_path):

@@ -1,7 +1,9 @@
 import pytest
 import torch
 
+from sparring.data import DataError
 from sparring.data.bouncing import bouncing
+from sparring.data.dataset import TensorDataset
 from sparring.metrics import evaluate, metric_for
 from sparring.metrics.clip_features import ClipFeatures
 from sparring.metrics.clips import ClipMetric
@@ -51,3 +53,45 @@ def test_bouncing_digits_are_measured_by_their_motion_too(dataset):
     assert isinstance(metric_for(dataset), ClipMetric)
     scores = evaluate(dataset, lambda num: (clips[torch.arange(num) % 400], None), report=print)
     assert {"frechet_clips", "persistent", "speed_tv"} <= scores.keys()
+
+
+MOTION = {"position_tv", "speed_tv", "direction_tv", "speed_distance", "persistent"}
+GROUPS = {"frechet": {"frechet_clips"}, "frames": {"frechet_frames"}, "motion": MOTION}
+
+
+def test_what_is_chosen_alone_scores_as_among_all(dataset, metric):
+    noise = 0.1 * torch.randn(400, 1, 8, 32, 32, generator=torch.Generator().manual_seed(0))
+    clips = dataset.batch(torch.arange(400))[0] + noise
+
+    def sample(num):
+        return clips[torch.arange(num) % 400], None
+
+    left = metric(sample)
+    for name, scores in GROUPS.items():
+        alone = evaluate(dataset, sample, metrics=[name], report=print)
+        assert alone.keys() == {score + beside for score in scores for beside in ("", "_floor")}
+        assert alone == {score: left.pop(score) for score in alone}
+    assert not left
+
+
+def test_what_is_not_chosen_is_not_made(dataset):
+    still = ClipMetric(dataset, metrics=["frames"])
+    assert still.looks.keys() == {"frames"}
+    assert still.motion is None
+    moving = ClipMetric(dataset, metrics=["motion"])
+    assert moving.motion is not None
+    assert not moving.looks
+
+
+def test_a_metric_of_clips_that_is_not_there_is_refused(dataset):
+    with pytest.raises(DataError, match="no metric fid here: choose among frechet, frames, motion"):
+        evaluate(dataset, pytest.fail, metrics=["fid"], report=print)
+    films = TensorDataset(
+        name="films", sample_shape=(1, 8, 32, 32), samples=dataset.batch(torch.arange(8))[0],
+        classes=torch.zeros(8, dtype=torch.int64), class_names=["film"], fingerprint="films", value_range="-1..1",
+    )  # fmt: skip
+    with pytest.raises(DataError, match=r"no metric motion here: choose among frechet, frames$"):
+        evaluate(films, pytest.fail, metrics=["motion"], report=print)
+    assert evaluate(films, lambda num: (films.batch(torch.arange(num))[0], None), report=print).keys() == {
+        "frechet_clips", "frechet_frames", "frechet_clips_floor", "frechet_frames_floor"
+    }  # fmt: skip

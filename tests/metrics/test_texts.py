@@ -1,5 +1,6 @@
 import itertools
 import random
+import sys
 
 import pytest
 import torch
@@ -9,11 +10,13 @@ from sparring.data.text import build
 from sparring.data.vocabulary import END
 from sparring.metrics import evaluate
 from sparring.metrics.texts import (
+    METRICS,
     ORDERS,
     SPAN,
     Encoder,
     References,
     Runs,
+    TextEvaluation,
     TextMetric,
     evaluate_texts,
     shuffled,
@@ -63,6 +66,54 @@ def test_evaluation_tells_real_from_shuffled_and_from_one_template(captions):
     assert template["perplexity"] < 3 < template["reverse_perplexity"]  # fluent, and yet it knows nothing else
     assert template["self_bleu_5"] == pytest.approx(1)
     assert template["copied"] == 1
+
+
+GROUPS = {
+    "frechet": {"frechet"},
+    "perplexity": {"perplexity", "reverse_perplexity"},
+    "bleu": {f"{name}_{n}" for name in ("bleu", "self_bleu") for n in ORDERS},
+    "diversity": {"unique", "repeated", "entropy"},
+    "copies": {"copied", "span"},
+    "symbols": {"unknown", "length_tv", "bigram_tv"},
+}
+
+
+def test_what_is_chosen_alone_scores_as_among_all(captions):
+    pytest.importorskip("nltk")
+    assert set(METRICS) == set(GROUPS)
+    samples = sampler(["a red red cat on a road.", "an old zebra on a hill.", *CAPTIONS[:60]])
+    everything = evaluate(captions, samples, report=lambda line: None)
+    left = dict(everything)
+    for metric, names in GROUPS.items():
+        said = []
+        alone = evaluate(captions, samples, metrics=[metric], report=said.append)
+        assert alone.keys() == {name + beside for name in names for beside in ("", "_floor", "_shuffled")}
+        assert alone == {name: left.pop(name) for name in alone}
+        assert len(said) == {"frechet": 1, "perplexity": 3}.get(metric, 0)
+    assert not left
+    both = evaluate(captions, samples, metrics=["copies", "frechet"], report=lambda line: None)
+    assert both == {name: everything[name] for name in both}
+    assert {"copied", "span", "frechet"} <= both.keys()
+
+
+def test_what_is_not_chosen_is_neither_needed_nor_made(captions, monkeypatch):
+    for name in ("nltk", "nltk.translate"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(DataError, match="BLEU needs the package nltk"):
+        TextEvaluation(captions)
+    evaluation = TextEvaluation(captions, metrics=["diversity"])
+    assert evaluation.model is evaluation.references is None
+    assert not hasattr(evaluation, "encoder")
+    assert evaluation(CAPTIONS).keys() == GROUPS["diversity"]
+    assert "runs" not in vars(evaluation.known)  # those that copies are looked for among
+
+
+def test_a_metric_of_texts_that_is_not_there_is_refused(captions):
+    with pytest.raises(DataError, match="no metric fid here: choose among frechet, perplexity, bleu, diversity"):
+        evaluate(captions, sampler(CAPTIONS), metrics=["frechet", "fid"], report=pytest.fail)
+    letters = build("captions", [(caption, None) for caption in CAPTIONS], tokenizer="char")
+    with pytest.raises(DataError, match="no metric bleu here: choose among frechet, perplexity, diversity"):
+        evaluate(letters, sampler(CAPTIONS), metrics=["bleu"], report=pytest.fail)
 
 
 def test_another_reference_can_be_given(captions):

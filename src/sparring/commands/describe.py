@@ -24,6 +24,7 @@ def add(command: Command) -> None:
     data.add_argument("--field", help="field of a table or .jsonl that holds the text")
     data.add_argument("--split", choices=("line", "sentence"), help="what of a text is a sample")
     data.add_argument("--tokenizer", choices=("char", "word", "bpe"), help="what texts are made of")
+    data.add_argument("--vocabulary", type=positive, help="symbols a text may be made of, at most")
     data.add_argument("--length", type=positive, help="symbols of the longest text")
     data.add_argument("--out", help="the picture (default: data-sheet.png; of texts .txt)")
     data.add_argument("--json", action="store_true", help="print JSON")
@@ -68,7 +69,7 @@ def run_data(arguments: argparse.Namespace) -> int:
 
     options = (
         "resolution", "labels", "window", "stride", "fill_gaps", "frames", "frame_step", "field", "split", "tokenizer",
-        "length",
+        "vocabulary", "length",
     )  # fmt: skip
     dataset = open_dataset(arguments.data, **{name: getattr(arguments, name) for name in options})
     shown = torch.linspace(0, len(dataset) - 1, min(100, len(dataset))).long()

@@ -22,8 +22,10 @@ def add(command: Command) -> None:
     evaluate.add_argument("--field", help="texts: the field of --data")
     evaluate.add_argument("--num", type=positive, default=10_000, help="samples compared, at most (default: 10000)")
     evaluate.add_argument(
-        "--metrics", nargs="+", metavar="NAME", help="of pictures and series: only these (frechet, c2st)"
-    )
+        "--metrics", nargs="+", metavar="NAME",
+        help="only these: of pictures frechet, c2st, ...; of clips frechet, frames, of bouncing digits motion too; "
+        "of series predictive, ...; of texts frechet, perplexity, bleu, diversity, copies, symbols",
+    )  # fmt: skip
     evaluate.add_argument(
         "--extractor",
         help="of pictures' features: digits, untrained, inception, dinov2:NAME, efficientnet-lite0:FILE or "

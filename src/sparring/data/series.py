@@ -99,6 +99,7 @@ def open_series(
     labels: str | None = None,
     conditional: bool = True,
     memory_limit: int = MEMORY_LIMIT,
+    to_learn: bool = True,
 ) -> Dataset:
     """The series of a .csv, .tsv, .txt, .parquet, .npy, .npz or UCR/UEA .ts file, as samples (C, T).
 
@@ -106,7 +107,8 @@ def open_series(
     series; what is long and what is one series a row, `read_table` and `read_arrays` say. Samples with missing values
     are left out, or with `fill_gaps` interpolated; missing values at the end of a row are that series' end. `labels`
     names a CSV file with one label for each series or for each row of a long table. A table of more than
-    `memory_limit` bytes is kept in a temporary file.
+    `memory_limit` bytes is kept in a temporary file. What there is `to_learn` from has two samples, and not only
+    constants.
     """
     for what, value, least in (("window", window, 2), ("stride", stride, 1)):
         if value is not None and (type(value) is not int or value < least):
@@ -118,7 +120,7 @@ def open_series(
         return _find(file, window, stride or 1, fill_gaps, labels, conditional, memory_limit)
 
     found = find(path, labels)
-    if len(found.starts) < 2:
+    if to_learn and len(found.starts) < 2:
         raise DataError(f"{path} gives only one sample; it needs at least 2 (a smaller --window cuts it into more)")
     beside = path.removesuffix(_TRAIN) + _TEST
     test = None
@@ -132,7 +134,7 @@ def open_series(
     masked = shortest < steps
     if masked:
         found.notes.append(f"the series have {shortest} to {steps} steps: one channel more marks where each ends")
-    channels, value_range, constant = measure(path, found.table.values, found.table.names, masked)
+    channels, value_range, constant = measure(path, found.table.values, found.table.names, masked, to_learn)
     found.notes += [f"the channel {name!r} is constant" for name in constant]
     build = partial(_build, channels=channels, value_range=value_range, steps=steps)
     dataset = build(path, found, None)
@@ -141,7 +143,9 @@ def open_series(
     return dataset
 
 
-def measure(path: str, values: Values, names: Sequence[str], masked: bool = False) -> tuple[Channels, str, list[str]]:
+def measure(
+    path: str, values: Values, names: Sequence[str], masked: bool = False, to_learn: bool = True
+) -> tuple[Channels, str, list[str]]:
     """The scaling to mean 0 and standard deviation 1 of a table's channels, none of which is all NaN, in two passes.
 
     Beside it the range of the values, for a person to read, and the names of constant channels: these have scale 1.
@@ -157,7 +161,7 @@ def measure(path: str, values: Values, names: Sequence[str], masked: bool = Fals
         squares += np.nansum((block - mean) ** 2, axis=0)
     scale = np.sqrt(squares / count)
     constant = scale < np.finfo(np.float32).tiny
-    if constant.all():
+    if to_learn and constant.all():
         raise DataError(f"every channel of {path} is constant: there is nothing to learn in it")
     first = int(np.argmin(constant))
     channels = Channels(tuple(names), tuple(mean.tolist()), tuple(np.where(constant, 1, scale).tolist()), masked)

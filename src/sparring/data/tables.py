@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from typing import IO, Any
 
 import numpy as np
@@ -24,6 +24,7 @@ BLOCK_CELLS = 1 << 17
 LARGEST = 1e37  # so that the difference of two numbers is still a float32
 MISSING = {"", "?", "na", "n/a", "nan", "-nan", "null", "none"}
 
+_PLACES = ["sample", "step"]  # the first columns of what `sparring sample` writes
 _ROW_WISE_COLUMNS = 8  # a CSV without --window is one series a row if it has more columns than these
 _MOST_CLASSES = 100
 _TIME_NAMES = {"time", "times", "date", "datetime", "timestamp", "index", "epoch", "unnamed"}
@@ -272,23 +273,35 @@ def parquet_blocks(path: str) -> Iterator[ParquetBlock]:
 def read_table(path: str, window: int | None, memory_limit: int) -> Table:
     """A CSV or Parquet file: with `window` one long table, whose columns are told apart by their first rows.
 
-    Without it a CSV may be one series a row: of numbers only, more than 8 in a row, and without a header.
+    Without it a CSV may be one series a row: of numbers only, more than 8 in a row, and without a header. With or
+    without it, a table as `sparring sample` writes them is one series a sample.
     """
-    blocks: Iterator[Block] = parquet_blocks(path) if path.lower().endswith(".parquet") else csv_blocks(path)
+    read: Callable[[str], Iterator[Block]] = parquet_blocks if path.lower().endswith(".parquet") else csv_blocks
+    blocks = read(path)
     head = next(blocks, None)
     if head is None:
         raise DataError(f"{path} has no rows: it needs numbers below its header")
     kinds = [_kind(path, name, head.texts(column)) for column, name in enumerate(head.names)]
+    label = kinds.index("label") if "label" in kinds else None
+    ends: npt.NDArray[np.int64] | None = None
+    notes: list[str] = []
+    if head.header and head.names[:2] == _PLACES and kinds[:2] == ["channel"] * 2 and "channel" in kinds[2:]:
+        # A table of another origin may have such columns too. This reads the file twice, but only those that do.
+        ends = _ends_of_samples(read(path), label)
+        if ends is None:
+            notes.append("the columns 'sample' and 'step' are channels: not one sample after another, steps from 0")
+        else:
+            notes.append("each sample is one series; the columns 'sample' and 'step' were left out")
+            kinds[:2] = ["place"] * 2
     channels = [column for column, kind in enumerate(kinds) if kind == "channel"]
     row_wise = window is None and not head.header and len(channels) == len(kinds) > _ROW_WISE_COLUMNS
-    if window is None and not row_wise:
+    if window is None and not row_wise and ends is None:
         size = f"{sum(len(block.places) for block in chain([head], blocks))} rows and {len(kinds)} columns"
-        raise DataError(f"pass --window N (steps a sample); {path} is one long table of {size}")
+        raise DataError(f"pass --window N (steps a sample); {path} is one long table of {'; '.join([size, *notes])}")
     if not channels:
         raise DataError(f"{path} has no column of numbers: it needs at least one")
     if kinds.count("label") > 1:
         raise DataError(f"{path} has {kinds.count('label')} columns of class labels: remove all but one")
-    label = kinds.index("label") if "label" in kinds else None
     labels: list[str] = []
     known: dict[str, str] = {}  # so that a label is held once
     spool = Spool(path, 1 if row_wise else len(channels), memory_limit)
@@ -300,8 +313,10 @@ def read_table(path: str, window: int | None, memory_limit: int) -> Table:
             if len(known) > _MOST_CLASSES:
                 raise DataError(f"{path}: column {head.names[label]!r} has over {_MOST_CLASSES} labels, remove it")
     steps = len(channels) if row_wise else spool.rows
+    if ends is not None:
+        labels = [labels[row - 1] for row in ends.tolist()] if labels else []
     times = [name for name, kind in zip(head.names, kinds, strict=True) if kind == "time"]
-    notes = [f"the column {name!r} holds times and was left out" for name in times]
+    notes += [f"the column {name!r} holds times and was left out" for name in times]
     coded = [head.names[column] for column in channels if _words(head.names[column]) & _LABEL_NAMES]
     notes += [f"the column {name!r} of numbers is a channel; class labels are text" for name in coded]
     if row_wise:
@@ -309,11 +324,39 @@ def read_table(path: str, window: int | None, memory_limit: int) -> Table:
     return Table(
         *spool.finish(),
         names=["channel 1"] if row_wise else [head.names[column] for column in channels],
-        ends=np.arange(steps, spool.rows + 1, steps),
-        long=not row_wise,
+        ends=np.arange(steps, spool.rows + 1, steps) if ends is None else ends,
+        long=not row_wise and ends is None,
         labels=None if label is None else lambda: labels,
         notes=notes,
     )
+
+
+def _ends_of_samples(blocks: Iterator[Block], label: int | None) -> npt.NDArray[np.int64] | None:
+    """The row after each sample's last one, by the first two columns, its number and the step's.
+
+    None unless each number stands for one run of rows, whose steps count from 0, under one label where there are any,
+    and some run has more than one step: anything else is no table of samples for certain.
+    """
+    rows, place, text = 0, np.full((1, 2), np.nan), ""
+    starts, numbers = [], []
+    for block in blocks:
+        places = block.read((0, 1))
+        first = places[:, 1] == 0
+        before = np.concatenate([place, places[:-1]])
+        goes_on = (places == before + np.array([0, 1])).all(axis=1)
+        if label is not None:
+            texts = [text, *map(str.strip, block.texts(label))]
+            goes_on &= [last == this for last, this in pairwise(texts)]
+            text = texts[-1]
+        if not (first | goes_on).all():
+            return None
+        starts.append(rows + np.flatnonzero(first))
+        numbers.append(places[first, 0])
+        rows, place = rows + len(places), places[-1:]
+    ends = np.append(np.concatenate(starts)[1:], rows)
+    known = np.concatenate(numbers)
+    alike = len(np.unique(known)) < len(known) or not np.isfinite(known).all()
+    return None if alike or len(ends) == rows else ends
 
 
 def _words(name: str) -> set[str]:

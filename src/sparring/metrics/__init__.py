@@ -68,7 +68,7 @@ def evaluate(
     num: int = 10_000,
     report: Callable[[str], None],
 ) -> dict[str, Any]:
-    """All that can be measured, or of pictures and series the `metrics` named, beside what real data gets (`_floor`).
+    """All that can be measured, or the `metrics` named, beside what real data gets (`_floor`).
 
     Slower than what a run measures of series and texts: of series classifiers and predictors are trained `repeats`
     times, of texts language models. Texts can be compared with other `reference` texts than the set's own held-out
@@ -77,12 +77,10 @@ def evaluate(
     """
     if extractor is not None and not _are_pictures(dataset):
         raise DataError("--extractor looks at pictures, and these are none: drop it")
-    if metrics is not None and not (_are_pictures(dataset) or dataset.channels is not None):
-        raise DataError("--metrics chooses among those of pictures or of series, and these are neither: drop it")
     if dataset.vocabulary is not None:
         from sparring.metrics.texts import evaluate_texts
 
-        return evaluate_texts(dataset, sample, seed=seed, reference=reference, num=num, report=report)
+        return evaluate_texts(dataset, sample, seed=seed, reference=reference, num=num, metrics=metrics, report=report)
     if _are_pictures(dataset):
         from sparring.metrics import images
 
@@ -103,7 +101,9 @@ def evaluate(
     if len(dataset.sample_shape) == 4:
         from sparring.metrics.clips import ClipMetric
 
-        return ClipMetric(dataset, num=num)(sample)
+        return ClipMetric(dataset, num=num, metrics=metrics)(sample)
+    if metrics is not None:
+        raise DataError("--metrics is for pictures, clips, series and texts, and these are points: drop it")
     from sparring.metrics.modes import ModeMetric
 
     return ModeMetric(dataset)(sample)

@@ -1,11 +1,13 @@
 """How good generated clips are: Fréchet distances of clips and of single frames, and how digits move."""
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor
 
 from sparring.data.bouncing import Bouncing
 from sparring.data.dataset import DataError, Dataset
-from sparring.metrics import Sampler
+from sparring.metrics import Sampler, chosen_of
 from sparring.metrics.clip_features import ClipFeatures
 from sparring.metrics.frechet import frechet_distance
 from sparring.metrics.motion import MotionMetric
@@ -13,19 +15,33 @@ from sparring.metrics.motion import MotionMetric
 CLIPS = 500
 BATCH = 50
 
+DISTANCES = {"frechet": "frechet_clips", "frames": "frechet_frames"}
+"""By their names among the `METRICS`."""
+METRICS = (*DISTANCES, "motion")
+
 
 class ClipMetric:
     """Compares 500 samples with as many held-out clips (of the data itself where none are held out)."""
 
-    def __init__(self, dataset: Dataset, *, num: int = CLIPS) -> None:
-        """Of `num` samples at most; raises `DataError` where there are fewer than two on either side."""
+    def __init__(self, dataset: Dataset, *, num: int = CLIPS, metrics: Collection[str] | None = None) -> None:
+        """Of `num` samples at most; raises `DataError` where there are fewer than two on either side. Only the named of
+        `METRICS` are computed; None: all that there are for these clips."""
+        known = METRICS if isinstance(dataset, Bouncing) else tuple(DISTANCES)
+        self.metrics = chosen_of(known, known if metrics is None else metrics)
         channels, frames, _, _ = dataset.sample_shape
         other = dataset.held_out or dataset
         self.count = min(CLIPS, num, len(other), len(dataset) if dataset.held_out else len(dataset) // 2)
         if self.count < 2:
             raise DataError(f"{dataset.name} cannot be measured: at least four clips are needed, and two samples")
-        self.clips, self.frames = ClipFeatures(channels, frames), ClipFeatures(channels, 1)
-        self.motion = MotionMetric(dataset) if isinstance(dataset, Bouncing) else None
+        self.motion = MotionMetric(dataset) if "motion" in self.metrics else None
+        middle = frames // 2
+        seen = {"frechet": range(frames), "frames": range(middle, middle + 1)}
+        self.looks = {
+            name: (part, ClipFeatures(channels, len(part))) for name, part in seen.items() if name in self.metrics
+        }
+        self.floor: dict[str, float] = {}
+        if not self.looks:
+            return  # no clip need be read for distances
         order = torch.randperm(len(other), generator=torch.Generator().manual_seed(0))
         self.reference = self._features(_chunks(other, order[: self.count]))
         if dataset.held_out:
@@ -41,18 +57,16 @@ class ClipMetric:
             scores |= self.motion(lambda count: (clips[:count], None))
         return scores
 
-    def _features(self, chunks: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def _features(self, chunks: list[Tensor]) -> dict[str, Tensor]:
         """Of whole clips (N, 48), and of one frame of each, the middle one, (N, 48)."""
-        middle = chunks[0].shape[2] // 2
-        whole = [self.clips(chunk) for chunk in chunks]
-        single = [self.frames(chunk[:, :, middle : middle + 1]) for chunk in chunks]
-        return torch.cat(whole), torch.cat(single)
-
-    def _distances(self, features: tuple[Tensor, Tensor], suffix: str) -> dict[str, float]:
-        names = ("frechet_clips", "frechet_frames")
         return {
-            name + suffix: frechet_distance(found, reference)
-            for name, found, reference in zip(names, features, self.reference, strict=True)
+            name: torch.cat([features(chunk[:, :, part.start : part.stop]) for chunk in chunks])
+            for name, (part, features) in self.looks.items()
+        }
+
+    def _distances(self, features: dict[str, Tensor], suffix: str) -> dict[str, float]:
+        return {
+            DISTANCES[name] + suffix: frechet_distance(found, self.reference[name]) for name, found in features.items()
         }
 
 

@@ -4,7 +4,8 @@ import math
 import random
 from bisect import bisect
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import cached_property
 from itertools import pairwise, takewhile
 from statistics import fmean
 from typing import Any
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from sparring.data.dataset import DataError, Dataset
 from sparring.data.vocabulary import END, UNKNOWN, clean
-from sparring.metrics import Sampler
+from sparring.metrics import Sampler, chosen_of
 from sparring.metrics.frechet import frechet_distance
 from sparring.metrics.language_model import LanguageModel, fit_language_model, perplexity
 
@@ -26,6 +27,10 @@ SPAN = 32
 """Symbols: longer runs that are copied count as so many."""
 HYPOTHESES = 200  # whose BLEU is taken, each against all references
 ORDERS = (2, 3, 4, 5)
+
+COUNTED = ("diversity", "copies", "symbols")
+METRICS = ("frechet", "perplexity", "bleu", *COUNTED)
+"""Each several scores of `TextEvaluation`: quality and variety go together."""
 
 _BUCKETS, _DIRECTIONS, _FITTED = 4096, 64, 4000
 
@@ -55,20 +60,36 @@ class TextMetric:
 
 
 class TextEvaluation:
-    """Scores of texts against texts the GAN has not seen: those held out, or a `reference`.
+    """Scores of texts against texts the GAN has not seen: those held out, or a `reference`. Of `METRICS`
 
-    `unknown` (the share of symbols that the vocabulary lacks, which no perplexity counts), `unique`, `copied` (word for
-    word from the training texts), `span` (symbols of the longest run copied, 32 at most), `repeated`
-    (texts that say a symbol twice in a row), `entropy` of the symbols in nats, `length_tv` and `bigram_tv` (total
-    variation to the training texts), `frechet` in the features of `Encoder`; `perplexity` of samples to a language
-    model trained on the data and `reverse_perplexity` of real texts to one trained on samples; `bleu_n` of 200 samples
-    against the reference, `self_bleu_n` against the other samples (not for characters).
+    - `frechet` is the distance in the features of `Encoder`;
+    - `perplexity` gives that of samples to a language model trained on the data, and `reverse_perplexity` of real texts
+      to one trained on samples;
+    - `bleu` gives `bleu_n` of 200 samples against the reference and `self_bleu_n` against the other samples (not for
+      characters);
+    - `diversity` gives `unique`, `repeated` (texts that say a symbol twice in a row) and the `entropy` of the symbols
+      in nats;
+    - `copies` gives `copied` (word for word from the training texts) and `span` (symbols of the longest run copied, 32
+      at most);
+    - `symbols` gives `unknown` (the share of symbols that the vocabulary lacks, which no perplexity counts),
+      `length_tv` and `bigram_tv` (total variation to the training texts).
     """
 
-    def __init__(self, dataset: Dataset, *, seed: int = 0, reference: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        *,
+        seed: int = 0,
+        reference: Sequence[str] | None = None,
+        metrics: Collection[str] | None = None,
+        report: Callable[[str], object] = lambda doing: None,
+    ) -> None:
+        """Only the named of `METRICS` are computed; None: all that there are for these texts."""
         assert dataset.vocabulary is not None
-        self.vocabulary, self.seed = dataset.vocabulary, seed
-        if self.vocabulary.tokenizer != "char":
+        self.vocabulary, self.seed, self.report = dataset.vocabulary, seed, report
+        known = [name for name in METRICS if name != "bleu" or self.vocabulary.tokenizer != "char"]
+        self.metrics = chosen_of(known, known if metrics is None else metrics)
+        if "bleu" in self.metrics:
             _nltk_bleu()  # before minutes of work
         self.training = spread_over(dataset, MOST)
         length = self.training.shape[1]
@@ -81,31 +102,41 @@ class TextEvaluation:
             raise DataError(
                 f"the reference holds {len(self.real)} texts of up to {length} symbols: {FEWEST} are needed"
             )
-        self.encoder, self.known = Encoder(self.real), Known(self.training)
-        self.features = self.encoder(self.real)
-        self.references = References(_as_tuples(self.real)) if self.vocabulary.tokenizer != "char" else None
-        self.model = fit_language_model(self.training, len(self.vocabulary), seed=seed)
+        self.known = Known(self.training)
+        if "frechet" in self.metrics:
+            report(f"Fréchet distance in the features of {ENCODER}")
+            self.encoder = Encoder(self.real)
+            self.features = self.encoder(self.real)
+        self.references = References(_as_tuples(self.real)) if "bleu" in self.metrics else None
+        self.model = self._learn(self.training, "the data")
 
     def __call__(self, texts: Sequence[str]) -> dict[str, float]:
         """Of samples, best as many as there are training texts, 10,000 at most."""
         return self.scores(self.vocabulary.encode(texts, self.training.shape[1]))
 
-    def scores(self, stored: Tensor) -> dict[str, float]:
+    def scores(self, stored: Tensor, kind: str = "samples") -> dict[str, float]:
         """Of numbered symbols (B, N)."""
-        learner = fit_language_model(stored, len(self.vocabulary), seed=self.seed)
-        return self._scores(stored, stored, learner)
+        return self._scores(stored, stored, self._learn(stored, kind))
 
     def floor(self) -> dict[str, float]:
         """The same of the real texts themselves; where that says nothing, of the training texts."""
         return self._scores(self.real, self.training, self.model)
 
-    def _scores(self, stored: Tensor, compared: Tensor, learner: LanguageModel) -> dict[str, float]:
+    def _learn(self, texts: Tensor, kind: str) -> LanguageModel | None:
+        if "perplexity" not in self.metrics:
+            return None
+        self.report(f"a language model learns {kind}")
+        return fit_language_model(texts, len(self.vocabulary), seed=self.seed)
+
+    def _scores(self, stored: Tensor, compared: Tensor, learner: LanguageModel | None) -> dict[str, float]:
         """`compared` stands for `stored` where the real texts would be compared with themselves."""
         # The number of texts decides how many are unique and how alike distributions are.
-        found = self.known.scores(stored[: len(self.real)])
-        found["frechet"] = frechet_distance(self.encoder(compared), self.features)
-        found["perplexity"] = perplexity(self.model, stored)
-        found["reverse_perplexity"] = perplexity(learner, self.real)
+        found = self.known.scores(stored[: len(self.real)], self.metrics)
+        if "frechet" in self.metrics:
+            found["frechet"] = frechet_distance(self.encoder(compared), self.features)
+        if self.model is not None and learner is not None:
+            found["perplexity"] = perplexity(self.model, stored)
+            found["reverse_perplexity"] = perplexity(learner, self.real)
         if self.references is not None:
             # The more others there are, the more alike one of them is: as many for all.
             others = stored[: min(len(self.real), len(self.training))]
@@ -120,50 +151,67 @@ def evaluate_texts(
     seed: int = 0,
     reference: Sequence[str] | None = None,
     num: int = MOST,
+    metrics: Collection[str] | None = None,
     report: Callable[[str], object] = lambda doing: None,
 ) -> dict[str, float]:
     """`TextEvaluation` of as many samples as there are training texts, `num` at most, and the same of the real texts
     (`_floor`) and of the training texts' symbols shuffled within each (`_shuffled`)."""
-    report(f"Fréchet distance in the features of {ENCODER}; a language model learns the data")
-    evaluation = TextEvaluation(dataset, seed=seed, reference=reference)
-    report("one learns samples")
+    evaluation = TextEvaluation(dataset, seed=seed, reference=reference, metrics=metrics, report=report)
     texts = sample(min(num, len(evaluation.training)))[0]
     if len(texts) < FEWEST:
         raise DataError(f"{len(texts)} texts are too few to measure: {FEWEST} are needed")
     scores = evaluation(texts)
-    report("one learns shuffled texts")
     for suffix, found in (
         ("_floor", evaluation.floor()),
-        ("_shuffled", evaluation.scores(shuffled(evaluation.training, seed))),
+        ("_shuffled", evaluation.scores(shuffled(evaluation.training, seed), "shuffled texts")),
     ):
         scores |= {f"{name}{suffix}": value for name, value in found.items()}
     return scores
 
 
 class Known:
-    """What the training texts (B, N) hold, counted."""
+    """What the training texts (B, N) hold, counted once it is asked for."""
 
     def __init__(self, training: Tensor) -> None:
-        texts = _as_tuples(training)
-        self.texts = set(texts)
-        self.runs = Runs(texts)
-        self.lengths, self.pairs = Counter(map(len, texts)), _pairs(texts)
+        self.training = _as_tuples(training)
 
-    def scores(self, stored: Tensor) -> dict[str, float]:
+    @cached_property
+    def texts(self) -> set[tuple[int, ...]]:
+        return set(self.training)
+
+    @cached_property
+    def runs(self) -> "Runs":
+        return Runs(self.training)
+
+    @cached_property
+    def lengths(self) -> Counter:
+        return Counter(map(len, self.training))
+
+    @cached_property
+    def pairs(self) -> Counter:
+        return _pairs(self.training)
+
+    def scores(self, stored: Tensor, metrics: Collection[str] = COUNTED) -> dict[str, float]:
+        """Those of `COUNTED` among the metrics."""
         texts = _as_tuples(stored)
         symbols = Counter(symbol for text in texts for symbol in text)
-        shares = torch.tensor([float(count) for count in symbols.values()] or [1.0])
-        shares = shares / shares.sum()
-        return {
-            "unknown": symbols[UNKNOWN] / max(1, symbols.total()),
-            "unique": len(set(texts)) / len(texts),
-            "copied": fmean(text in self.texts for text in texts),
-            "span": fmean(map(self.runs.longest, texts)),
-            "repeated": fmean(any(a == b for a, b in pairwise(text)) for text in texts),
-            "entropy": -(shares * shares.log()).sum().item(),
-            "length_tv": total_variation(Counter(map(len, texts)), self.lengths),
-            "bigram_tv": total_variation(_pairs(texts), self.pairs),
-        }
+        found: dict[str, float] = {}
+        if "symbols" in metrics:
+            found["unknown"] = symbols[UNKNOWN] / max(1, symbols.total())
+        if "diversity" in metrics:
+            found["unique"] = len(set(texts)) / len(texts)
+        if "copies" in metrics:
+            found["copied"] = fmean(text in self.texts for text in texts)
+            found["span"] = fmean(map(self.runs.longest, texts))
+        if "diversity" in metrics:
+            found["repeated"] = fmean(any(a == b for a, b in pairwise(text)) for text in texts)
+            shares = torch.tensor([float(count) for count in symbols.values()] or [1.0])
+            shares = shares / shares.sum()
+            found["entropy"] = -(shares * shares.log()).sum().item()
+        if "symbols" in metrics:
+            found["length_tv"] = total_variation(Counter(map(len, texts)), self.lengths)
+            found["bigram_tv"] = total_variation(_pairs(texts), self.pairs)
+        return found
 
 
 class Runs:
