@@ -4,13 +4,16 @@
     git clone https://github.com/ByteDance-Seed/Adversarial-Flow-Models     # and DiT's models.py as its README says
     git clone https://github.com/brownvc/R3GAN
     pip install --target packages timm einops omegaconf --no-deps && export PYTHONPATH=packages
+    pip install --target StyleGAN2 stylegan2_pytorch kornia --no-deps
 
 Networks, losses, penalties and, where the trainer lets itself be called, the step are theirs, with their settings; what
 cannot be had on a CPU is replaced on import and named on stderr. Each function takes a checkout, the setting, the
 precision, what draws a batch and our number of parameters, and returns the step and its number of parameters. A step
-updates both networks and the average once, with one batch of pictures each where theirs takes a batch for each.
+updates both networks and the average once, with one batch of pictures each where theirs takes a batch for each; where
+theirs does some of it every so many steps only, each kind of step is returned with its share.
 """
 
+import bisect
 import contextlib
 import copy
 import functools
@@ -18,13 +21,14 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import itertools
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
-from unittest.mock import MagicMock
+from unittest.mock import MagicMock, patch
 
 import torch
 from torch import Tensor, nn
@@ -33,8 +37,9 @@ from torch.torch_version import TorchVersion
 if TYPE_CHECKING:
     from step import Setting
 
-Step = Callable[[], object]
-Build = Callable[[str, "Setting", torch.dtype, Callable[[], Tensor], int], tuple[Step, int]]
+Steps = dict[Callable[[], object], float]
+"""Kinds of step and how many of each there are in a step on average."""
+Build = Callable[[str, "Setting", torch.dtype, Callable[[], Tensor], int], tuple[Steps, int]]
 CLASSES = 10
 """GAT and AFM know no training without classes; labels are random."""
 
@@ -58,15 +63,19 @@ class Stubs(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 @functools.cache
-def load(path: str, names: tuple[str, ...], missing: tuple[str, ...]) -> list[ModuleType]:
-    """Modules of a checkout, without `missing` ones; others may use the same names afterwards."""
+def load(path: str, names: tuple[str, ...], missing: tuple[str, ...], cuda: bool = False) -> list[ModuleType]:
+    """Modules of a checkout, without `missing` ones; others may use the same names afterwards.
+
+    With `cuda`, they believe while they are imported that there is a GPU.
+    """
     root = str(Path(path).resolve())
     missing = tuple(name for name in missing if importlib.util.find_spec(name) is None)
     stubs, before = Stubs(missing), set(sys.modules)
     sys.path.insert(0, root)
     sys.meta_path.insert(0, stubs)
+    believed = patch("torch.cuda.is_available", lambda: True) if cuda else contextlib.nullcontext()
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # AFM's log goes where it finds stdout now
+        with believed, contextlib.redirect_stdout(sys.stderr):  # AFM's log goes where it finds stdout now
             return [importlib.import_module(name) for name in names]
     finally:
         sys.path.remove(root)
@@ -75,7 +84,8 @@ def load(path: str, names: tuple[str, ...], missing: tuple[str, ...]) -> list[Mo
             module = sys.modules[name]
             if isinstance(module, MagicMock) or str(getattr(module, "__file__", None)).startswith(root):
                 del sys.modules[name]
-        say(f"{Path(path).name}: empty modules for {', '.join(missing) or 'none'}")
+        told = "; CUDA said to be there on import" if cuda else ""
+        say(f"{Path(path).name}: empty modules for {', '.join(missing) or 'none'}{told}")
 
 
 @functools.cache
@@ -84,16 +94,29 @@ def say(what: str) -> None:
     print(f"  {what}", file=sys.stderr)
 
 
+@contextlib.contextmanager
+def without_cuda() -> Iterator[None]:
+    """`.cuda()` leaves tensors and networks where they are."""
+    with patch.object(Tensor, "cuda", lambda x, *_: x), patch.object(nn.Module, "cuda", lambda network, *_: network):
+        yield
+
+
+def lowered(call: Callable, dtype: torch.dtype, *inputs: Tensor, **named: object) -> Tensor | tuple[Tensor, ...]:
+    """Under autocast, with float32 for output."""
+    with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+        found = call(*inputs, **named)
+    return found.float() if isinstance(found, Tensor) else tuple(x.float() for x in found)
+
+
 class Wrapped(nn.Module):
-    """A network as Accelerate and DistributedDataParallel hand it out: under autocast, with float32 for output."""
+    """A network as Accelerate and DistributedDataParallel hand it out, `lowered`."""
 
     def __init__(self, module: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
         self.module, self.dtype = module, dtype
 
-    def forward(self, *inputs: Tensor, **named: object) -> Tensor:
-        with torch.autocast("cpu", self.dtype, enabled=self.dtype != torch.float32):
-            return self.module(*inputs, **named).float()
+    def forward(self, *inputs: Tensor, **named: object) -> Tensor | tuple[Tensor, ...]:
+        return lowered(self.module, self.dtype, *inputs, **named)
 
 
 def _shape(setting: "Setting") -> dict[str, int]:
@@ -108,7 +131,7 @@ def _shape(setting: "Setting") -> dict[str, int]:
     }
 
 
-def gat(path: str, setting: "Setting", dtype: torch.dtype, draw: Callable[[], Tensor], ours: int) -> tuple[Step, int]:
+def gat(path: str, setting: "Setting", dtype: torch.dtype, draw: Callable[[], Tensor], ours: int) -> tuple[Steps, int]:
     """Hyun et al. 2025, "Scalable GANs with Transformers": train.py without the teacher (its `--enc-type None`)."""
     names = ("train", "models.generator", "models.discriminator", "losses")
     train, generators, discriminators, losses = load(path, names, ("accelerate", "diffusers", "wandb", "torchvision"))
@@ -162,10 +185,10 @@ def gat(path: str, setting: "Setting", dtype: torch.dtype, draw: Callable[[], Te
                 train.update_ema(average, generator)
             network.requires_grad_(False)
 
-    return step, _trainable(generator, discriminator)
+    return {step: 1.0}, _trainable(generator, discriminator)
 
 
-def afm(path: str, setting: "Setting", dtype: torch.dtype, draw: Callable[[], Tensor], ours: int) -> tuple[Step, int]:
+def afm(path: str, setting: "Setting", dtype: torch.dtype, draw: Callable[[], Tensor], ours: int) -> tuple[Steps, int]:
     """Lin et al. 2025, "Adversarial Flow Models": its ImageNet trainer with configs/train/afm/train_afm_1nfe.yaml."""
     names = ("train_adversarial_flow_imagenet", "models.afm.dit.generator", "models.afm.dit.discriminator")
     missing = ("kornia", "torchvision", "wandb", "pandas", "deepdiff", "diffusers")
@@ -198,10 +221,12 @@ def afm(path: str, setting: "Setting", dtype: torch.dtype, draw: Callable[[], Te
             trainer.optimizer_step(number)
             trainer.ema_step(number)
 
-    return step, _trainable(trainer.gen, trainer.dis)
+    return {step: 1.0}, _trainable(trainer.gen, trainer.dis)
 
 
-def r3gan(path: str, setting: "Setting", dtype: torch.dtype, draw: Callable[[], Tensor], ours: int) -> tuple[Step, int]:
+def r3gan(
+    path: str, setting: "Setting", dtype: torch.dtype, draw: Callable[[], Tensor], ours: int
+) -> tuple[Steps, int]:
     """Huang et al. 2024, "The GAN is dead; long live the GAN!": convolutions, about as many parameters as ours."""
     losses, networks = load(path, ("training.loss", "training.networks"), ("requests", "pkg_resources"))
     say("R3GAN: its own fallbacks for its CUDA kernels, no augmentation")
@@ -245,11 +270,72 @@ def r3gan(path: str, setting: "Setting", dtype: torch.dtype, draw: Callable[[], 
             for averaged, current in zip(average.parameters(), generator.parameters(), strict=True):
                 averaged.copy_(current.lerp(averaged, 0.999))
 
-    return step, _trainable(generator, discriminator)
+    return {step: 1.0}, _trainable(generator, discriminator)
+
+
+def stylegan2(
+    path: str, setting: "Setting", dtype: torch.dtype, draw: Callable[[], Tensor], ours: int
+) -> tuple[Steps, int]:
+    """Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN": `train` of Wang's port to PyTorch.
+
+    Its defaults, latents and feature maps of at most 512 channels at a capacity of 16, are scaled until the parameters
+    are about as many as ours, in nearly that proportion. Late in training it penalises gradients every 4th step, path
+    lengths every 32nd, and averages every 10th; a turn that waited for all of these would be 160 steps long.
+    """
+    missing = ("aim", "einops", "fire", "kornia_rs", "torchvision", "tqdm", "vector_quantize_pytorch")
+    (module,) = load(path, ("stylegan2_pytorch.stylegan2_pytorch",), missing, cuda=True)
+    say("StyleGAN2: .cuda() does nothing, no files written; for bfloat16 autocast around its networks in place of Apex")
+    module.Trainer.init_folders = lambda trainer: None
+
+    def shape(capacity: int, width: int) -> dict[str, int]:
+        return {
+            "image_size": setting.picture[1],
+            "network_capacity": capacity,
+            "fmap_max": width,
+            "latent_dim": width,
+        }
+
+    def count(capacity: int, width: int) -> int:
+        with torch.device("meta"), without_cuda():
+            return _trainable(module.StyleGAN2(**shape(capacity, width)))
+
+    doublings = setting.picture[1] // 2  # the generator's widest maps over its capacity
+    most = 512 // doublings  # its average is built for 512 channels at most, whatever `fmap_max` says
+    capacities = [n for n in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64) if n <= most]  # 13 is slower than 12 by a fifth
+    near = bisect.bisect_left(capacities, ours, key=lambda capacity: count(capacity, 32 * capacity))
+    choices = [
+        (capacity, 4 * capacity * eighths)
+        for capacity in capacities[max(0, near - 1) : near + 2]
+        for eighths in (6, 7, 8, 9, 10, 12, 16)
+        if 4 * eighths >= doublings
+    ]
+
+    def miss(choice: tuple[int, int]) -> tuple[float, float]:
+        capacity, width = choice
+        return max(0.05, abs(count(capacity, width) / ours - 1)), abs(math.log(width / capacity / 32))
+
+    best = min(choices, key=miss)  # within a twentieth of ours the one nearest to its proportion
+    never = 10**9
+    trainer = module.Trainer(batch_size=setting.batch, save_every=never, evaluate_every=never, **shape(*best))
+    trainer.loader = (draw() for _ in itertools.count())
+    with without_cuda():
+        trainer.init_GAN()
+    gan = trainer.GAN
+    for network in (gan.S, gan.G, gan.D):
+        network.forward = functools.partial(lowered, network.forward, dtype)
+
+    def step(number: int) -> None:
+        trainer.steps = number
+        with without_cuda():
+            trainer.train()
+
+    late = 25_024  # all three have begun, and the average no longer starts anew; none of these averages by itself
+    lengths, gradients, neither = (functools.partial(step, late + more) for more in (0, 4, 1))
+    return {lengths: 1 / 32, gradients: 1 / 4 - 1 / 32, neither: 3 / 4, gan.EMA: 1 / 10}, _trainable(gan)
 
 
 def _trainable(*networks: nn.Module) -> int:
     return sum(p.numel() for network in networks for p in network.parameters() if p.requires_grad)
 
 
-PEERS: dict[str, Build] = {"GAT": gat, "AFM": afm, "R3GAN": r3gan}
+PEERS: dict[str, Build] = {"GAT": gat, "AFM": afm, "R3GAN": r3gan, "StyleGAN2": stylegan2}

@@ -3,12 +3,14 @@
     OMP_NUM_THREADS=1 taskset -c 1 python benchmarks/step.py              # ours and plain.py, nine settings
     python benchmarks/step.py --sizes S --tokens 64 --compile
     python benchmarks/step.py --gat GAT/ --afm Adversarial-Flow-Models/ --r3gan R3GAN/          # peers.py
+    python benchmarks/step.py --stylegan2 StyleGAN2/ --only "ours, preset" plain StyleGAN2
     python benchmarks/step.py --sizes S --tokens 256 --batch 16 --only ours --profile         # each operation
 
 A step is both networks' forward and backward passes, the penalties, both optimisers and the average, on pictures of
 3 channels in patches of 4 without stem. All contestants stand in one process and take turns, round by round, as the
 machine's speed changes with what else runs on it; a ratio is the median of those within a round. With one thread,
-seconds are those the process had the core for. Ours comes thrice:
+seconds are those the process had the core for. Where a contestant regularises every so many steps only, a turn has each
+kind of step and its mean is weighted by how often the kind occurs. Ours comes thrice:
 
     preset   as `presets.images` sets it: R1 and R2 by finite differences on a quarter of the batch, augmentation
     whole    R1 and R2 by finite differences on the whole batch, no augmentation: what is regularised is plain's
@@ -71,7 +73,7 @@ class Setting:
 class Contestant:
     name: str
     dtype: torch.dtype
-    step: Callable[[], object]
+    steps: peers.Steps
     parameters: int
     turn: int = 1  # steps
     operations: int | None = None
@@ -79,6 +81,10 @@ class Contestant:
     @property
     def label(self) -> tuple[str, str]:
         return self.name, str(self.dtype).removeprefix("torch.")
+
+    def seconds(self) -> float:
+        """Of a step on average, over a turn."""
+        return sum(share * seconds(step, max(1, round(share * self.turn))) for step, share in self.steps.items())
 
 
 def batch_for(width: int, depth: int, tokens: int) -> int:
@@ -113,7 +119,7 @@ def our_trainer(setting: Setting, dtype: torch.dtype, changes: dict[str, object]
 def ours(name: str, setting: Setting, dtype: torch.dtype, compiled: bool = False) -> Contestant:
     trainer = our_trainer(setting, dtype, OURS[name] | {"train.compile": compiled})
     count = parameters(trainer.generator, trainer.discriminator)
-    return Contestant(f"ours, {name}" + compiled * ", compiled", dtype, trainer.step, count)
+    return Contestant(f"ours, {name}" + compiled * ", compiled", dtype, {trainer.step: 1.0}, count)
 
 
 def plain(setting: Setting, dtype: torch.dtype) -> Contestant:
@@ -121,7 +127,8 @@ def plain(setting: Setting, dtype: torch.dtype) -> Contestant:
         setting.rows, setting.columns, width=setting.width, depth=setting.depth, num_heads=setting.heads, dtype=dtype
     )
     draw = drawing(setting)
-    return Contestant("plain", dtype, lambda: gan.step(draw()), parameters(gan.generator, gan.discriminator))
+    count = parameters(gan.generator, gan.discriminator)
+    return Contestant("plain", dtype, {lambda: gan.step(draw()): 1.0}, count)
 
 
 def drawing(setting: Setting) -> Callable[[], Tensor]:
@@ -140,8 +147,8 @@ def contestants(setting: Setting, arguments: argparse.Namespace) -> list[Contest
         assert abs(found[-1].parameters / found[0].parameters - 1) < 0.02
         for name, build in peers.PEERS.items():
             if path := getattr(arguments, name.lower()):
-                step, count = build(path, setting, dtype, drawing(setting), found[0].parameters)
-                found.append(Contestant(name, dtype, step, count))
+                steps, count = build(path, setting, dtype, drawing(setting), found[0].parameters)
+                found.append(Contestant(name, dtype, steps, count))
     return [c for c in found if not arguments.only or any(c.name.startswith(part) for part in arguments.only)]
 
 
@@ -185,17 +192,17 @@ def race(found: list[Contestant], arguments: argparse.Namespace) -> dict[tuple[s
     """Seconds a step of each contestant in each round."""
     counted: dict[str, int] = {}
     for contestant in found:
-        first = seconds(contestant.step)  # compiles
-        contestant.turn = max(1, round(arguments.seconds / seconds(contestant.step)))
+        first = contestant.seconds()  # compiles
+        contestant.turn = max(1, round(arguments.seconds / contestant.seconds()))
         print(f"  {' '.join(contestant.label)}: first step {first:.1f} s, {contestant.turn} a turn", file=sys.stderr)
         kind = contestant.name.removesuffix(", compiled")
         if not contestant.name.endswith("compiled") and kind not in counted:
-            counted[kind] = operations(contestant.step)
+            counted[kind] = round(sum(share * operations(step) for step, share in contestant.steps.items()))
         contestant.operations = counted.get(kind)
     times: dict[tuple[str, str], list[float]] = {contestant.label: [] for contestant in found}
     for turn in range(arguments.rounds):
         for contestant in found:
-            times[contestant.label].append(seconds(contestant.step, contestant.turn))
+            times[contestant.label].append(contestant.seconds())
         print(f"  round {turn + 1} of {arguments.rounds}", file=sys.stderr)
     return times
 
@@ -237,10 +244,10 @@ def line(r: dict) -> str:
 
 
 def show_profile(contestant: Contestant) -> None:
-    contestant.step()
+    contestant.seconds()
     with profile(activities=[ProfilerActivity.CPU]) as found:
-        for _ in range(2):
-            contestant.step()
+        for step in 2 * list(contestant.steps):
+            step()
     print(f"\n{' '.join(contestant.label)}\n")
     print(found.key_averages().table(sort_by="self_cpu_time_total", row_limit=20, max_name_column_width=60))
 
@@ -259,7 +266,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="a JSON line each instead of tables")
     parser.add_argument("--profile", action="store_true", help="no race, but where ours spends its time")
     for name in peers.PEERS:
-        parser.add_argument(f"--{name.lower()}", metavar="PATH", help=f"a checkout of {name}'s repository")
+        parser.add_argument(f"--{name.lower()}", metavar="PATH", help=f"a checkout of {name}, see peers.py")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
