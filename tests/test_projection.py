@@ -9,13 +9,12 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import sparring
-from sparring import cli
+from sparring import cli, showing
 from sparring.config import Config, ConfigError
 from sparring.data import DataError
 from sparring.latents import read_latents
 from sparring.models.networks import DataSpec, Networks
 from sparring.pictures import to_image
-from sparring.plots import save_csv
 from sparring.pretrained import GAN
 from sparring.projection import open_samples, project
 from sparring.sampling import class_indices, draw_z
@@ -99,20 +98,34 @@ def test_series_are_scaled_as_the_gan_scales_them(tmp_path):
         open_samples(gan, str(table), 2)
 
 
+def test_what_the_search_would_lose_is_kept():
+    gan = gan_of("series")
+    made = gan.codec.decode(gan.generator(draw_z(3, gan.generator.z_size, seed=4)))
+    found = project(gan, made, seed=4, steps=3)
+    assert found.errors == found.start_errors
+    assert torch.equal(found.z, draw_z(3, gan.generator.z_size, seed=4))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".npz"])
 @pytest.mark.parametrize("kind", ["series", "series that end"])
-def test_series_that_sample_wrote_are_read_again(tmp_path, kind):
+def test_series_that_sample_wrote_are_read_again(tmp_path, kind, suffix):
     gan = gan_of(kind)
-    made, path = gan.sample(5, seed=3).clone(), tmp_path / "made.csv"
+    made, path = gan.sample(5, seed=3).clone(), tmp_path / f"made{suffix}"
     made[..., :3] = made[..., :3].nan_to_num(5)  # so that none of them is shorter than 3 steps
     for window in (None, 12) if kind == "series" else (None,):
         gan.config = gan.config.replace({"data.path": "own.csv", "data.window": window})
         for count in (5, 1):
-            save_csv(made[:count], path, gan.spec)
+            showing.save(made[:count], path, gan.spec)
             samples, places = open_samples(gan, str(path), 8)
             assert places == list(range(count))
             torch.testing.assert_close(gan.spec.finish(samples), made[:count], rtol=1e-4, atol=1e-3, equal_nan=True)
+
+
+def test_a_table_that_looks_like_samples_and_is_none_says_so(tmp_path):
+    gan, path = gan_of("series"), tmp_path / "made.csv"
+    showing.save(gan.sample(5, seed=3), path, gan.spec)
     path.write_text(path.read_text().replace("\n0,1,", "\n0,11,"))
-    gan.config = gan.config.replace({"data.window": 3})
+    gan.config = gan.config.replace({"data.path": "own.csv", "data.window": 3})
     with pytest.raises(DataError, match=r"holds series of 4×3 \(sample, step, a, b\), .* \(the columns 'sample' and"):
         open_samples(gan, str(path), 8)
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -81,11 +82,12 @@ def save_image(image: Image.Image, path: Path) -> None:
     write_atomic(path, lambda temporary: image.save(temporary, format=image_format))
 
 
-def save_arrays(samples: Tensor, path: Path) -> None:
-    """As NumPy arrays (.npz), under "samples"."""
-    write_atomic(path, lambda temporary: _write_npz(samples, temporary))
+def save_arrays(samples: Tensor, path: Path, name: str = "samples") -> None:
+    """As a NumPy array (.npz) of that name."""
+    write_atomic(path, lambda temporary: _write_npz(samples, temporary, name))
 
 
-def _write_npz(samples: Tensor, path: Path) -> None:
+def _write_npz(samples: Tensor, path: Path, name: str) -> None:
+    arrays: dict[str, Any] = {name: samples.numpy()}
     with open(path, "wb") as file:
-        np.savez_compressed(file, samples=samples.numpy())
+        np.savez_compressed(file, **arrays)

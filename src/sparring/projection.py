@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sparring.data import BUILT_IN, DataError, Dataset, open_dataset
 from sparring.data.archives import EXTENSIONS
+from sparring.data.channels import unnamed
 from sparring.data.dataset import printable
 from sparring.data.film_files import SingleFilm
 from sparring.data.images import load_images
@@ -99,14 +100,14 @@ def project(
         targets = [_Seen.of(gan, gan.codec.compress(part)) for part in samples.split(BATCH)]
         apart = _distances(gan, starts, labels, targets)
     scales, nearest = apart.mean(2), apart[1].argmin(1)
-    z, labels = starts[nearest], labels[nearest]
-    start_errors = _errors(gan, samples, _latents(gan, z, labels))
+    first, labels = starts[nearest], labels[nearest]
+    start_errors = _errors(gan, samples, _latents(gan, first, labels))
     report(f"{len(samples)} samples compared with {count} random ones")
     parts = []
     for index, target in enumerate(targets):
         here = slice(index * BATCH, (index + 1) * BATCH)
         name = f"samples {here.start + 1} to {min(here.stop, len(samples))} of {len(samples)}"
-        parts.append(_descend(gan, z[here], labels[here], target, scales[:, here], steps, name, report))
+        parts.append(_descend(gan, first[here], labels[here], target, scales[:, here], steps, name, report))
     z = torch.cat(parts)
     latents = _latents(gan, z, labels)
     return Found(
@@ -143,21 +144,28 @@ def _descend(
     name: str,
     report: Callable[[str], None],
 ) -> Tensor:
-    """z (B, z_size) after so many steps towards samples; `scales` (2, B) is how far random ones are from them."""
-    z = z.clone().requires_grad_()
+    """z (B, z_size) after so many steps towards samples, or as they were where these lead away from them; `scales`
+    (2, B) is how far random ones are."""
+
+    def distance_of(z: Tensor) -> Tensor:
+        seen = _Seen.of(gan, _made(gan, z, labels))
+        pairs = zip(seen.both(), target.both(), scales, strict=True)
+        return sum(((found - wanted).square().mean(1) / scale for found, wanted, scale in pairs), z.new_zeros(()))
+
+    start, z = z, z.clone().requires_grad_()
     adam = torch.optim.Adam([z], lr=LR)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
     for step in range(1, steps + 1):
-        seen = _Seen.of(gan, _made(gan, z, labels))
-        pairs = zip(seen.both(), target.both(), scales, strict=True)
-        distance = sum(((found - wanted).square().mean(1) / scale for found, wanted, scale in pairs), z.new_zeros(()))
+        distance = distance_of(z)
         adam.zero_grad()
         (distance + TYPICAL * _untypical(gan.generator, z)).sum().backward()
         adam.step()
         schedule.step()
         if step % 100 == 0 or step == steps:
             report(f"{name}: step {step} of {steps}, distance {distance.mean():.3g} (of random ones: 2)")
-    return z.detach()
+    with torch.no_grad():
+        away = distance_of(start) < distance_of(z)  # the start may be the very z that made the sample
+    return torch.where(away[:, None], start, z.detach())
 
 
 def _untypical(generator: Generator, z: Tensor) -> Tensor:
@@ -256,9 +264,12 @@ def _stored(values: Any, other: DataSpec, spec: DataSpec) -> Tensor | None:
     if len(spec.sample_shape) > 2:
         values = _coloured(values, spec.sample_shape[0])
     if spec.channels is not None:
-        if other.channels is None or sorted(other.channels.names) != sorted(spec.channels.names):
+        theirs, ours = [] if other.channels is None else list(other.channels.names), spec.channels.names
+        if theirs == unnamed(len(ours)):
+            theirs = list(ours)  # an array's: as many, in the same order
+        if sorted(theirs) != sorted(ours):
             return None
-        values = values[:, [other.channels.names.index(name) for name in spec.channels.names]]
+        values = values[:, [theirs.index(name) for name in ours]]
         if spec.channels.masked:  # shorter ones only end sooner
             values = F.pad(values, (0, max(0, spec.sample_shape[1] - values.shape[2])), value=torch.nan)
     stored = spec.stored(values)

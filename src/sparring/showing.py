@@ -132,7 +132,8 @@ def check_out(path: Path, spec: DataSpec) -> None:
 
 
 def save(samples: Any, path: Path, spec: DataSpec) -> None:
-    """In one file (a picture, a film, a table, or arrays in .npz under "samples"), or singly in a folder."""
+    """In one file (a picture, a film, a table, or in .npz an array "samples", of series (N, T, C) as they are read
+    `series`), or singly in a folder."""
     check_out(path, spec)
     showing = showing_of(spec.sample_shape)
     if not path.suffix:
@@ -141,7 +142,9 @@ def save(samples: Any, path: Path, spec: DataSpec) -> None:
             showing.save_one(samples[index : index + 1], path / f"{index:05d}{showing.single}", spec)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix.lower() == ARRAYS:
+    if path.suffix.lower() == ARRAYS and showing.name == "series":
+        pictures.save_arrays(samples.transpose(1, 2), path, "series")
+    elif path.suffix.lower() == ARRAYS:
         pictures.save_arrays(samples, path)
     else:
         showing.save_all(samples, path, spec)

@@ -7,6 +7,11 @@ import torch
 from torch import Tensor
 
 
+def unnamed(count: int) -> list[str]:
+    """What channels are called where the file does not say."""
+    return [f"channel {index}" for index in range(1, count + 1)]
+
+
 @dataclass(frozen=True)
 class Channels:
     """A series' own value is `offset + scale * stored`, channel by channel.

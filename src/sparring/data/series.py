@@ -16,7 +16,7 @@ import torch
 
 from sparring.data import tables
 from sparring.data.archives import ARCHIVE_ERRORS
-from sparring.data.channels import Channels
+from sparring.data.channels import Channels, unnamed
 from sparring.data.dataset import (
     IGNORED_LABELS,
     MEMORY_LIMIT,
@@ -367,7 +367,7 @@ def read_ts(path: str, memory_limit: int) -> Table:
         raise DataError(f"{path} promises {promised[:40]} dimensions but has {channels}: correct its header")
     return Table(
         *spool.finish(),
-        names=[f"channel {index}" for index in range(1, channels + 1)],
+        names=unnamed(channels),
         ends=np.array(ends),
         long=False,
         labels=(lambda: labels) if labels and not regression else None,

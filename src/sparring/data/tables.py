@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from sparring.data.archives import PARSE_ERRORS
 from sparring.data.arrays import IMAGE_KEYS, LABEL_KEYS, LOAD_ERRORS, Array, label_names, load_arrays
+from sparring.data.channels import unnamed
 from sparring.data.dataset import DataError
 
 BLOCK_CELLS = 1 << 17
@@ -323,7 +324,7 @@ def read_table(path: str, window: int | None, memory_limit: int) -> Table:
         notes.append(f"each row is one series of {steps} steps; with --window N the file is one long table")
     return Table(
         *spool.finish(),
-        names=["channel 1"] if row_wise else [head.names[column] for column in channels],
+        names=unnamed(1) if row_wise else [head.names[column] for column in channels],
         ends=np.arange(steps, spool.rows + 1, steps) if ends is None else ends,
         long=not row_wise and ends is None,
         labels=None if label is None else lambda: labels,
@@ -421,7 +422,7 @@ def read_arrays(path: str, window: int | None, memory_limit: int) -> Table:
     length = spool.rows if long else steps
     return Table(
         *spool.finish(),
-        names=[f"channel {index}" for index in range(1, channels + 1)],
+        names=unnamed(channels),
         ends=np.arange(length, spool.rows + 1, length),
         long=long,
         labels=None if label_key is None else partial(label_names, path, arrays[label_key]),
