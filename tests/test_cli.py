@@ -187,7 +187,7 @@ def test_damaged_run_folders(run, capsys):
         "{",
         "[]",
         "{}",
-        text.replace('"format": 1', '"format": 9'),
+        text.replace('"format": 2', '"format": 9'),
         text.replace('"width": 16', '"width": 32'),
     ):
         config.write_text(broken)
@@ -195,6 +195,8 @@ def test_damaged_run_folders(run, capsys):
         fails(capsys, "info", run)
     config.write_text(text.replace('"depth": 1', '"depth": 400'))
     fails(capsys, "sample", run, saying="does not fit")
+    config.write_text(text.replace('"format": 2', '"format": 1'))
+    fails(capsys, "sample", run, saying="older sparring, whose networks with a stem.*train it anew")
     config.write_text(text)
     assert cli.main(["info", str(run)]) == 0
 

@@ -195,10 +195,10 @@ def clips(frames: int, height: int, width: int) -> Config:
             width=96,
             depth=1,
             stem=stem,
-            stem_channels=64 if stem else CodecConfig.stem_channels,
+            stem_channels=32 if stem else CodecConfig.stem_channels,
             noise=0.4,
             batch_size=8,
-            num_samples=60_000,
+            num_samples=80_000,
         ),
         model=ModelConfig(width=64, depth=3, num_heads=4, bounded=False, adaln_gain=2.0),
         # What the decoder cannot tell apart, the discriminator need not: its noise is the codec's, and stays.

@@ -23,7 +23,8 @@ from sparring.models.networks import DataSpec, Networks
 from sparring.sampling import class_indices, draw_z, interpolate, mean_w
 from sparring.training.checkpoint import CheckpointError, load_tensors, save_tensors
 
-FORMAT = 1
+FORMAT = 2
+"""Since 2, a stem's head blurs what it spreads (`models/stem.py`); without a stem, runs of 1 are the same."""
 MAX_HEADER = 16 * 2**20
 SHIPPED = Path(__file__).parent / "runs"
 """Runs that come with the package (`recipes/`): digits, names, sines, bouncing."""
@@ -176,9 +177,16 @@ def read_config(folder: Path) -> tuple[Config, DataSpec]:
     path = folder / "config.json"
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        if values["format"] != FORMAT:
-            raise CheckpointError(f"{path} has format {values['format']}; this version reads {FORMAT}: update sparring")
-        return Config.from_dict(values["config"]), DataSpec.from_dict(values["data"])
+        version = values["format"]
+        if version not in (1, FORMAT):
+            raise CheckpointError(f"{path} has format {version}; this version reads {FORMAT}: update sparring")
+        config = Config.from_dict(values["config"])
+        if version == 1 and (config.model.stem or config.codec.stem):
+            raise CheckpointError(
+                f"{path} is of an older sparring, whose networks with a stem drew other samples: train it anew, into "
+                "another folder"
+            )
+        return config, DataSpec.from_dict(values["data"])
     except (FileNotFoundError, NotADirectoryError):
         raise CheckpointError(
             f"{folder} is not a run folder: it has no config.json; `sparring train DATA --out {folder}` makes one"

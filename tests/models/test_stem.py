@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sparring.models.stem import SLOPE, Head, Stem, coarse_grid
+from sparring.models.stem import SLOPE, Head, Stem, blur, coarse_grid
 
 
 def random(*shape, seed=0):
@@ -37,6 +37,20 @@ def leaky(volume):
     return {
         key: value if key == "sizes" else torch.where(value > 0, value, SLOPE * value) for key, value in volume.items()
     }
+
+
+def blurred(volume):
+    """Every place the mean of itself, counted twice, and its neighbours, those beyond an edge being the edge."""
+    sizes = volume["sizes"]
+
+    def at(place):
+        return volume[tuple(min(max(p, 0), size - 1) for p, size in zip(place, sizes, strict=True))]
+
+    result = {"sizes": sizes}
+    for place in places(sizes):
+        around = list(itertools.product(*((p - 1, p, p, p + 1) for p in place)))
+        result[place] = sum(map(at, around)) / len(around)
+    return result
 
 
 def as_volume(tokens, grid):
@@ -85,7 +99,7 @@ def test_stem_is_its_convolutions(grid, levels):
 
 
 @every_grid
-def test_head_spreads_each_token_over_its_place_and_smooths(grid, levels):
+def test_head_spreads_each_token_over_its_place_blurs_and_smooths(grid, levels):
     head = Head(grid, 5, 3, levels=levels, channels=3).double()
     coarse, factor = coarse_grid(grid, levels), 2**levels
     tokens = random(2, math.prod(coarse), 5)
@@ -103,8 +117,17 @@ def test_head_spreads_each_token_over_its_place_and_smooths(grid, levels):
                 for p in place:
                     row = row * factor + p % factor
                 volume[place] = block[3 * row : 3 * row + 3]
-            smooth = leaky(convolved(leaky(volume), head.smooth, 1))
+            smooth = leaky(convolved(leaky(blurred(volume)), head.smooth, 1))
             torch.testing.assert_close(expected, as_tokens(convolved(smooth, head.to_token, 1)))
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 7), (2, 3, 4, 5), (1, 2, 2, 3, 4)])
+def test_blur_keeps_flat_things_and_takes_away_what_alternates(shape):
+    flat = random(*shape[:2]).view(*shape[:2], *[1] * (len(shape) - 2)).expand(shape)
+    torch.testing.assert_close(blur(flat), flat)
+    signs = torch.tensor([1.0, -1.0])[torch.arange(shape[-1]) % 2].double()
+    alternating = blur(random(*shape[:-1], 1) * signs)
+    assert alternating[..., 1:-1].abs().max() < 1e-15
 
 
 def test_a_token_of_many_numbers_is_written_without_its_neighbours():

@@ -10,6 +10,7 @@ Shapes: B batch, N fine tokens of C numbers on `grid`, M coarse tokens of width 
 import math
 from itertools import pairwise
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -59,8 +60,22 @@ class Stem(_OnGrid):
         return self.project(x.flatten(2).transpose(1, 2))
 
 
+def blur(volume: Tensor) -> Tensor:
+    """(1, 2, 1) / 4 along every axis of a volume (B, C, ...), its edges repeated."""
+    for axis in range(2, volume.ndim):
+        size = volume.shape[axis]
+        before = torch.cat([volume.narrow(axis, 0, 1), volume.narrow(axis, 0, size - 1)], axis)
+        after = torch.cat([volume.narrow(axis, 1, size - 1), volume.narrow(axis, size - 1, 1)], axis)
+        volume = volume / 2 + (before + after) / 4
+    return volume
+
+
 class Head(_OnGrid):
-    """Coarse tokens (B, M, D) to fine ones (B, N, C): each is spread over its place, then convolutions smooth it."""
+    """Coarse tokens (B, M, D) to fine ones (B, N, C): each is spread over its place, then convolutions smooth it.
+
+    What is spread is blurred first, as upsampling is in Karras et al. 2019: else the tokens' borders stay in the
+    samples as a grid.
+    """
 
     def __init__(self, grid: Grid, width: int, token_dim: int, *, levels: int, channels: int) -> None:
         super().__init__(grid)
@@ -79,5 +94,5 @@ class Head(_OnGrid):
         # (B, h, w, fh, fw, c) -> (B, c, h, fh, w, fw) -> (B, c, H, W)
         order = [0, 2 * n + 1] + [axis for i in range(1, n + 1) for axis in (i, n + i)]
         x = x.permute(order).reshape(x.shape[0], self.channels, *self.axes)
-        x = F.leaky_relu(self.smooth(F.leaky_relu(x, SLOPE)), SLOPE)
+        x = F.leaky_relu(self.smooth(F.leaky_relu(blur(x), SLOPE)), SLOPE)
         return self.to_token(x).flatten(2).transpose(1, 2)
