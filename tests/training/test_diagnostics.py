@@ -14,6 +14,9 @@ def rows(gap=0.8, r1=0.05, **last):
     [
         (rows(diversity=0.95), 0, "healthy", "Healthy"),
         (rows(diversity=0.2), 0, "collapsed", "--loss.r1"),
+        (rows(diversity=0.9, recall=0.1, recall_floor=0.8), 0, "collapsed", "cover 10% of the data"),
+        (rows(recall=0.3, recall_floor=0.8, most_share=0.2), 0, "healthy", "Healthy"),
+        (rows(diversity=0.9, most_share=1.0), 0, "collapsed", "100% of the samples are taken for one class"),
         (rows(gap=8.0, diversity=0.9), 0, "discriminator-too-strong", "--augment.probability"),
         (rows(gap=0.001, r1=1e-6, diversity=0.9), 0, "discriminator-idle", "--optim.lr"),
         (rows(diversity=0.9), 2, "unstable", "2 time"),

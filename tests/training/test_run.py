@@ -51,6 +51,8 @@ def test_a_run_stops_once_its_goal_is_reached_and_stays_stopped(tiny, shapes, tm
     train(config, tmp_path / "run", dataset=shapes, say=said.append)
     assert list(measured(tmp_path / "run", "c2st")) == [16]
     assert "c2st<=1.0 is reached at 16 samples" in said
+    assert 16 in measured(tmp_path / "run", "diversity")  # of what it stopped with there is a picture
+    assert (tmp_path / "run/samples/000000000016.png").exists()
     assert sparring.load(tmp_path / "run").sample(1).shape == (1, 1, 8, 8)
     train(config, tmp_path / "run", dataset=shapes)
     assert list(measured(tmp_path / "run", "c2st")) == [16]

@@ -11,6 +11,10 @@ Row = Mapping[str, float]
 
 COLLAPSED = 0.5
 """Samples that are this much less diverse than the data count as collapsed."""
+UNCOVERED = 0.25
+"""So do samples with less than this share of real ones' recall."""
+ONE_SIDED = 0.6
+"""And a class that more of the digits than these are taken for."""
 OVERPOWERED = 5.0
 """A mean D(x) - D(G(z)) above this leaves the generator little to learn from."""
 DEAD_GAP, DEAD_SLOPE = 0.02, 1e-3
@@ -92,11 +96,11 @@ def judge(rows: Sequence[Row], rollbacks: int) -> Verdict:
         )
     if text := _judge_texts(rows):
         return text
-    if diverse < COLLAPSED:
+    if collapse := _collapse(rows):
         return Verdict(
             "collapsed",
-            f"Collapsed: the samples are {diverse:.2f} times as diverse as the data.{measured} Try a larger --loss.r1 "
-            "and --loss.r2, a larger --model.noise_dim, a larger --train.batch_size, or train for longer.",
+            f"Collapsed: {collapse}.{measured} Try a larger --loss.r1 and --loss.r2, a larger --model.noise_dim, a "
+            "larger --train.batch_size, or train for longer.",
         )
     if gap > OVERPOWERED:
         return Verdict(
@@ -117,6 +121,18 @@ def judge(rows: Sequence[Row], rollbacks: int) -> Verdict:
         f"Healthy: the discriminator's gap is {gap:.2f} logits{spread}.{measured} For better samples train for longer "
         "(a larger --num-samples) or use a larger model.",
     )
+
+
+def _collapse(rows: Sequence[Row]) -> str:
+    """By what the samples vary too little, or nothing."""
+    diverse, recall, share = (_last(rows, name) for name in ("diversity", "recall", "most_share"))
+    if diverse < COLLAPSED:
+        return f"the samples are {diverse:.2f} times as diverse as the data"
+    if recall < UNCOVERED * _last(rows, "recall_floor"):
+        return f"the samples cover {recall:.0%} of the data (real ones: {_last(rows, 'recall_floor'):.0%})"
+    if share > ONE_SIDED:
+        return f"{share:.0%} of the samples are taken for one class"
+    return ""
 
 
 def _judge_texts(rows: Sequence[Row]) -> Verdict | None:

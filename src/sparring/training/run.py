@@ -146,7 +146,7 @@ class Run:
     def fit(self, report: Report, caught: Sequence[int]) -> None:
         """Trains to the configured length; saves and raises `Interrupted` once a signal number is `caught`."""
         for phase in self.phases:
-            if phase.samples_seen >= phase.num_samples or (phase is self.trainer and self._reached()):
+            if phase.samples_seen >= phase.num_samples or (phase is self.trainer and self._reached(self.log.rows)):
                 continue
             if phase is self.trainer and isinstance(self.codec, TrainedCodec):
                 self.codec.eval().requires_grad_(False)
@@ -179,13 +179,13 @@ class Run:
                 continue
             self.seconds = begun + time.perf_counter() - started
             row = {"samples_seen": self.samples_seen, "seconds": self.seconds} | row
-            if picture:
-                row |= self._picture() if phase is self.trainer else self._picture_codec()
             if self.metric and evaluation:
                 row |= self.metric(self._sample)
                 self._keep_best(row)
+                stop = self._reached([row])
+            if picture or stop:
+                row |= self._picture() if phase is self.trainer else self._picture_codec()
             self.log.add(row)
-            stop = evaluation and self._reached()
             if message := self.alarm.check(row, steps):
                 self.say(message)
             rate = (seen - start) / (time.perf_counter() - started)
@@ -303,8 +303,8 @@ class Run:
                 f"--train.until {self.config.train.until}: this data is measured by {', '.join(there) or 'nothing'}"
             )
 
-    def _reached(self) -> bool:
-        measured = [row for row in self.log.rows if self.goal and self.goal.key(row)]
+    def _reached(self, rows: Sequence[dict[str, float]]) -> bool:
+        measured = [row for row in rows if self.goal and self.goal.key(row)]
         if not measured or self.goal is None or not self.goal.reached(measured[-1]):
             return False
         self.say(f"{self.config.train.until} is reached at {measured[-1]['samples_seen']:,} samples")
