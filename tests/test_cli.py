@@ -196,7 +196,7 @@ def test_damaged_run_folders(run, capsys):
     config.write_text(text.replace('"depth": 1', '"depth": 400'))
     fails(capsys, "sample", run, saying="does not fit")
     config.write_text(text.replace('"format": 2', '"format": 1'))
-    fails(capsys, "sample", run, saying="older sparring, whose networks with a stem.*train it anew")
+    fails(capsys, "sample", run, saying="older sparring, which would draw other samples.*train it anew")
     config.write_text(text)
     assert cli.main(["info", str(run)]) == 0
 

@@ -24,7 +24,8 @@ from sparring.sampling import class_indices, draw_z, interpolate, mean_w
 from sparring.training.checkpoint import CheckpointError, load_tensors, save_tensors
 
 FORMAT = 2
-"""Since 2, a stem's head blurs what it spreads (`models/stem.py`); without a stem, runs of 1 are the same."""
+"""Since 2, a stem's head blurs what it spreads (`models/stem.py`), and series of unequal length say how many steps are
+left (`data/channels.py`); others of 1 are the same."""
 MAX_HEADER = 16 * 2**20
 SHIPPED = Path(__file__).parent / "runs"
 """Runs that come with the package (`recipes/`): digits, names, sines, bouncing."""
@@ -181,12 +182,14 @@ def read_config(folder: Path) -> tuple[Config, DataSpec]:
         if version not in (1, FORMAT):
             raise CheckpointError(f"{path} has format {version}; this version reads {FORMAT}: update sparring")
         config = Config.from_dict(values["config"])
-        if version == 1 and (config.model.stem or config.codec.stem):
+        spec = DataSpec.from_dict(values["data"])
+        unequal = spec.channels is not None and spec.channels.masked
+        if version == 1 and (config.model.stem or config.codec.stem or unequal):
             raise CheckpointError(
-                f"{path} is of an older sparring, whose networks with a stem drew other samples: train it anew, into "
-                "another folder"
+                f"{path} is of an older sparring, which would draw other samples from these weights: train it anew, "
+                "into another folder"
             )
-        return config, DataSpec.from_dict(values["data"])
+        return config, spec
     except (FileNotFoundError, NotADirectoryError):
         raise CheckpointError(
             f"{folder} is not a run folder: it has no config.json; `sparring train DATA --out {folder}` makes one"

@@ -16,8 +16,9 @@ def unnamed(count: int) -> list[str]:
 class Channels:
     """A series' own value is `offset + scale * stored`, channel by channel.
 
-    With `masked`, series end at different steps: one stored channel more follows the named ones, 1 at a series' steps
-    and -1 beyond its end, where the others are 0.
+    With `masked`, series end at different steps: one stored channel more follows the named ones and says how many
+    steps are left, twice their share of all, which falls through 0 at the end; beyond it the others are 0. A mask of
+    ones would be exact in real series and never in generated ones, and a single slip would end one of these.
     """
 
     names: tuple[str, ...]
@@ -32,7 +33,8 @@ class Channels:
         if not self.masked:
             return stored
         beyond = stored.isnan().all(-2, keepdim=True)
-        return torch.cat([stored.masked_fill(beyond, 0), 1 - 2 * beyond.to(stored.dtype)], -2)
+        left = (~beyond).sum(-1, keepdim=True) - self._steps(stored)
+        return torch.cat([stored.masked_fill(beyond, 0), 2 * left / stored.shape[-1]], -2)
 
     def restore(self, stored: Tensor) -> Tensor:
         """The inverse of `store`: (..., C, T), NaN beyond a series' end. At least one step is always there."""
@@ -40,10 +42,15 @@ class Channels:
         offset, scale = (stored.new_tensor(v)[:, None] for v in (self.offset, self.scale))
         values = offset + scale * stored[..., :count, :]
         if self.masked:
-            beyond = (stored[..., count:, :] < 0).cumsum(-1) > 0
-            beyond[..., 0] = False
-            values = values.masked_fill(beyond, torch.nan)
+            steps = self._steps(stored)
+            ends = (steps + stored[..., count:, :] * (stored.shape[-1] / 2)).mean(-1, keepdim=True)
+            values = values.masked_fill(steps > ends.round().clamp_min(1), torch.nan)
         return values
+
+    @staticmethod
+    def _steps(stored: Tensor) -> Tensor:
+        """The middles of all steps (T,), 0.5 the first."""
+        return torch.arange(stored.shape[-1], dtype=stored.dtype, device=stored.device) + 0.5
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
