@@ -46,10 +46,13 @@ def test_real_digits_from_elsewhere_pass_and_noise_does_not(digits_apart):
     assert "kid" not in real
     noise = np.random.default_rng(0).integers(0, 256, (300, 28, 28), np.uint8)
     np.savez(digits_apart / "noise.npz", samples=noise)
-    bad = of_samples(str(digits_apart / "noise.npz"), "digits").scores(chosen=chosen)
+    unnamed = of_samples(str(digits_apart / "noise.npz"), "digits")
+    bad = unnamed.scores(chosen=("frechet", "c2st", "recall"))
     assert bad["frechet"] > 20 * real["frechet"]
     assert bad["c2st"] > 0.95
-    assert "recognised" not in bad  # nothing says what they were made for
+    assert "recall_3" not in bad  # nothing says what they were made for
+    with pytest.raises(DataError, match="recognised cannot be measured here"):
+        unnamed.scores(chosen=chosen)
     assert any("cover" in warning for warning in bad["warnings"])
 
 
@@ -68,9 +71,11 @@ def test_series_and_texts_from_elsewhere(tmp_path, capsys):
     np.save(tmp_path / "samples.npy", steps.sin()[100:, :, None].numpy())
     same = of_samples(str(tmp_path / "samples.npy"), str(tmp_path / "data.npy"), window=24)
     scores = same.scores(chosen=("context_frechet",), repeats=2)
-    assert set(scores) == {
+    assert scores.keys() - {"encoder", "count"} == {
         "context_frechet", "context_frechet_std", "context_frechet_floor", "context_frechet_floor_std", "warnings"
     }  # fmt: skip
+    with pytest.raises(DataError, match="correlational cannot be measured here"):
+        same.scores(chosen=("fd", "correlational"))
     pytest.importorskip("nltk")
     lines = [
         f"a {color} cat sits on the {thing}" for color in ("red", "blue", "old") for thing in ("mat", "car", "bed")
@@ -81,7 +86,7 @@ def test_series_and_texts_from_elsewhere(tmp_path, capsys):
     texts = of_samples(str(tmp_path / "samples.txt"), str(tmp_path / "data.txt")).scores()
     assert texts["copied"] == 1
     command = ["evaluate", str(tmp_path / "samples.txt"), "--data", str(tmp_path / "data.txt"), "--json", "--metrics"]
-    assert cli.main([*command, "copies", "diversity"]) == 0
+    assert cli.main([*command, "copied", "diversity"]) == 0
     chosen = json.loads(capsys.readouterr().out)
     assert {name: chosen[name] for name in ("copied", "unique_floor")} == {
         name: texts[name] for name in ("copied", "unique_floor")
@@ -112,9 +117,11 @@ def test_a_run_whose_data_has_moved_is_compared_with_what_is_named(tiny, digits_
     with pytest.raises(DataError, match="there is no file or folder"):
         of_run(str(digits_apart / "run"), device="cpu")
     compared = of_run(str(digits_apart / "run"), device="cpu", data=str(digits_apart / "pictures"))
-    scores = compared.scores(chosen=("frechet", "near_copies"))
+    scores = compared.scores(chosen=("frechet",))
     assert scores["frechet"] > scores["frechet_floor"] > 0
-    assert "near_copies" not in scores
+    assert scores["warnings"][-1].startswith("copies: none are looked for")
+    with pytest.raises(DataError, match="near_copies cannot be measured here"):
+        compared.scores(chosen=("frechet", "near_copies"))
 
 
 def test_a_reference_of_another_look_makes_no_copies(digits_apart, tiny):
@@ -125,6 +132,35 @@ def test_a_reference_of_another_look_makes_no_copies(digits_apart, tiny):
     data.held_out = inverted
     scores = Compared("a", "b", data, lambda num: (held_out[:num], None), most=300).scores(chosen=("near_copies",))
     assert scores["near_copies"] < 0.1
+
+
+def test_samples_that_lack_a_class_are_matched_by_name(digits_apart):
+    """A folder of ten classes without one of them, beside digits; the order of the files does not choose."""
+    shutil.rmtree(digits_apart / "pictures/3")
+    lacking = of_samples(str(digits_apart / "pictures"), "digits")
+    assert lacking.sample(50)[1].unique().tolist() == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+    scores = lacking.scores(chosen=("recall", "recognised"))
+    assert scores["recognised"] > 0.95
+    assert scores["recall_3"] == 0
+    assert any("of 3 0%" in warning for warning in scores["warnings"])
+    arrays = np.load(digits_apart / "arrays.npz")["samples"]
+    np.savez(digits_apart / "turned.npz", samples=arrays[::-1])
+    first, second = (
+        of_samples(str(digits_apart / name), "digits").sample(40)[0] for name in ("arrays.npz", "turned.npz")
+    )
+    assert torch.equal(first, second)
+
+
+def test_what_was_learnt_by_heart_is_called_copies(digits_apart, capsys):
+    """Real scores of copies are as good as can be, where nothing is held out."""
+    data = open_dataset(str(digits_apart / "pictures"))
+    np.savez(digits_apart / "copies.npz", samples=((data.batch(torch.arange(150))[0] + 1) * 127.5).round().byte()[:, 0])
+    command = ["evaluate", str(digits_apart / "copies.npz"), "--data", str(digits_apart / "pictures")]
+    assert cli.main([*command, "--metrics", "near_copies", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["near_copies"] == 1
+    assert "warning: copies: 100%" in captured.err
+    fails(capsys, *command, "--metrics", "recognised", saying="recognised cannot be measured here")
 
 
 def test_what_cannot_be_compared_says_so(digits_apart, capsys, monkeypatch):
@@ -189,3 +225,27 @@ def test_what_lies_nearest_is_found(shapes):
     found = report.Look(compared).neighbours()
     assert torch.equal(found[0::2], copies.clamp(-1, 1)) or torch.allclose(found[0::2], copies)
     torch.testing.assert_close(found[1::2], copies.clamp(-1, 1))
+
+
+def test_the_report_looks_among_all_pictures_and_at_each_once(shapes, tmp_path, monkeypatch):
+    monkeypatch.setenv("SPARRING_CACHE", str(tmp_path))
+    compared = Compared("real", "shapes", shapes, lambda num: (shapes.batch(torch.arange(num))[0], None), most=40)
+    look = report.Look(compared)
+    assert look.searched == "all 40"
+    (kept,) = (tmp_path / "features").iterdir()
+    changed = kept.stat().st_mtime_ns
+    compared.scores(chosen=["near_copies"])
+    assert len(list((tmp_path / "features").iterdir())) == 3  # the real ones on both sides of the floor besides
+    assert kept.stat().st_mtime_ns == changed
+
+
+def test_the_report_shows_real_ones_of_the_samples_classes(shapes):
+    classes = torch.tensor([1, 0, 0, 1, 1])
+    compared = Compared("real", "shapes", shapes, lambda num: (shapes.samples[:5], classes), most=5)
+    bright_right = report.Look(compared).shown()[:, 0, :, 4:].mean((1, 2)) > 0
+    assert bright_right.long().tolist() == classes.tolist()
+    digits = open_dataset("digits")
+    held_out = digits.held_out.batch(torch.arange(1000))[0]
+    unnamed = Compared("real", "digits", digits, lambda num: (held_out[:num], None), most=30)
+    places = [(held_out == one).flatten(1).all(1).nonzero()[0].item() for one in report.Look(unnamed).shown()]
+    assert places != sorted(places)  # the set lies sorted by class, the samples do not

@@ -1,7 +1,7 @@
 """What `sparring evaluate` compares: a run's samples, or samples made elsewhere, with real ones."""
 
 import dataclasses
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,11 @@ from torch import Tensor
 from sparring import metrics, pretrained
 from sparring.config import ConfigError
 from sparring.data import DataError, open_dataset
-from sparring.data.dataset import Dataset
+from sparring.data.dataset import Dataset, renumbered
 from sparring.data.text import read_texts
 from sparring.data.vocabulary import clean
 from sparring.metrics import Sampler
+from sparring.metrics.canonical import keys
 from sparring.models.networks import DataSpec
 
 
@@ -33,6 +34,8 @@ class Compared:
     reference: Sequence[str] | None = None
     """Of texts: those they are compared with."""
     run: Path | None = None
+    trained_on: bool = True
+    """Whether the dataset is, as far as is known, what the samples' maker learnt from."""
 
     def scores(
         self,
@@ -47,9 +50,13 @@ class Compared:
         """What `metrics.evaluate` measures, and under "warnings" what should not be missed."""
         found = metrics.evaluate(
             self.dataset, self.sample, repeats=repeats, seed=seed, reference=self.reference, extractor=extractor,
-            metrics=chosen, num=num if self.most is None else min(num, self.most), report=report,
+            metrics=chosen, num=num if self.most is None else min(num, self.most), trained_on=self.trained_on,
+            report=report,
         )  # fmt: skip
-        return found | {"warnings": metrics.warnings_of(found)}
+        warnings = metrics.warnings_of(found)
+        if not self.trained_on:
+            warnings.append("copies: none are looked for, as what the run was trained on is not there")
+        return found | {"warnings": warnings}
 
 
 def of_run(path: str, *, device: str, seed: int = 0, data: str | None = None, field: str | None = None) -> Compared:
@@ -70,12 +77,14 @@ def of_run(path: str, *, device: str, seed: int = 0, data: str | None = None, fi
         dataset, moved = named(), True  # as with a stranger's run: then nothing is known of copies
         if dataset.sample_shape != gan.spec.sample_shape:
             raise
-    classes = len(gan.class_names) if list(gan.class_names) == dataset.class_names else 0
+    names = list(gan.class_names)
+    known = not set(names).isdisjoint(dataset.class_names)
 
     def sample(num: int) -> tuple[Any, Tensor | None]:
-        return gan.sample(num, seed=seed), torch.arange(num) % classes if classes else None
+        made = renumbered(torch.arange(num) % len(names), names, dataset.class_names) if known else None
+        return gan.sample(num, seed=seed), made
 
-    compared = Compared(path, data or of_data.path, dataset, sample, run=run)
+    compared = Compared(path, data or of_data.path, dataset, sample, run=run, trained_on=not moved)
     if data is None or moved:
         return compared
     if texts:
@@ -95,21 +104,25 @@ def of_run(path: str, *, device: str, seed: int = 0, data: str | None = None, fi
 
 def of_samples(path: str, data: str, *, seed: int = 0, **settings: Any) -> Compared:
     """Samples made elsewhere, in any form that data may have, and the `data` that they should be like; both are read
-    with the same `settings` of `open_dataset`."""
+    with the same `settings` of `open_dataset`, and their classes matched by name."""
     dataset = open_dataset(data, **settings)
     shuffle = torch.Generator().manual_seed(seed)
     if dataset.vocabulary is not None:
-        texts = [clean(text) for text, _ in read_texts(path, field=settings.get("field"))]
+        texts = sorted(clean(text) for text, _ in read_texts(path, field=settings.get("field")))
         order = torch.randperm(len(texts), generator=shuffle).tolist()
         return Compared(path, data, dataset, lambda num: ([texts[i] for i in order[:num]], None), len(texts))
     samples = open_dataset(path, **settings)
     _check_alike(samples, dataset, path, data)
-    spec, chosen = DataSpec.of(samples), torch.randperm(len(samples), generator=shuffle)
-    known = samples.class_names and samples.class_names == dataset.class_names
+    known = not set(samples.class_names).isdisjoint(dataset.class_names)
+    classes = renumbered(samples.labels(), samples.class_names, dataset.class_names)
+    spec = DataSpec.of(samples)
+    # Which of many are drawn depends on what they are, and not on the order of the files.
+    alone = torch.cat([keys(part) for part in _batches(samples, torch.arange(len(samples)))])
+    chosen = alone.argsort(stable=True)[torch.randperm(len(samples), generator=shuffle)]
 
     def sample(num: int) -> tuple[Any, Tensor | None]:
-        parts = [samples.batch(part)[0] for part in chosen[:num].split(250)]
-        return spec.finish(torch.cat(parts)), samples.labels()[chosen[:num]] if known else None
+        drawn = torch.cat(list(_batches(samples, chosen[:num])))
+        return spec.finish(drawn), classes[chosen[:num]] if known else None
 
     return Compared(path, data, dataset, sample, len(samples))
 
@@ -149,6 +162,10 @@ def beside_floors(scores: Mapping[str, Any]) -> dict[str, Any]:
         ]
         lines[name] = f"{value:.4g}{spread[name]}" + (f" ({', '.join(beside)})" if beside else "")
     return lines
+
+
+def _batches(dataset: Dataset, places: Tensor) -> Iterator[Tensor]:
+    return (dataset.batch(part)[0] for part in places.split(250))
 
 
 def _check_alike(first: Dataset, second: Dataset, first_name: str, second_name: str) -> None:

@@ -120,7 +120,7 @@ def _scores(title: str, row: Mapping[str, float]) -> str:
 
 
 def _limits(run: Path, row: Mapping[str, float]) -> str:
-    limits = [f"{text}." for text in metrics.warnings_of(row)]
+    limits = [f"{_code(text, None)}." for text in metrics.warnings_of(row)]  # they hold the names of classes
     verdict = run / "verdict.txt"
     if verdict.is_file():
         limits.append("The run's own verdict: " + _code(verdict.read_text(encoding="utf-8", errors="replace"), None))

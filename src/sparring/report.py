@@ -19,17 +19,15 @@ from torch import Tensor
 import sparring
 from sparring import films, pictures, showing
 from sparring.config import ConfigError
-from sparring.data.dataset import printable
+from sparring.data.dataset import printable, renumbered
 from sparring.evaluation import Compared
-from sparring.metrics.features import features_for
+from sparring.metrics.features import searched_in
 from sparring.metrics.neighbours import nearest
 from sparring.models.networks import DataSpec
 from sparring.training.checkpoint import write_atomic
 from sparring.training.logs import logged_rows
 
 SHOWN, PAIRS, FAILURES = 48, 12, 8
-SEARCHED = 5000
-"""Real samples among which the nearest is looked for."""
 CANDIDATES = 500
 """Samples among which the failures are looked for."""
 
@@ -46,6 +44,7 @@ MEANING = {
     "c2st": "share that a classifier tells apart: 0.5 is best",
     "repeats": "share of samples that all but repeat another one",
     "near_copies": "share of samples all but equal to a training sample",
+    "near_copies_searched": "share of the training samples that copies were looked for in",
     "inception_score": "clear and of all classes: higher is better",
     "recognised": "share recognised as what it was made for",
     "discriminative": "how far above chance a GRU tells samples from real series: 0 is best",
@@ -90,8 +89,9 @@ def write_report(look: "Look", scores: Mapping[str, Any], path: Path) -> None:
         "</div>",
         _section(
             "What is nearest",
-            f"<p>Samples, each followed by the training sample nearest to it, in the features of {escape(look.name)}. "
-            "Copies would show here.</p>" + _sheet(look.neighbours(), "samples and their nearest real ones", 8),
+            f"<p>Samples, each followed by the training sample nearest to it among {look.searched}, in the features of "
+            f"{escape(look.name)}. Copies would show here.</p>"
+            + _sheet(look.neighbours(), "samples and their nearest real ones", 8),
         ),
         _section(
             "Least like anything real",
@@ -111,22 +111,35 @@ class Look:
     def __init__(self, compared: Compared, extractor: str | None = None) -> None:
         self.compared = compared
         self.dataset, self.spec = compared.dataset, DataSpec.of(compared.dataset)
-        self.name, features = features_for(compared.dataset, extractor)
-        self.samples = compared.sample(CANDIDATES if compared.most is None else min(CANDIDATES, compared.most))[0]
-        count = min(SEARCHED, len(self.dataset))
-        self.places = torch.randperm(len(self.dataset), generator=torch.Generator().manual_seed(0))[:count]
-        searched = torch.cat([features(self.real(part)) for part in self.places.split(250)])
-        self.distance, self.nearest = nearest(features(self.samples), searched)
+        count = CANDIDATES if compared.most is None else min(CANDIDATES, compared.most)
+        self.samples, self.classes = compared.sample(count)
+        found = searched_in(compared.dataset, extractor)
+        self.name, self.places = found.name, found.places
+        self.distance, self.nearest = nearest(found.look(self.samples), found.features)
+
+    @property
+    def searched(self) -> str:
+        there, whole = len(self.places), len(self.dataset)
+        return f"all {whole:,}" if there == whole else f"{there:,} of {whole:,} drawn at random"
 
     def real(self, places: Tensor) -> Any:
         return self.spec.finish(self.dataset.batch(places)[0])
 
     def shown(self) -> Any:
-        """Real ones, of those that the samples are compared with."""
+        """Real ones, of those that the samples are compared with: of the samples' classes, in their order, else at
+        random, as a set often lies sorted."""
         if self.compared.reference is not None:
             return list(self.compared.reference[:SHOWN])
         source = self.dataset.held_out or self.dataset
-        return self.spec.finish(source.batch(torch.linspace(0, len(source) - 1, min(SHOWN, len(source))).long())[0])
+        left = torch.randperm(len(source), generator=torch.Generator().manual_seed(0)).tolist()
+        wanted = [-1] * min(SHOWN, len(source)) if self.classes is None else self.classes[:SHOWN].tolist()
+        classes = renumbered(source.labels(), source.class_names, self.dataset.class_names).tolist()
+        chosen = []
+        for number in wanted[: len(source)]:
+            place = next((place for place in left if classes[place] == number), left[0])
+            left.remove(place)
+            chosen.append(place)
+        return self.spec.finish(source.batch(torch.tensor(chosen))[0])
 
     def neighbours(self) -> Any:
         return showing.beside(self.samples[:PAIRS], self.real(self.places[self.nearest[:PAIRS]]))

@@ -55,6 +55,12 @@ def test_bouncing_digits_are_measured_by_their_motion_too(dataset):
     assert {"frechet_clips", "persistent", "speed_tv"} <= scores.keys()
 
 
+def test_few_bouncing_digits_are_measured_against_as_few(dataset):
+    clips = dataset.held_out.batch(torch.arange(60))[0]
+    scores = evaluate(dataset, lambda num: (clips[:num], None), num=60, metrics=["motion"], report=print)
+    assert scores["persistent"] > 0.9
+
+
 MOTION = {"position_tv", "speed_tv", "direction_tv", "speed_distance", "persistent"}
 GROUPS = {"frechet": {"frechet_clips"}, "frames": {"frechet_frames"}, "motion": MOTION}
 
@@ -69,9 +75,15 @@ def test_what_is_chosen_alone_scores_as_among_all(dataset, metric):
     left = metric(sample)
     for name, scores in GROUPS.items():
         alone = evaluate(dataset, sample, metrics=[name], report=print)
+        assert {fact: alone.pop(fact) for fact in metric.facts} == metric.facts
         assert alone.keys() == {score + beside for score in scores for beside in ("", "_floor")}
         assert alone == {score: left.pop(score) for score in alone}
     assert not left
+    assert metric.facts["count"] == 400
+    assert metric.facts["extractor"].startswith("sparring-clips")
+    by_score = evaluate(dataset, sample, metrics=["frechet_frames"], report=print)
+    assert by_score == evaluate(dataset, sample, metrics=["frames"], report=print)
+    assert "frechet_clips" in evaluate(dataset, sample, metrics=["fd"], report=print)
 
 
 def test_what_is_not_chosen_is_not_made(dataset):
@@ -93,5 +105,6 @@ def test_a_metric_of_clips_that_is_not_there_is_refused(dataset):
     with pytest.raises(DataError, match=r"no metric motion here: choose among frechet, frames$"):
         evaluate(films, pytest.fail, metrics=["motion"], report=print)
     assert evaluate(films, lambda num: (films.batch(torch.arange(num))[0], None), report=print).keys() == {
-        "frechet_clips", "frechet_frames", "frechet_clips_floor", "frechet_frames_floor"
+        "extractor", "resized", "count",
+        "frechet_clips", "frechet_frames", "frechet_clips_floor", "frechet_frames_floor",
     }  # fmt: skip

@@ -4,6 +4,7 @@ import torch
 from sparring.data import open_dataset
 from sparring.metrics import metric_for
 from sparring.metrics.digit_classifier import load_digit_classifier, recognise
+from sparring.metrics.images import ImageEvaluation
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,13 @@ def test_held_out_digits_score_zero_and_others_order_as_they_should(digits, metr
     blurred = images + 0.3 * torch.randn(images.shape, generator=noise)
     rows = [metric(lambda n, x=x: (x, None))["frechet"] for x in (blurred, images[:1].expand(1000, -1, -1, -1))]
     assert 0 < metric.floor < rows[0] < rows[1]
+    assert metric.facts == {"extractor": "sparring-digits (not Inception)", "resized": "not resized", "count": 1000}
+
+
+def test_the_floor_is_the_one_that_evaluate_gives(digits, metric):
+    evaluation = ImageEvaluation(digits, num=10_000, extractor="digits", metrics=("frechet",))
+    found = evaluation(lambda count: digits.batch(torch.arange(count)))
+    assert found["frechet_floor"] == pytest.approx(metric.floor, rel=1e-4)
 
 
 def test_order_does_not_matter(digits, metric):

@@ -2,7 +2,9 @@ import pytest
 import torch
 
 from sparring.data import DataError, open_dataset
-from sparring.metrics.images import ImageEvaluation, inception_score, kernel_distance
+from sparring.data.dataset import TensorDataset
+from sparring.metrics import metric_for, real_pictures, warnings_of
+from sparring.metrics.images import METRICS, ImageEvaluation, inception_score, kernel_distance
 
 
 def random(*shape, seed=0):
@@ -21,6 +23,8 @@ def test_kernel_distance_against_its_definition():
     within = [(k.sum() - k.diag().sum()) / (n * (n - 1)) for k in same]
     expected = within[0] + within[1] - 2 * kernel(features, reference).mean()
     assert kernel_distance(features, reference) == pytest.approx(expected.item(), rel=1e-4)
+    many = [random(1500, 5, seed=seed) for seed in (0, 1)]  # more than a subset holds
+    assert kernel_distance(many[0].flip(0), many[1].roll(9, 0)) == kernel_distance(*many)
 
 
 def test_inception_score_in_closed_form():
@@ -53,8 +57,124 @@ def test_pictures_without_a_held_out_part_are_compared_with_half_of_themselves(s
     evaluation = ImageEvaluation(shapes, num=100, extractor="untrained")
     scores = evaluation(lambda count: (shapes.batch(torch.arange(count))[0], None))
     assert evaluation.count == 20
-    assert "near_copies" not in scores
+    assert evaluation.facts["compared_with"] == "half of the data, as none is held out"
     assert scores["c2st"] <= 0.8
     shapes.samples, shapes.classes = shapes.samples[:30], shapes.classes[:30]
     with pytest.raises(DataError, match="40 are needed"):
         ImageEvaluation(shapes, num=100, extractor="untrained")
+
+
+def noise(count, name, seed, held_out=None):
+    """Pictures of 8×8 without classes."""
+    samples = torch.randint(256, (count, 1, 8, 8), generator=torch.Generator().manual_seed(seed)).byte()
+    return TensorDataset(
+        name=name, sample_shape=(1, 8, 8), classes=torch.zeros(count, dtype=torch.int64), class_names=[],
+        fingerprint=name, value_range="0..255", samples=samples, held_out=held_out,
+    )  # fmt: skip
+
+
+def test_copies_are_looked_for_in_all_of_a_large_set_or_it_says_in_how_much(monkeypatch):
+    data = noise(12_000, "large", 0, held_out=noise(200, "held out", 1))
+    copies, fresh = data.batch(torch.arange(0, 12_000, 60))[0], noise(200, "fresh", 2).batch(torch.arange(200))[0]
+
+    def judge():
+        evaluation = ImageEvaluation(data, num=200, extractor="untrained", metrics=["near_copies"])
+        found = [evaluation(lambda count, x=x: (x, None)) for x in (copies, fresh)]
+        return evaluation.facts["searched"], *found, *map(warnings_of, found)
+
+    said, copied, new, warning, none = judge()
+    assert said == "12000 of 12000 training pictures"
+    assert copied["near_copies"] == 1
+    assert "near_copies_searched" not in copied
+    assert new["near_copies"] < 0.05
+    assert warning == ["copies: 100% of the samples are all but training samples"]
+    assert not none
+    monkeypatch.setattr(real_pictures, "SEARCHED", 1800)
+    said, copied, new, warning, none = judge()
+    assert said == "1800 of 12000 training pictures"
+    assert copied["near_copies_searched"] == 0.15
+    assert 0.1 < copied["near_copies"] < 0.2  # a share that would not be called copies in a whole set
+    assert "of the 15.0% that were searched" in warning[0]
+    assert not none
+
+
+def test_copies_show_where_no_pictures_are_held_out():
+    data = noise(600, "own", 0)
+    evaluation = ImageEvaluation(data, num=300, extractor="untrained", metrics=["near_copies"])
+    copied = evaluation(lambda count: (data.batch(torch.arange(count))[0], None))
+    assert copied["near_copies"] == 1
+    assert copied["near_copies_floor"] < 0.02
+    assert "copies: 100%" in warnings_of(copied)[0]
+    fresh = evaluation(lambda count: (noise(count, "fresh", 2).batch(torch.arange(count))[0], None))
+    assert fresh["near_copies"] < 0.05
+    assert not warnings_of(fresh)
+
+
+def test_the_order_of_samples_changes_no_score():
+    data = open_dataset("digits")
+    evaluation = ImageEvaluation(data, num=250, extractor="digits")
+    real, classes = data.batch(torch.randperm(4000, generator=torch.Generator().manual_seed(1))[:250])
+    real = real + 0.1 * random(*real.shape)
+    scores = evaluation(lambda count: (real, classes))
+    assert {name for name in METRICS if name in scores} == set(METRICS)
+    assert {f"{name}_floor" for name in METRICS} <= scores.keys()
+    for seed in (2, 3):
+        order = torch.randperm(250, generator=torch.Generator().manual_seed(seed))
+        assert evaluation(lambda count, order=order: (real[order], classes[order])) == scores
+
+
+def test_a_class_that_collapsed_or_is_missing_is_named():
+    data = open_dataset("digits")
+    held_out, classes = data.held_out.batch(torch.arange(1000))
+    evaluation = ImageEvaluation(data, num=1000, extractor="digits", metrics=["recall", "recognised"])
+    threes = classes == 3
+    collapsed = held_out.clone()
+    collapsed[threes] = held_out[threes][0]
+    scores = evaluation(lambda count: (collapsed, classes))
+    assert scores["recall"] > 0.8
+    assert scores["recall_3"] < 0.05 < 0.8 < scores["recall_3_floor"]
+    assert warnings_of(scores) == ["collapse within a class: the samples cover of 3 1% (real ones: 98%)"]
+    assert scores["recognised_floor"] == pytest.approx(0.988)
+    without = evaluation(lambda count: (held_out[~threes], classes[~threes]))
+    assert without["recall_3"] == 0
+    assert "of 3 0%" in warnings_of(without)[0]
+    assert not warnings_of(evaluation(lambda count: (held_out, classes)))
+
+
+def test_the_floor_of_what_a_classifier_says_is_that_of_held_out_pictures():
+    data = open_dataset("digits")
+    metrics = ["inception_score", "recognised"]
+    evaluation = ImageEvaluation(data, num=1000, extractor="digits", metrics=metrics)
+    scores = evaluation(lambda count: data.held_out.batch(torch.arange(count)))
+    for name in (*metrics, "recognised_7"):
+        assert scores[f"{name}_floor"] == pytest.approx(scores[name])
+    again = ImageEvaluation(data, num=1000, extractor="digits", metrics=metrics)  # its logits come from the cache
+    assert again(lambda count: data.held_out.batch(torch.arange(count))) == scores
+
+
+def test_what_is_named_and_cannot_be_measured_is_refused(shapes):
+    def evaluation(*metrics, dataset=shapes, extractor="untrained", **settings):
+        return ImageEvaluation(dataset, num=20, extractor=extractor, metrics=metrics, **settings)
+
+    for name in ("inception_score", "recognised"):
+        with pytest.raises(DataError, match=f"{name} cannot be measured here: untrained .* has no classes"):
+            evaluation(name)
+    with pytest.raises(DataError, match="near_copies cannot be measured here: what the run was trained on"):
+        evaluation("near_copies", trained_on=False)
+    digits = open_dataset("digits")
+    with pytest.raises(DataError, match="nothing says which class"):
+        evaluation("recognised", dataset=digits, extractor="digits")(
+            lambda count: (torch.zeros(count, 1, 28, 28), None)
+        )
+    with pytest.raises(DataError, match="recognised cannot be measured here: the data has no classes"):
+        evaluation("recognised", dataset=open_dataset("digits", conditional=False), extractor="digits")
+    with pytest.raises(DataError, match="fid is the Fréchet distance of Inception's features alone"):
+        evaluation("fid")
+    assert evaluation("fd").metrics == ("frechet",)
+
+
+def test_what_a_run_measures_says_in_what_features(shapes):
+    assert metric_for(shapes).facts["count"] == 20
+    both = metric_for(open_dataset("digits"), also="kid")
+    assert both.facts["extractor"] == "sparring-digits (not Inception)"
+    assert {"kid", "least_share"} <= both(lambda count: (torch.zeros(count, 1, 28, 28), None)).keys()

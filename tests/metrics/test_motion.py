@@ -125,6 +125,15 @@ def test_two_digits_always_merged_do_not_persist():
     assert score(metric, single)["persistent"] < 0.2
 
 
+def test_fewer_real_clips_are_judged_against_as_many(dataset, real):
+    metric = MotionMetric(dataset, 60)
+    scores = score(metric, real[:60])
+    assert scores["persistent"] > 0.9
+    assert scores["persistent_floor"] > 0.9
+    for name in ("position_tv", "direction_tv"):  # the fewer, the farther apart
+        assert 0.5 < scores[name] / scores[f"{name}_floor"] < 2
+
+
 def test_clips_of_one_frame_can_be_scored():
     metric = MotionMetric(bouncing(frames=1, resolution=16, num_digits=1))
     scores = score(metric, bouncing(frames=1, resolution=16, num_digits=1).batch(torch.arange(500))[0])

@@ -38,7 +38,7 @@ def test_scores_against_brute_force(k, shift):
 def test_many_samples_in_chunks_score_the_same(monkeypatch):
     features, reference = random(300, 4) + 0.3, random(200, 4, seed=1)
     whole = manifold_scores(features, reference)
-    monkeypatch.setattr("sparring.metrics.neighbours.CHUNK", 7)
+    monkeypatch.setattr("sparring.metrics.neighbours.DISTANCES", 1400)
     assert manifold_scores(features, reference) == pytest.approx(whole, abs=1e-6)
 
 
@@ -65,6 +65,19 @@ def test_copies_are_found_and_fresh_samples_are_not():
     distance, place = nearest(training[5:8] + 1e-3, training)
     assert place.tolist() == [5, 6, 7]
     assert distance.max() < 0.01
+
+
+def test_copies_are_found_without_held_out_samples_too(monkeypatch):
+    training, fresh = random(1000, 8), random(500, 8, seed=1)
+    assert near_copies(training[:300], training) == (1, pytest.approx(0.01, abs=0.002))
+    assert near_copies(fresh, training)[0] == pytest.approx(0.01, abs=0.01)
+    twice = training.repeat(2, 1) + 100  # holds everything twice, and lies far from the origin
+    assert near_copies(training[:300] + 100, twice) == (1, pytest.approx(0.01, abs=0.002))
+    assert near_copies(fresh + 100, twice)[0] == pytest.approx(0.01, abs=0.01)
+    whole = near_copies(fresh, training)[0]
+    monkeypatch.setattr("sparring.metrics.neighbours.ASKED", 400)
+    assert near_copies(training[:300], training)[0] == 1
+    assert near_copies(fresh, training)[0] == pytest.approx(whole, abs=0.02)
 
 
 def test_a_set_that_holds_samples_twice_does_not_hide_a_collapse():

@@ -65,7 +65,9 @@ def test_evaluation_reports_all_scores_with_their_floors(dataset):
     said = []
     scores = evaluate_series(dataset, sampler(dataset), repeats=2, report=said.append)
     names = ("discriminative", "predictive", "correlational", "context_frechet")
-    assert scores.keys() == {
+    assert scores["encoder"] == module.ENCODER
+    assert scores["count"] == 300
+    assert scores.keys() - {"encoder", "count"} == {
         f"{name}{floor}{std}" for name in names for floor in ("", "_floor") for std in ("", "_std")
     }
     assert len(said) == 5
@@ -115,6 +117,7 @@ def test_few_series_of_one_channel_and_unequal_length(count, masked):
         channels=channels,
     )
     scores = evaluate_series(few, lambda n: (own[:n] + 1, None), repeats=1)
+    assert scores.pop("encoder") == module.ENCODER
     scores |= SeriesMetric(few)(lambda n: (own[:n] + 1, None))
     assert not any(name.startswith("correlational") for name in scores)
     assert torch.tensor(list(scores.values())).isfinite().all()

@@ -30,3 +30,9 @@ def test_seeds_repeat_and_the_global_one_is_left_alone():
     assert classifier_two_sample(random(100, 4), random(100, 4, seed=1), seed=2) == first
     with pytest.raises(ValueError, match="four samples"):
         classifier_two_sample(random(3, 4), random(3, 4))
+
+
+def test_the_order_of_rows_plays_no_part():
+    features, reference = random(400, 4) + 0.4, random(400, 4, seed=1)
+    turned = classifier_two_sample(features.flip(0), reference.roll(7, 0))
+    assert turned == classifier_two_sample(features, reference) > 0.5

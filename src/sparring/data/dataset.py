@@ -158,6 +158,13 @@ def number_classes(labels: Sequence[str] | None, count: int) -> tuple[torch.Tens
     return torch.tensor([number[label] for label in labels], dtype=torch.int64), names
 
 
+def renumbered(classes: torch.Tensor, names: Sequence[str], wanted: Sequence[str]) -> torch.Tensor:
+    """Class numbers (N,) of `names` as those that `wanted` gives the same names; -1 for what it lacks."""
+    number = {name: index for index, name in enumerate(wanted)}
+    table = torch.tensor([number.get(name, -1) for name in names] or [-1], dtype=torch.int64)
+    return table[classes.cpu()]
+
+
 def read_rows(path: str) -> list[list[str]]:
     """The non-empty rows of a CSV file, cells stripped."""
     try:

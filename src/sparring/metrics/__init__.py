@@ -1,11 +1,12 @@
 """What can be measured of samples. A data set that knows how it is scored says so by what it holds."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from torch import Tensor
 
-from sparring.data.dataset import DataError, Dataset
+from sparring.data.dataset import DataError, Dataset, printable
 
 DISTANCES = {
     "frechet": "Fréchet",
@@ -66,6 +67,7 @@ def evaluate(
     extractor: str | None = None,
     metrics: Collection[str] | None = None,
     num: int = 10_000,
+    trained_on: bool = True,
     report: Callable[[str], None],
 ) -> dict[str, Any]:
     """All that can be measured, or the `metrics` named, beside what real data gets (`_floor`).
@@ -73,7 +75,8 @@ def evaluate(
     Slower than what a run measures of series and texts: of series classifiers and predictors are trained `repeats`
     times, of texts language models. Texts can be compared with other `reference` texts than the set's own held-out
     ones. `num` samples are compared at most, as far as there are as many real ones; pictures in the features of an
-    `extractor` (`extractors.make_extractor`).
+    `extractor` (`extractors.make_extractor`), and copies are looked for only in what the samples' maker was
+    `trained_on`. Raises `DataError` for a metric that is named and not known or cannot be measured.
     """
     if extractor is not None and not _are_pictures(dataset):
         raise DataError("--extractor looks at pictures, and these are none: drop it")
@@ -86,22 +89,21 @@ def evaluate(
 
         chosen = extractor or images.default_extractor(dataset)
         report(f"comparing pictures in the features of the extractor {chosen}")
-        wanted = images.METRICS if metrics is None else metrics
-        evaluation = images.ImageEvaluation(dataset, num=num, extractor=chosen, seed=seed, metrics=wanted)
-        found = evaluation.extractor
-        facts = {"extractor": found.name, "resized": found.resized, "count": evaluation.count}
-        return facts | evaluation(sample)
+        evaluation = images.ImageEvaluation(
+            dataset, num=num, extractor=chosen, seed=seed, metrics=metrics, trained_on=trained_on
+        )
+        return evaluation.facts | evaluation(sample)
     if dataset.channels is not None:
         from sparring.metrics import series
 
-        wanted = series.METRICS if metrics is None else metrics
         return series.evaluate_series(
-            dataset, sample, repeats=repeats, seed=seed, num=num, metrics=wanted, report=report
+            dataset, sample, repeats=repeats, seed=seed, num=num, metrics=metrics, report=report
         )
     if len(dataset.sample_shape) == 4:
         from sparring.metrics.clips import ClipMetric
 
-        return ClipMetric(dataset, num=num, metrics=metrics)(sample)
+        clips = ClipMetric(dataset, num=num, metrics=metrics)
+        return clips.facts | clips(sample)
     if metrics is not None:
         raise DataError("--metrics is for pictures, clips, series and texts, and these are points: drop it")
     from sparring.metrics.modes import ModeMetric
@@ -109,8 +111,12 @@ def evaluate(
     return ModeMetric(dataset)(sample)
 
 
-def chosen_of(known: Sequence[str], wanted: Collection[str]) -> tuple[str, ...]:
-    """The `known` metrics among the wanted; raises `DataError` for one that is not known."""
+def chosen_of(
+    known: Sequence[str], wanted: Collection[str], other_names: Mapping[str, str] = MappingProxyType({})
+) -> tuple[str, ...]:
+    """The `known` metrics among the wanted, or what these are else called; raises `DataError` for one that is not
+    known."""
+    wanted = [other_names.get(name, name) for name in wanted]
     if unknown := [name for name in wanted if name not in known]:
         raise DataError(f"there is no metric {unknown[0]} here: choose among {', '.join(known)}")
     return tuple(name for name in known if name in wanted)
@@ -128,13 +134,31 @@ def warnings_of(scores: Mapping[str, Any]) -> list[str]:
         found.append(
             f"collapse: the samples cover {scores['recall']:.0%} of the data (real ones: {scores['recall_floor']:.0%})"
         )
-    if scores.get("near_copies", 0) > 0.2 + scores.get("near_copies_floor", 0):
-        found.append(f"copies: {scores['near_copies']:.0%} of the samples are all but training samples")
+    elif lost := _lost_classes(scores):
+        shown = ", ".join(f"of {name} {recall:.0%} (real ones: {floor:.0%})" for name, recall, floor in lost[:5])
+        more = f", of {len(lost) - 5} more as little" if len(lost) > 5 else ""
+        found.append(f"collapse within a class: the samples cover {shown}{more}")
+    copies, searched = scores.get("near_copies", 0), scores.get("near_copies_searched", 1)
+    beyond = copies - scores.get("near_copies_floor", 0)
+    if beyond > max(0.2 * searched, 0.02):
+        found.append(f"copies: {copies:.0%} of the samples are all but training samples")
+        if searched < 1:
+            found[-1] += f" of the {searched:.1%} that were searched, so about {min(1, beyond / searched):.0%} of all"
     if scores.get("unique", 1) < 0.5 * scores.get("unique_floor", 1):
         found.append(f"collapse: only {scores['unique']:.0%} of the texts differ")
     if scores.get("copied", 0) > 0.5 + scores.get("copied_floor", 0):
         found.append(f"copies: {scores['copied']:.0%} of the texts are word for word those of the data")
     return found
+
+
+def _lost_classes(scores: Mapping[str, Any]) -> list[tuple[str, float, float]]:
+    """Classes of which samples cover less than a quarter of what real ones do, and both shares."""
+    judged = [
+        (printable(name.removeprefix("recall_")), value, scores[f"{name}_floor"])
+        for name, value in scores.items()
+        if name.startswith("recall_") and f"{name}_floor" in scores
+    ]
+    return [(name, recall, floor) for name, recall, floor in judged if recall < 0.25 * floor]
 
 
 def _are_pictures(dataset: Dataset) -> bool:

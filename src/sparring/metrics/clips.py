@@ -8,7 +8,7 @@ from torch import Tensor
 from sparring.data.bouncing import Bouncing
 from sparring.data.dataset import DataError, Dataset
 from sparring.metrics import Sampler, chosen_of
-from sparring.metrics.clip_features import ClipFeatures
+from sparring.metrics.clip_features import NAME, SIDE, ClipFeatures
 from sparring.metrics.frechet import frechet_distance
 from sparring.metrics.motion import MotionMetric
 
@@ -18,6 +18,7 @@ BATCH = 50
 DISTANCES = {"frechet": "frechet_clips", "frames": "frechet_frames"}
 """By their names among the `METRICS`."""
 METRICS = (*DISTANCES, "motion")
+OTHER_NAMES = {"fd": "frechet"} | {score: name for name, score in DISTANCES.items()}
 
 
 class ClipMetric:
@@ -27,18 +28,19 @@ class ClipMetric:
         """Of `num` samples at most; raises `DataError` where there are fewer than two on either side. Only the named of
         `METRICS` are computed; None: all that there are for these clips."""
         known = METRICS if isinstance(dataset, Bouncing) else tuple(DISTANCES)
-        self.metrics = chosen_of(known, known if metrics is None else metrics)
+        self.metrics = chosen_of(known, known if metrics is None else metrics, OTHER_NAMES)
         channels, frames, _, _ = dataset.sample_shape
         other = dataset.held_out or dataset
         self.count = min(CLIPS, num, len(other), len(dataset) if dataset.held_out else len(dataset) // 2)
         if self.count < 2:
             raise DataError(f"{dataset.name} cannot be measured: at least four clips are needed, and two samples")
-        self.motion = MotionMetric(dataset) if "motion" in self.metrics else None
+        self.motion = MotionMetric(dataset, self.count) if "motion" in self.metrics else None
         middle = frames // 2
         seen = {"frechet": range(frames), "frames": range(middle, middle + 1)}
         self.looks = {
             name: (part, ClipFeatures(channels, len(part))) for name, part in seen.items() if name in self.metrics
         }
+        self.facts = {"extractor": NAME, "resized": f"bilinear to {SIDE}×{SIDE}", "count": self.count}
         self.floor: dict[str, float] = {}
         if not self.looks:
             return  # no clip need be read for distances

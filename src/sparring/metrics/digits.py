@@ -4,7 +4,7 @@ import torch
 
 from sparring.data.dataset import Dataset
 from sparring.metrics import Sampler
-from sparring.metrics.digit_classifier import load_digit_classifier, recognise
+from sparring.metrics.digit_classifier import NAME, load_digit_classifier, recognise
 from sparring.metrics.frechet import frechet_distance
 
 
@@ -19,6 +19,7 @@ class DigitMetric:
         spread = torch.linspace(0, len(dataset) - 1, self.count).long()
         training, _ = recognise(self.model, dataset.batch(spread)[0])
         self.floor = frechet_distance(training, self.reference)
+        self.facts = {"extractor": f"{NAME} (not Inception)", "resized": "not resized", "count": self.count}
 
     def __call__(self, sample: Sampler) -> dict[str, float]:
         """`frechet` in the features of `sparring-digits`, beside `frechet_floor`, the distance of as many real training

@@ -55,6 +55,10 @@ class Extractor:
     fid: bool = False
     """Whether the Fréchet distance of its features is FID."""
     batch: int = BATCH
+    classifies: bool = False
+    """Whether it gives logits: of the `classes`, or of others that have no names here."""
+    quick: bool = True
+    """Looks at thousands of pictures in seconds."""
 
     @torch.no_grad()
     def __call__(self, pictures: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -72,7 +76,7 @@ def make_extractor(name: str, sample_shape: tuple[int, ...]) -> Extractor:
             raise DataError(f"the extractor digits looks at 28×28 grey pictures, not {sample_shape}: try untrained")
         digits, resized = load_digit_classifier(), "not resized"
         key = _key(kind, resized, digits)
-        return Extractor("sparring-digits (not Inception)", digits, resized, key, tuple("0123456789"))
+        return Extractor("sparring-digits (not Inception)", digits, resized, key, tuple("0123456789"), classifies=True)
     if kind == "untrained":
         clips, resized = ClipFeatures(sample_shape[0], 1), "bilinear to 32×32"
         return Extractor(
@@ -106,6 +110,8 @@ def make_extractor(name: str, sample_shape: tuple[int, ...]) -> Extractor:
         CLASSES if kind == "cifar10-resnet" else (),
         fid=kind == "inception",
         batch=BATCH if kind == "cifar10-resnet" else _LARGE,
+        classifies=kind != "dinov2",
+        quick=kind == "cifar10-resnet",
     )
 
 

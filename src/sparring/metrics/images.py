@@ -2,30 +2,31 @@
 
 import math
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from sparring.data.dataset import DataError, Dataset, digest
+from sparring.data.dataset import DataError, Dataset, renumbered
 from sparring.metrics import Metric, Sampler, chosen_of
-from sparring.metrics.cache import cached
+from sparring.metrics.canonical import canonical
 from sparring.metrics.digits import DigitMetric
-from sparring.metrics.extractors import BATCH, make_extractor
+from sparring.metrics.extractors import make_extractor
 from sparring.metrics.frechet import Given, frechet_distance
 from sparring.metrics.neighbours import manifold_scores, near_copies, near_repeats
+from sparring.metrics.real_pictures import features_of, logits_of, searched
 from sparring.metrics.two_sample import classifier_two_sample
 
 NEIGHBOURS = 5
 FEWEST = 20
 """Real pictures on either side of a floor."""
-SEARCHED = 10_000
-"""Training pictures among which copies are looked for."""
 WHILE_TRAINING = 1000
 """Pictures that a run compares."""
 
 MANIFOLD = ("precision", "recall", "density", "coverage")
 METRICS = ("frechet", "kid", *MANIFOLD, "c2st", "repeats", "near_copies", "inception_score", "recognised")
+OTHER_NAMES = {"fd": "frechet", "fid": "frechet"}
 
 
 class ImageEvaluation:
@@ -33,64 +34,106 @@ class ImageEvaluation:
     data; the floor is that of as many other real ones, training pictures."""
 
     def __init__(
-        self, dataset: Dataset, *, num: int, extractor: str, metrics: Collection[str] = METRICS, seed: int = 0
+        self,
+        dataset: Dataset,
+        *,
+        num: int,
+        extractor: str,
+        metrics: Collection[str] | None = None,
+        seed: int = 0,
+        trained_on: bool = True,
     ) -> None:
-        """Only the named of `METRICS` are computed, as far as the data and the extractor allow."""
-        self.extractor, self.metrics = make_extractor(extractor, dataset.sample_shape), chosen_of(METRICS, metrics)
-        self.seed, self.classes = seed, tuple(dataset.class_names)
+        """Only the named of `METRICS` are computed; None: all that the data and the extractor allow. Copies are looked
+        for where the dataset is what the samples' maker was `trained_on`."""
+        self.extractor, self.seed = make_extractor(extractor, dataset.sample_shape), seed
+        self.dataset, self.classes, self.named = dataset, tuple(dataset.class_names), metrics is not None
+        self.metrics = self._possible(metrics, trained_on)
         held_out = dataset.held_out
         there = min(len(held_out), len(dataset)) if held_out else len(dataset) // 2
         if there < FEWEST:
             raise DataError(f"{dataset.name} holds {len(dataset)} pictures: {2 * FEWEST} are needed to compare")
         if num < FEWEST:
             raise DataError(f"{num} samples are too few to compare: {FEWEST} are needed")
-        count = min(num, there)
-        self.count = count
-        order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed))
-        self.training = self._features(dataset, order[-count:])
-        self.training_classes = dataset.labels()[order[-count:]]
-        self.floors: dict[bool, dict[str, float]] = {}
+        self.count = count = min(num, there)
+        source = held_out or dataset
+        order = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))
+        self.places = order[:count]
+        # Spread evenly, as in `DigitMetric`: all classes have their share where they come one after the other.
+        training = torch.linspace(0, len(dataset) - 1, count).long() if held_out else order[-count:]
+        self.real, self.training = (
+            features_of(self.extractor, *chosen) for chosen in ((source, self.places), (dataset, training))
+        )
+        self.real_classes = renumbered(source.labels()[self.places], source.class_names, self.classes)
+        self.training_classes = dataset.labels()[training]
+        self.judged = [  # classes whose recall can be measured
+            number
+            for number in range(len(self.classes))
+            if all((of == number).sum() > NEIGHBOURS for of in (self.real_classes, self.training_classes))
+        ]
         self.learnt: Tensor | None = None
-        if held_out:
-            order_held = torch.randperm(len(held_out), generator=torch.Generator().manual_seed(seed))[:count]
-            self.real, self.real_classes = self._features(held_out, order_held), held_out.labels()[order_held]
-            if held_out.class_names != dataset.class_names:
-                self.classes = ()
-            if "near_copies" in self.metrics:
-                self.learnt = self._features(dataset, order[:SEARCHED])  # among which copies are looked for
-        else:
-            self.real, self.real_classes = self._features(dataset, order[:count]), dataset.labels()[order[:count]]
+        self.facts: dict[str, Any] = {
+            "extractor": self.extractor.name,
+            "resized": self.extractor.resized,
+            "count": count,
+            "compared_with": "pictures held out" if held_out else "half of the data, as none is held out",
+        }
+        if "near_copies" in self.metrics:
+            places = searched(self.extractor, dataset)
+            self.learnt = features_of(self.extractor, dataset, places)
+            self.facts["searched"] = f"{len(places)} of {len(dataset)} training pictures"
+        self.floors: dict[bool, dict[str, float]] = {}
 
     def __call__(self, sample: Sampler) -> dict[str, float]:
         """`frechet` (`fid` in the FID network's features), `kid`, `precision`, `recall` (of each class too, where
-        samples have the data's classes), `density`, `coverage`, `c2st` and `repeats`, each beside its `_floor`; the
-        share of `near_copies`; where the extractor has classes `inception_score`, and where those are the data's the
-        share `recognised` as what it was made for, in all and of each class."""
+        samples have the data's classes), `density`, `coverage`, `c2st`, `repeats`, the share of `near_copies` (and the
+        share of the training pictures that were searched for them, where that is not all); where the extractor has
+        classes `inception_score`, and where those are the data's the share `recognised` as what it was made for, in all
+        and of each class. Each stands beside its `_floor`, and the samples' order plays no part."""
         pictures, classes = sample(self.count)
+        if classes is None and self.named and "recognised" in self.metrics:
+            raise DataError("recognised cannot be measured here: nothing says which class a sample was made for")
+        order = canonical(pictures)
+        pictures, classes = pictures[order], None if classes is None else classes.cpu()[order]
         features, logits = self.extractor(pictures)
         scores = self._scores(features, classes) | self._floor(classes is not None)
         if self.learnt is not None:
-            scores["near_copies"], scores["near_copies_floor"] = near_copies(features, self.learnt, self.real)
-        if logits is not None and "inception_score" in self.metrics:
-            scores["inception_score"] = inception_score(logits)
-        if logits is not None and "recognised" in self.metrics:
-            scores |= self._recognised(logits, classes)
+            others = self.real if self.dataset.held_out else None
+            scores["near_copies"], scores["near_copies_floor"] = near_copies(features, self.learnt, others)
+            if len(self.learnt) < len(self.dataset):
+                scores["near_copies_searched"] = len(self.learnt) / len(self.dataset)
+        if logits is not None:
+            scores |= self._classified(logits, classes)
         return scores
 
-    def _features(self, dataset: Dataset, chosen: Tensor) -> Tensor:
-        """Of the pictures at these places, never more of them in memory than a batch."""
-        parts = chosen.split(BATCH)
-        # By the pictures themselves: a set's fingerprint may know no more than its files' names and sizes.
-        contents = digest(*(digest(dataset.batch(part)[0]) for part in parts))
-        return cached(
-            (contents, self.extractor.key),
-            lambda: torch.cat([self.extractor(dataset.batch(part)[0])[0] for part in parts]),
-        )
+    def _possible(self, metrics: Collection[str] | None, trained_on: bool) -> tuple[str, ...]:
+        """Raises `DataError` for one that is named and cannot be measured."""
+        lacks = {}
+        if not trained_on:
+            lacks["near_copies"] = "what the run was trained on is not there"
+        if not self.extractor.classifies:
+            lacks |= dict.fromkeys(("inception_score", "recognised"), f"{self.extractor.name} has no classes")
+        elif not self.classes:
+            lacks["recognised"] = "the data has no classes"
+        elif not set(self.classes) <= set(self.extractor.classes):
+            lacks["recognised"] = f"the classes of {self.extractor.name} are not the data's"
+        if metrics is None:
+            return tuple(name for name in METRICS if name not in lacks)
+        if "fid" in metrics and not self.extractor.fid:
+            raise DataError(
+                "fid is the Fréchet distance of Inception's features alone: add --extractor inception, or name frechet"
+            )
+        chosen = chosen_of(METRICS, metrics, OTHER_NAMES)
+        if missing := [name for name in chosen if name in lacks]:
+            raise DataError(f"{missing[0]} cannot be measured here: {lacks[missing[0]]}")
+        return chosen
 
     def _floor(self, by_class: bool) -> dict[str, float]:
         """The same at every call, so computed at the first: a run that measures often would train `c2st` twice."""
         if by_class not in self.floors:
             scores = self._scores(self.training, self.training_classes if by_class else None)
+            if {"inception_score", "recognised"} & set(self.metrics):
+                logits = logits_of(self.extractor, self.dataset.held_out or self.dataset, self.places)
+                scores |= self._classified(logits, self.real_classes if by_class else None)
             self.floors[by_class] = {f"{name}_floor": value for name, value in scores.items()}
         return self.floors[by_class]
 
@@ -104,25 +147,34 @@ class ImageEvaluation:
             found = manifold_scores(features, self.real, NEIGHBOURS)
             scores |= {name: found[name] for name in wanted}
         if classes is not None and "recall" in self.metrics:
-            for number, name in enumerate(self.classes):
-                made, real = features[classes.cpu() == number], self.real[self.real_classes == number]
-                if min(len(made), len(real)) > NEIGHBOURS:
-                    scores[f"recall_{name}"] = manifold_scores(made, real, NEIGHBOURS)["recall"]
+            for number in self.judged:
+                made, real = features[classes == number], self.real[self.real_classes == number]
+                # A class that samples hardly know has no neighbours to measure by: nothing of it is covered.
+                enough = len(made) > NEIGHBOURS
+                found = manifold_scores(made, real, NEIGHBOURS) if enough else {"recall": 0.0}
+                scores[f"recall_{self.classes[number]}"] = found["recall"]
         if "c2st" in self.metrics:
             scores["c2st"] = classifier_two_sample(features, self.real, seed=self.seed)
         if "repeats" in self.metrics:
             scores["repeats"] = near_repeats(features, self.real)
         return scores
 
-    def _recognised(self, logits: Tensor, classes: Tensor | None) -> dict[str, float]:
-        if classes is None or self.classes != self.extractor.classes:
-            return {}
-        right = (logits.argmax(1) == classes.cpu()).float()
-        scores = {"recognised": right.mean().item()}
-        for number, name in enumerate(self.classes):
-            if (made := classes.cpu() == number).any():
-                scores[f"recognised_{name}"] = right[made].mean().item()
+    def _classified(self, logits: Tensor, classes: Tensor | None) -> dict[str, float]:
+        scores: dict[str, float] = {}
+        if "inception_score" in self.metrics:
+            scores["inception_score"] = inception_score(logits)
+        if classes is not None and "recognised" in self.metrics:
+            found = renumbered(logits.argmax(1), self.extractor.classes, self.classes)
+            scores |= recognised(found, classes, self.classes)
         return scores
+
+
+def recognised(found: Tensor, classes: Tensor, names: Sequence[str]) -> dict[str, float]:
+    """The share taken for what it was made for, class numbers (N,) each, of those that were made for one of these
+    classes (not -1), in all and of each."""
+    right = (found == classes).float()
+    parts = {"recognised": classes >= 0} | {f"recognised_{name}": classes == n for n, name in enumerate(names)}
+    return {name: right[made].mean().item() for name, made in parts.items() if made.any()}
 
 
 def default_extractor(dataset: Dataset) -> str:
@@ -132,7 +184,7 @@ def default_extractor(dataset: Dataset) -> str:
 def image_metric(dataset: Dataset, extractor: str | None, also: str | None) -> Metric | None:
     """What a run measures of pictures as it trains: of digits what `DigitMetric` does, of others the Fréchet distance
     and recall; and `also` one more of `METRICS`. None where there are too few."""
-    parts: list[Metric] = []
+    parts: list[DigitMetric | ImageEvaluation] = []
     wanted: set[str] = {"frechet", "recall"}
     if dataset.name == "digits" and extractor in (None, "digits"):
         parts, wanted = [DigitMetric(dataset)], set()
@@ -143,17 +195,30 @@ def image_metric(dataset: Dataset, extractor: str | None, also: str | None) -> M
         parts.append(ImageEvaluation(dataset, num=WHILE_TRAINING, extractor=name, metrics=wanted))
     if len(parts) < 2:
         return parts[0] if parts else None
-    return lambda sample: {name: value for part in parts for name, value in part(sample).items()}
+    return Together(parts)
+
+
+class Together:
+    """Several metrics of the same pictures."""
+
+    def __init__(self, parts: Sequence[DigitMetric | ImageEvaluation]) -> None:
+        self.parts = parts
+        self.facts = {name: value for part in parts for name, value in part.facts.items()}
+
+    def __call__(self, sample: Sampler) -> dict[str, float]:
+        return {name: value for part in self.parts for name, value in part(sample).items()}
 
 
 # Bińkowski et al. 2018, section 4
 def kernel_distance(features: Tensor, reference: Tensor, *, seed: int = 0) -> float:
-    """The squared maximum mean discrepancy with a cubic kernel of features (N, D) and (M, D), by torchmetrics."""
+    """The squared maximum mean discrepancy with a cubic kernel of features (N, D) and (M, D), by torchmetrics;
+    the rows' order plays no part."""
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         warnings.simplefilter("ignore")
         from torchmetrics.image.kid import KernelInceptionDistance
 
         torch.manual_seed(seed)
+        features, reference = features[canonical(features)], reference[canonical(reference)]
         distance = KernelInceptionDistance(
             feature=Given(features.shape[1]), subsets=20, subset_size=min(1000, len(features), len(reference))
         )

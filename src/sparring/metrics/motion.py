@@ -53,14 +53,14 @@ def track(clips: Tensor, num_digits: int) -> tuple[Tensor, Tensor]:
 
 
 class MotionMetric:
-    """Compares 500 samples with as many held-out clips."""
+    """Compares 500 samples, or `count` of them, with as many held-out clips."""
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset, count: int = CLIPS) -> None:
         assert isinstance(dataset, Bouncing)
         assert dataset.held_out is not None
-        self.num_digits = dataset.chosen.shape[1]
-        spread = torch.linspace(0, len(dataset) - 1, CLIPS).long()
-        self.reference, passed, self.judged = self._measure(dataset.held_out.batch(torch.arange(CLIPS))[0])
+        self.num_digits, self.count = dataset.chosen.shape[1], count
+        spread = torch.linspace(0, len(dataset) - 1, count).long()
+        self.reference, passed, self.judged = self._measure(dataset.held_out.batch(torch.arange(count))[0])
         self.persistent = passed / max(1, self.judged)
         training, *_ = self._measure(dataset.batch(spread)[0])
         self.floor = {name: _total_variation(training[name], self.reference[name]) for name in training}
@@ -76,7 +76,7 @@ class MotionMetric:
         Clips in which two digits hardly ever come apart cannot be judged and are not counted, but where they are more
         than among held-out clips, those beyond count as not persistent.
         """
-        measured, passed, judged = self._measure(sample(CLIPS)[0])
+        measured, passed, judged = self._measure(sample(self.count)[0])
         scores = {}
         for name, histogram in measured.items():
             scores[f"{name}_tv"] = _total_variation(histogram, self.reference[name])

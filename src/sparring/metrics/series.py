@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection
 from statistics import fmean, stdev
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from sparring.metrics.ts2vec import MAX_STEPS, Encoder, fit_ts2vec
 ENCODER = "ts2vec (trained on the reference, seed 0)"
 SAMPLES = 1000
 METRICS = ("discriminative", "predictive", "correlational", "context_frechet")
+OTHER_NAMES = dict.fromkeys(("fd", "frechet"), "context_frechet")
 MOST = 10_000
 """Real series, and as many generated ones, that `evaluate_series` compares."""
 
@@ -71,11 +73,12 @@ def evaluate_series(
     repeats: int = 5,
     seed: int = 0,
     num: int = MOST,
-    metrics: Collection[str] = METRICS,
+    metrics: Collection[str] | None = None,
     report: Callable[[str], object] = lambda doing: None,
-) -> dict[str, float]:
-    """Those of `METRICS` that are wanted, `correlational` only with two channels or more, each as the mean over the
-    repeats with its `_std`, beside the same of real series, `_floor` and `_floor_std`.
+) -> dict[str, Any]:
+    """Those of `METRICS` that are named, or all (`correlational` only with two channels or more), each as the mean over
+    the repeats with its `_std`, beside the same of real series, `_floor` and `_floor_std`; before them the `encoder`,
+    where one is used, and the `count` of series on each side.
 
     As many samples, series in their own units, are drawn as there are real ones, `num` at most. A repeat is a GRU of
     another seed, trained as published, on all of them; its floor tells one half of the real series from the other, or
@@ -85,14 +88,19 @@ def evaluate_series(
     `report` is told what is going on. On one core it takes about four minutes for series of 24 steps, and longer
     with their length.
     """
-    metrics = chosen_of(METRICS, metrics)
+    if metrics is None:
+        metrics = METRICS
+    elif "correlational" in (metrics := chosen_of(METRICS, metrics, OTHER_NAMES)) and dataset.sample_shape[0] < 2:
+        raise DataError("correlational cannot be measured here: it compares channels, and there is one")
     if num < 4:
         raise DataError(f"{num} series are too few to compare: 4 are needed")
     real = _real(dataset, seed)[:num]
     fake = sample(len(real))[0].detach().to("cpu", torch.float32)
     seeds = range(seed, seed + repeats)
+    facts: dict[str, Any] = {"count": len(real)}
     found: dict[str, list[float]] = {}
     if "context_frechet" in metrics:
+        facts = {"encoder": ENCODER} | facts
         report(f"fitting {ENCODER}")
         encoder = fit_ts2vec(real)
         features = encoder(real), encoder(fake)
@@ -118,7 +126,7 @@ def evaluate_series(
         report(f"predictive: {repeats} GRUs learn from real series")
         found["predictive_floor"] = predictive_scores(real, real, seeds=seeds)
     spread = {f"{name}_std": stdev(runs) if repeats > 1 else 0.0 for name, runs in found.items()}
-    return {name: fmean(runs) for name, runs in found.items()} | spread
+    return facts | {name: fmean(runs) for name, runs in found.items()} | spread
 
 
 def _real(dataset: Dataset, seed: int) -> Tensor:

@@ -31,6 +31,15 @@ ORDERS = (2, 3, 4, 5)
 COUNTED = ("diversity", "copies", "symbols")
 METRICS = ("frechet", "perplexity", "bleu", *COUNTED)
 """Each several scores of `TextEvaluation`: quality and variety go together."""
+OTHER_NAMES = {
+    "fd": "frechet",
+    "reverse_perplexity": "perplexity",
+    **{f"{kind}_{n}": "bleu" for kind in ("bleu", "self_bleu") for n in ORDERS},
+    **dict.fromkeys(("unique", "repeated", "entropy"), "diversity"),
+    **dict.fromkeys(("copied", "span"), "copies"),
+    **dict.fromkeys(("unknown", "length_tv", "bigram_tv"), "symbols"),
+}
+"""A score may be named too, and comes with those it goes together with."""
 
 _BUCKETS, _DIRECTIONS, _FITTED = 4096, 64, 4000
 
@@ -88,7 +97,7 @@ class TextEvaluation:
         assert dataset.vocabulary is not None
         self.vocabulary, self.seed, self.report = dataset.vocabulary, seed, report
         known = [name for name in METRICS if name != "bleu" or self.vocabulary.tokenizer != "char"]
-        self.metrics = chosen_of(known, known if metrics is None else metrics)
+        self.metrics = chosen_of(known, known if metrics is None else metrics, OTHER_NAMES)
         if "bleu" in self.metrics:
             _nltk_bleu()  # before minutes of work
         self.training = spread_over(dataset, MOST)

@@ -4,20 +4,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sparring.metrics.canonical import canonical
+
 WIDTH, STEPS, BATCH, LR, WEIGHT_DECAY = 128, 1000, 128, 2e-3, 1e-2
 
 
 # Lopez-Paz & Oquab 2017, section 3
 def classifier_two_sample(features: Tensor, reference: Tensor, *, seed: int = 0) -> float:
     """The accuracy, 0.5 to 1, with which a small network tells features (N, D) of samples from those (M, D) of data
-    that it has not seen: half of each is learnt from, the other half judged. 0.5 is perfect."""
+    that it has not seen: half of each is learnt from, the other half judged. 0.5 is perfect.
+    The rows' order plays no part."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         count = min(len(features), len(reference))
         half = count // 2
         if half < 2:
             raise ValueError("a two-sample test needs four samples and as many real ones")
-        kinds = [kind[torch.randperm(len(kind))[:count]].float() for kind in (features, reference)]
+        kinds = [kind[canonical(kind)][torch.randperm(len(kind))[:count]].float() for kind in (features, reference)]
         learnt, judged = (torch.cat([k[part] for k in kinds]) for part in (slice(half), slice(half, 2 * half)))
         labels = torch.arange(2).repeat_interleave(half).float()
         mean, std = learnt.mean(0), learnt.std(0).clamp_min(1e-6)
