@@ -5,7 +5,7 @@ from sparring.data.channels import Channels
 from sparring.data.dataset import TensorDataset
 from sparring.data.sines import sines
 from sparring.metrics import series as module
-from sparring.metrics.series import SeriesMetric, evaluate_series
+from sparring.metrics.series import SeriesMetric, evaluate_series, length_variation
 
 
 @pytest.fixture(autouse=True)
@@ -120,6 +120,7 @@ def test_few_series_of_one_channel_and_unequal_length(count, masked):
     assert scores.pop("encoder") == module.ENCODER
     scores |= SeriesMetric(few)(lambda n: (own[:n] + 1, None))
     assert not any(name.startswith("correlational") for name in scores)
+    assert any(name.startswith("length_tv") for name in scores) == masked
     assert torch.tensor(list(scores.values())).isfinite().all()
 
 
@@ -138,3 +139,12 @@ def test_random_state_is_left_alone(dataset):
 )
 def test_long_series_get_fewer_iterations_while_training(shape, iterations):
     assert module._iterations(torch.zeros(1).expand(shape)) == iterations
+
+
+def test_lengths_are_compared():
+    series = torch.zeros(4, 2, 6)
+    shorter = series.clone()
+    shorter[:2, :, 3:] = torch.nan
+    assert length_variation(series, series) == 0
+    assert length_variation(shorter, series) == 0.5
+    assert length_variation(shorter.flip(0), shorter) == 0

@@ -1,5 +1,6 @@
 """How good generated series are, each score beside what real series get against real ones."""
 
+from collections import Counter
 from collections.abc import Callable, Collection
 from statistics import fmean, stdev
 from typing import Any
@@ -15,11 +16,12 @@ from sparring.metrics.series_scores import (
     discriminative_scores,
     predictive_scores,
 )
+from sparring.metrics.texts import total_variation
 from sparring.metrics.ts2vec import MAX_STEPS, Encoder, fit_ts2vec
 
 ENCODER = "ts2vec (trained on the reference, seed 0)"
 SAMPLES = 1000
-METRICS = ("discriminative", "predictive", "correlational", "context_frechet")
+METRICS = ("discriminative", "predictive", "correlational", "context_frechet", "length_tv")
 OTHER_NAMES = dict.fromkeys(("fd", "frechet"), "context_frechet")
 MOST = 10_000
 """Real series, and as many generated ones, that `evaluate_series` compares."""
@@ -45,8 +47,8 @@ class SeriesMetric:
         self.encoder: Encoder | None = None
 
     def __call__(self, sample: Sampler) -> dict[str, float]:
-        """`correlational` (with two channels or more) and `context_frechet` of series in their own units, each beside
-        its `_floor`, that of as many other real ones."""
+        """`correlational` (with two channels or more), `context_frechet` and, where they end at different steps,
+        `length_tv` of series in their own units, each beside its `_floor`, that of as many other real ones."""
         if self.encoder is None:
             self._prepare()
         assert self.encoder is not None
@@ -54,6 +56,8 @@ class SeriesMetric:
         scores = {"context_frechet": frechet_distance(self.encoder(series), self.features)}
         if self.reference.shape[1] > 1:
             scores["correlational"] = correlational_score(self.reference, series)
+        if self.reference.isnan().any():
+            scores["length_tv"] = length_variation(series, self.reference)
         return {**scores, **self.floor}
 
     def _prepare(self) -> None:
@@ -64,6 +68,8 @@ class SeriesMetric:
         self.floor = {"context_frechet_floor": frechet_distance(self.encoder(others), self.features)}
         if real.shape[1] > 1:
             self.floor["correlational_floor"] = correlational_score(self.reference, others)
+        if self.reference.isnan().any():
+            self.floor["length_tv_floor"] = length_variation(others, self.reference)
 
 
 def evaluate_series(
@@ -76,9 +82,10 @@ def evaluate_series(
     metrics: Collection[str] | None = None,
     report: Callable[[str], object] = lambda doing: None,
 ) -> dict[str, Any]:
-    """Those of `METRICS` that are named, or all (`correlational` only with two channels or more), each as the mean over
-    the repeats with its `_std`, beside the same of real series, `_floor` and `_floor_std`; before them the `encoder`,
-    where one is used, and the `count` of series on each side.
+    """Those of `METRICS` that are named, or all (`correlational` only with two channels or more, `length_tv` only of
+    series that end at different steps), each as the mean over the repeats with its `_std`, beside the same of real
+    series, `_floor` and `_floor_std`; before them the `encoder`, where one is used, and the `count` of series on each
+    side.
 
     As many samples, series in their own units, are drawn as there are real ones, `num` at most. A repeat is a GRU of
     another seed, trained as published, on all of them; its floor tells one half of the real series from the other, or
@@ -90,8 +97,12 @@ def evaluate_series(
     """
     if metrics is None:
         metrics = METRICS
-    elif "correlational" in (metrics := chosen_of(METRICS, metrics, OTHER_NAMES)) and dataset.sample_shape[0] < 2:
-        raise DataError("correlational cannot be measured here: it compares channels, and there is one")
+    else:
+        metrics = chosen_of(METRICS, metrics, OTHER_NAMES)
+        if "correlational" in metrics and dataset.sample_shape[0] < 2:
+            raise DataError("correlational cannot be measured here: it compares channels, and there is one")
+        if "length_tv" in metrics and not (dataset.channels and dataset.channels.masked):
+            raise DataError("length_tv cannot be measured here: all series are of one length")
     if num < 4:
         raise DataError(f"{num} series are too few to compare: 4 are needed")
     real = _real(dataset, seed)[:num]
@@ -110,10 +121,15 @@ def evaluate_series(
             )
             found.setdefault("context_frechet", []).append(distance)
             found.setdefault("context_frechet_floor", []).append(floor)
-    if "correlational" in metrics and real.shape[1] > 1:
-        for first, second in (_halves(len(real), number) for number in seeds):
-            found.setdefault("correlational", []).append(correlational_score(real[first], fake[first]))
-            found.setdefault("correlational_floor", []).append(correlational_score(real[first], real[second]))
+    by_halves = {
+        "correlational": (correlational_score, real.shape[1] > 1),
+        "length_tv": (length_variation, bool(real.isnan().any())),
+    }
+    for name, (score, possible) in by_halves.items():
+        if name in metrics and possible:
+            for first, second in (_halves(len(real), number) for number in seeds):
+                found.setdefault(name, []).append(score(real[first], fake[first]))
+                found.setdefault(f"{name}_floor", []).append(score(real[first], real[second]))
     first, second = _halves(len(real), seed)
     if "discriminative" in metrics:
         report(f"discriminative: {repeats} GRUs tell real from generated series")
@@ -127,6 +143,12 @@ def evaluate_series(
         found["predictive_floor"] = predictive_scores(real, real, seeds=seeds)
     spread = {f"{name}_std": stdev(runs) if repeats > 1 else 0.0 for name, runs in found.items()}
     return facts | {name: fmean(runs) for name, runs in found.items()} | spread
+
+
+def length_variation(first: Tensor, second: Tensor) -> float:
+    """Total variation between the lengths of series (N, C, T) and (M, C, T), NaN beyond their ends."""
+    lengths = [Counter((~series.isnan().all(1)).sum(1).tolist()) for series in (first, second)]
+    return total_variation(*lengths)
 
 
 def _real(dataset: Dataset, seed: int) -> Tensor:
