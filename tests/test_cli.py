@@ -298,6 +298,10 @@ def test_lines_become_a_gan_of_lines(tmp_path, capsys, monkeypatch):
     told = json.loads(capsys.readouterr().out)
     assert 0 <= told["share_of_symbols_wrong"] <= 1
     assert (tmp_path / told["picture"]).read_text()
+    assert cli.main(["reconstruct", "run", "--num", "4"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.startswith("    ") for line in lines[:8]] == [False, True] * 4
+    assert lines[0] in (tmp_path / "captions.txt").read_text().splitlines()
     pytest.importorskip("nltk")
     assert cli.main(["evaluate", "run", "--data", "captions.txt", "--json"]) == 0
     scores = json.loads(capsys.readouterr().out)

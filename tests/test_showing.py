@@ -79,6 +79,11 @@ def test_a_file_that_does_not_go_with_the_samples_is_refused(spec, path, tmp_pat
         showing.save(torch.zeros(1, *spec.sample_shape), tmp_path / path, spec)
 
 
+def test_a_refusal_names_every_ending(tmp_path):
+    with pytest.raises(ConfigError, match=r"must end in \.webp, \.gif, \.mp4, \.npz, or be a folder"):
+        showing.check_out(tmp_path / "o.avi", CLIPS)
+
+
 @pytest.mark.parametrize("shape", [(1, 9), (7, 30), (1, 8, 8), (4, 8, 8), (2, 1, 1), (1, 3, 8, 8), (3, 16, 32, 32)])
 def test_anything_makes_a_picture(shape, tmp_path):
     path = showing.save_sheet(torch.randn(12, *shape), tmp_path / "sheet")

@@ -2,7 +2,7 @@
 
 The same draw is applied to the real and the fake sample of a pair and to their copies in R1/R2, so an `Augmentation`
 is drawn once a step and then called on each of them. Samples are (B, C, *axes) in [-1, 1]; whatever has no meaning for
-a shape (colour with one channel) leaves it as it is.
+a shape (colour with one channel) leaves it as it is. All frames of a clip (B, C, T, H, W) are changed alike.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,9 @@ from sparring.config import AugmentConfig
 
 @dataclass(frozen=True)
 class Augmentation:
-    """One draw for a batch: shifts (B, axes) in elements, cutout corners (B, axes), colour factors (B, 3)."""
+    """One draw for a batch: shifts (B, axes) in elements, cutout corners (B, axes), colour factors (B, 3).
+
+    The axes are all but a clip's time."""
 
     shifts: Tensor | None
     cutout_start: Tensor | None
@@ -30,6 +32,7 @@ class Augmentation:
         if config.probability == 0:
             return None
         device = generator.device
+        axes = axes[-2:]  # so not along a clip's time
         sizes = torch.tensor(axes, device=device)
 
         def chosen(shape: int) -> Tensor:
@@ -60,7 +63,7 @@ class Augmentation:
         if self.shifts is not None:
             samples = _translate(samples, self.shifts)
         if self.cutout_start is not None:
-            samples = samples * _outside(samples.shape[2:], self.cutout_start, self.cutout_size)
+            samples = samples * _outside(samples, self.cutout_start, self.cutout_size)
         return samples
 
 
@@ -77,22 +80,26 @@ def _change_color(x: Tensor, color: Tensor) -> Tensor:
 
 
 def _translate(x: Tensor, shifts: Tensor) -> Tensor:
-    """Moves each sample by its shift along every axis; what comes in repeats the border."""
-    for axis, size in enumerate(x.shape[2:]):
-        place = torch.arange(size, device=x.device) - shifts[:, axis, None]  # (B, size)
-        shape = [len(x), 1] + [size if other == axis else 1 for other in range(x.ndim - 2)]
-        x = x.take_along_dim(place.clamp(0, size - 1).view(shape), 2 + axis)
+    """Moves each sample by its shift along each of the last axes; what comes in repeats the border."""
+    for axis, shift in zip(range(-shifts.shape[1], 0), shifts.unbind(1), strict=True):
+        size = x.shape[axis]
+        place = torch.arange(size, device=x.device) - shift[:, None]  # (B, size)
+        x = x.take_along_dim(_along(place.clamp(0, size - 1), axis, x.ndim), axis)
     return x
 
 
-def _outside(axes: torch.Size, start: Tensor, size: tuple[int, ...]) -> Tensor:
-    """1 outside each sample's box, 0 inside, (B, 1, *axes)."""
-    inside = torch.ones(len(start), 1, *(1,) * len(axes), dtype=torch.bool, device=start.device)
-    for axis, length in enumerate(axes):
-        place = torch.arange(length, device=start.device) - start[:, axis, None]
-        covered = (place >= 0) & (place < size[axis])
-        inside = inside & covered.view([len(start), 1] + [length if o == axis else 1 for o in range(len(axes))])
+def _outside(x: Tensor, start: Tensor, size: tuple[int, ...]) -> Tensor:
+    """1 outside each sample's box in the last axes, 0 inside, to be multiplied with x."""
+    inside = torch.ones(len(start), *(1,) * (x.ndim - 1), dtype=torch.bool, device=start.device)
+    for axis, first, length in zip(range(-len(size), 0), start.unbind(1), size, strict=True):
+        place = torch.arange(x.shape[axis], device=start.device) - first[:, None]
+        inside = inside & _along((place >= 0) & (place < length), axis, x.ndim)
     return ~inside
+
+
+def _along(values: Tensor, axis: int, ndim: int) -> Tensor:
+    """(B, size) as `ndim` dimensions, of which `axis`, counted from the end, has the size."""
+    return values.view(len(values), *(1,) * (ndim + axis - 1), -1, *(1,) * (-axis - 1))
 
 
 def flip(samples: Tensor, generator: torch.Generator) -> Tensor:

@@ -124,8 +124,7 @@ def check_out(path: Path, spec: DataSpec) -> None:
     showing, suffix = showing_of(spec.sample_shape), path.suffix.lower()
     arrays = (ARRAYS,) if showing.picture else ()
     if suffix and suffix not in (*arrays, *showing.together):
-        kinds = ", ".join(showing.together[:2])
-        kinds = ", ".join([kinds, *arrays])
+        kinds = ", ".join([*showing.together, *arrays])
         raise ConfigError(f"--out {path} must end in {kinds}, or be a folder: {showing.name} are saved so")
     if suffix in films.FORMATS and showing.name == "clips":
         films.check_format(path)

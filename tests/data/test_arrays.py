@@ -1,5 +1,6 @@
 import gzip
 import io
+import re
 import struct
 
 import numpy as np
@@ -84,6 +85,31 @@ def test_booleans_are_black_and_white(tmp_path):
 def test_unusable_arrays_are_data_errors(tmp_path, images, message):
     with pytest.raises(DataError, match=message):
         open_dataset(saved(tmp_path, images=images))
+
+
+@pytest.mark.parametrize("suffix", ["npz", "npy"])
+@pytest.mark.parametrize(
+    "array", [np.linspace(-3, 3, 144).reshape(2, 24, 3), np.full((2, 24, 3), np.nan), np.zeros((9, 24)), np.zeros(9)]
+)
+def test_what_may_be_series_is_told_how_they_are_read(tmp_path, array, suffix):
+    path = tmp_path / f"set.{suffix}"
+    (np.savez if suffix == "npz" else np.save)(path, array)
+    with pytest.raises(DataError, match=r"series, .* read with --window N .* under the name 'series'"):
+        open_dataset(str(path))
+
+
+@pytest.mark.parametrize(("key", "named"), [("x", False), ("arr_0", False), ("walks", False), ("images", True)])
+def test_an_unnamed_array_of_floats_says_that_it_was_taken_for_pictures(tmp_path, key, named):
+    floats, said = np.linspace(0, 1, 144).reshape(2, 24, 3), "taken for pictures of 24x3; .* pass --window 24 or name"
+    found = open_dataset(saved(tmp_path, **{key: floats}))
+    assert found.sample_shape == (1, 24, 3)
+    assert [bool(re.search(said, note)) for note in found.notes] == [True] * (not named)
+    assert not open_dataset(saved(tmp_path, **{key: GREY})).notes
+    assert not open_dataset(saved(tmp_path, **{key: COLOUR / 255})).notes
+    np.save(tmp_path / "set.npy", floats)
+    (note,) = open_dataset(str(tmp_path / "set.npy")).notes
+    assert re.search(said, note)
+    assert open_dataset(str(tmp_path / "set.npy"), window=24).sample_shape == (3, 24)  # as the note promises
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,27 @@ def test_class_folders_give_classes_in_natural_order(make):
     assert dataset.describe()["classes"] == {"cat2": 2, "cat10": 1}
 
 
+STRIPS = {f"{i}.png": encoded(grey(i, (32, 8))) for i in range(3)}
+FRAMES = {f"run/film{i}/{j}.png": encoded(grey(i)) for i in range(2) for j in range(3)}
+OTHER_FRAMES = {f"jump/film{i}/{j}.png": encoded(grey(i)) for i in range(2) for j in range(3)}
+NAMED = {f"film{i}/frame_{j:02d}.png": encoded(grey(i)) for i in range(2) for j in range(3)}
+
+
+@pytest.mark.parametrize(
+    ("files", "what"),
+    [(STRIPS, "strips of square"), (FRAMES | OTHER_FRAMES, "CLASS/FILM/number"), (NAMED, "by their names")],
+)
+def test_what_may_be_films_is_told_how_they_are_read(tmp_path, files, what):
+    folder = write(tmp_path, files)
+    assert any(what in note and "--frames N" in note for note in open_dataset(folder, resolution=8).notes)
+    assert len(open_dataset(folder, frames=3).sample_shape) == 4  # as the note promises
+
+
+@pytest.mark.parametrize("files", [TWO_CLASSES, {"1.png": encoded(grey(1, (16, 8)))}, {"a/1.png": encoded(grey(1))}])
+def test_other_pictures_are_not_told_about_films(make, files):
+    assert not any("--frames" in note for note in open_dataset(make(files)).notes)
+
+
 def test_a_folder_around_everything_is_looked_through(make):
     assert open_dataset(make({f"all/{name}": data for name, data in TWO_CLASSES.items()})).num_classes == 2
 

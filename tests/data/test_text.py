@@ -1,3 +1,4 @@
+import importlib.util
 import itertools
 import json
 
@@ -79,12 +80,15 @@ def test_fields_of_records_and_their_labels(tmp_path, ending):
 
 
 def test_a_class_is_never_held_out_whole_and_labels_that_are_no_classes_are_ignored(tmp_path):
-    def labelled(labels):
+    def labelled(labels, **settings):
         rows = [json.dumps({"text": text, "label": label}) for text, label in zip(CAPTIONS, labels, strict=True)]
-        return open_text(written(tmp_path, "\n".join(rows), "a.jsonl"))
+        return open_text(written(tmp_path, "\n".join(rows), "a.jsonl"), **settings)
 
     rare = labelled(["common"] * 75 + list("abcde"))
     assert rare.classes.unique().tolist() == list(range(6))
+    if importlib.util.find_spec("tokenizers"):
+        rare = labelled(["common"] * 75 + list("abcde"), tokenizer="bpe")
+        assert rare.classes.unique().tolist() == list(range(6))
     each = labelled(map(str, range(80)))
     assert each.class_names == []
     assert any("are no classes" in note for note in each.notes)
@@ -118,6 +122,35 @@ def test_the_command_data_counts_with_a_vocabulary_as_train_does(tmp_path, capsy
     fails(capsys, "data", "digits", "--vocabulary", "5", saying="vocabulary has no effect on samples like digits")
 
 
+def test_byte_pairs_are_learnt_from_the_training_texts_alone(tmp_path):
+    """Each text has a word of its own, twice: whose it is says which texts were looked at."""
+    pytest.importorskip("tokenizers")
+    words = [
+        "".join("aeiou"[int(digit)] + "bdfgk"[int(digit)] for digit in f"{row // 25}{row // 5 % 5}{row % 5}")
+        for row in range(100)
+    ]
+    path = written(tmp_path, "\n".join(f"{word} {word}" for word in words))
+    dataset = open_text(path, tokenizer="bpe")
+    assert len(dataset) - 80 == 20 - len(dataset.held_out) <= 1  # the first of a class is never held out
+    vocabulary = dataset.vocabulary
+    learnt = {vocabulary.spell(index).strip() for index in range(len(vocabulary.symbols))}
+    assert len({text.split()[0] for text in texts_of(dataset)} & learnt) >= 80
+    assert not learnt & {text.split()[0] for text in texts_of(dataset.held_out)}
+    assert sorted(texts_of(dataset) + texts_of(dataset.held_out)) == sorted(f"{word} {word}" for word in words)
+
+
+def test_the_command_train_takes_a_vocabulary_and_a_length_as_data_does(tmp_path, capsys):
+    path = written(tmp_path, "\n".join(CAPTIONS))
+    fails(capsys, "train", path, "--vocabulary", "0", saying=r"--data\.vocabulary must lie between 1 and")
+    fails(capsys, "train", path, "--length", "4", saying="holds 0 texts of up to 4 symbols")
+
+
+def test_the_command_train_refuses_fewer_texts_than_a_batch(tmp_path, capsys):
+    path, out = written(tmp_path, "\n".join(CAPTIONS)), tmp_path / "run"
+    fails(capsys, "train", path, "--batch-size", "256", "--out", out, saying=r"--train\.batch_size 256: lower it to 64")
+    assert not out.exists()
+
+
 def test_numbers_stay_series_and_words_are_text(tmp_path):
     numbers = written(tmp_path, "\n".join(f"{i},{i * i}.5" for i in range(100)), "numbers.txt")
     assert open_dataset(numbers, window=10).channels is not None
@@ -138,13 +171,21 @@ def test_names_are_built_in():
         ("", "a.txt", {}, "holds no text"),
         ("one\ntwo\n", "a.txt", {}, f"at least {FEWEST} are needed"),
         (b"\0\1\2" * 100, "a.txt", {}, "binary"),
-        ("grüße\n".encode("latin-1") * 100, "a.txt", {}, "not UTF-8"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20, "a.txt", {}, "is a binary file, not a text"),
+        (b"fine\n" * 30_000 + "grüße\n".encode("latin-1"), "a.txt", {}, r"not UTF-8 \(line 30001\): save it as UTF-8"),
+        (b"fine\nfine\n\xe6\x88", "a.txt", {}, r"not UTF-8 \(line 3\)"),
+        ("我们\n".encode("gbk") * 100, "a.txt", {}, r"not UTF-8 \(line 1\)"),
+        ("words\n".encode("utf-16"), "a.txt", {}, "is UTF-16: save it as UTF-8"),
         ("word " * 30_000, "a.txt", {}, "one sample on each line"),
         ("words and words\n" * 100, "a.txt", {"field": "text"}, "has no fields"),
         ('{"text": "a"}\nnot json\n', "a.jsonl", {}, "line 2 is not JSON"),
         ("[1]\n", "a.jsonl", {}, "not a JSON object"),
         ('{"a": "x", "b": "y"}\n', "a.jsonl", {}, "--data.field"),
-        ('{"a": "x"}\n{"b": "y"}\n', "a.jsonl", {}, "record 2 has no text 'a'"),
+        ('{"a": "x"}\n{"b": "y"}\n', "a.jsonl", {}, "line 2 has no field 'a'; its fields are b"),
+        ('{"a": "x"}\n\n{"a": null}\n', "a.jsonl", {}, "line 3 has no value for 'a': fill it in"),
+        ('{"id": 1, "text": null}\n', "a.jsonl", {}, "line 1 has no value for 'text'"),
+        ('{"a": "x"}\n{"a": 3}\n', "a.jsonl", {}, "the 'a' of line 2 is no text but 3"),
+        ("id,body\n1,x\n2\n", "a.csv", {"field": "body"}, "line 3 has no value for 'body'"),
         ("a,b\nx,y\n", "a.csv", {"field": "c"}, "its fields are a, b"),
         ("a long line of words\n" * 100, "a.txt", {"length": 2}, "a larger --data.length"),
         ("words\n" * 100, "a.txt", {"window": 4}, "--data.window has no effect on texts"),

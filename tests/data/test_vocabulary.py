@@ -3,7 +3,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparring.data.vocabulary import END, SPECIAL, UNKNOWN, Vocabulary, clean, pieces, up_to_the_end
+from sparring.data.vocabulary import (
+    BYTES,
+    END,
+    SPAN,
+    SPECIAL,
+    UNKNOWN,
+    Vocabulary,
+    clean,
+    describe_symbols,
+    pieces,
+    up_to_the_end,
+)
 
 LINES = ["a cat, a dog.", "don't feed the cat!", "the cat's “owner” sleeps; 3 dogs bark"]
 SCRIPTS = ["我们在北京吃饭。", "नमस्ते दुनिया", "Žluťoučký kůň", "👩‍🚀 goes home", "e\u0301te\u0301"]
@@ -22,6 +33,42 @@ def test_texts_of_any_script_come_back_as_they_were(tokenizer):
     again = Vocabulary.from_dict(vocabulary.to_dict())
     assert again == vocabulary
     assert again.decode(stored) == texts
+
+
+CHINESE = [
+    f"{time}{who}{does}{what}。"
+    for time in ("今天", "明天", "早上", "")
+    for who in ("我们", "老师", "小猫")
+    for does in ("喜欢", "看见", "买了")
+    for what in ("苹果", "自行车", "红色的帽子")
+]
+THAI = [f"{who}{does}{what}" for who in ("ฉัน", "แมวดำ") for does in ("เห็น", "ชอบ") for what in ("บ้านหลังใหญ่", "ทะเลสาบ")]
+
+
+@pytest.mark.parametrize("texts", [CHINESE, THAI, CHINESE * 3], ids=["Chinese", "Thai", "each thrice"])
+def test_byte_pairs_of_scripts_without_spaces_are_words_not_sentences(texts):
+    pytest.importorskip("tokenizers")
+    vocabulary = Vocabulary.learn(texts, "bpe", 2000)
+    spelled = [vocabulary.spell(index).strip() for index in range(BYTES, len(vocabulary.symbols))]
+    assert 1 < max(map(len, spelled)) <= SPAN
+    assert min(len(vocabulary.numbers(text)) for text in texts) >= 3
+    assert sum(len(vocabulary.numbers(text)) for text in texts) < sum(map(len, texts))  # words, not characters
+
+
+def test_byte_pairs_that_occur_once_are_no_symbols_and_long_english_words_are_whole():
+    pytest.importorskip("tokenizers")
+    vocabulary = Vocabulary.learn([*LINES, "incomprehensibilities"] * 2 + ["xylophone"], "bpe", 2000)
+    spelled = {vocabulary.spell(index) for index in range(len(vocabulary.symbols))}
+    assert " incomprehensibilities" in spelled
+    assert " xylophone" not in spelled
+
+
+def test_byte_pairs_are_described_as_they_are_read():
+    pytest.importorskip("tokenizers")
+    note = describe_symbols(Vocabulary.learn(CHINESE, "bpe", 2000))
+    shown = note.split("the last learnt ")[1]
+    assert any(character in shown for character in "".join(CHINESE))
+    assert not any("\u00a1" <= character <= "\u02ff" or character == "�" for character in shown)
 
 
 @given(st.text())

@@ -31,6 +31,42 @@ def test_verdicts(history, rollbacks, status, says):
     assert "\n" not in verdict.text
 
 
+REAL_TEXTS = {
+    "diversity": 0.95, "unique": 0.99, "copied": 0.01, "repeated": 0.03, "entropy": 5.0, "unique_floor": 0.99,
+    "copied_floor": 0.01, "repeated_floor": 0.03, "entropy_floor": 5.0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("texts", "status", "says"),
+    [
+        ({}, "healthy", "Healthy"),
+        ({"unique": 0.82, "copied": 0.2, "repeated": 0.2, "entropy": 4.2}, "healthy", "Healthy"),
+        ({"unique": 0.1}, "collapsed", "only 10% of the texts differ (real ones: 99%)"),
+        ({"unique": 0.6}, "collapsed", "only 60% of the texts differ"),
+        ({"unique": 0.78}, "collapsed", "only 78% of the texts differ"),
+        ({"unique": 0.7, "unique_floor": 0.8}, "healthy", "Healthy"),  # real ones recur too
+        ({"entropy": 1.0}, "collapsed", "entropy 1.0, of real ones 5.0"),
+        ({"entropy": 3.9}, "collapsed", "entropy 3.9, of real ones 5.0"),
+        ({"entropy": 6.0}, "healthy", "Healthy"),
+        ({"copied": 0.8}, "copies", "80% of the texts are word for word"),
+        ({"copied": 0.4}, "copies", "40% of the texts are word for word those of the data (real ones: 1%)"),
+        ({"copied": 0.28}, "copies", "--codec.noise"),
+        ({"copied": 0.7, "copied_floor": 0.5}, "healthy", "Healthy"),
+        ({"repeated": 0.5}, "repeats", "50% of the texts say a symbol twice"),
+        ({"repeated": 0.3}, "repeats", "real ones: 3%"),
+        ({"repeated": 0.4, "repeated_floor": 0.22}, "healthy", "Healthy"),  # letters do come twice
+        ({"repeated": 0.6, "repeated_floor": 0.22}, "repeats", "60% of the texts"),
+    ],
+)
+def test_verdicts_on_texts_compare_with_real_ones(texts, status, says):
+    verdict = judge(rows(**REAL_TEXTS | texts), 0)
+    assert verdict.status == status
+    assert says in verdict.text
+    assert "nan" not in verdict.text
+    assert "\n" not in verdict.text
+
+
 def test_the_metric_is_quoted_beside_its_floor():
     assert "12.0 (real data: 1.5)" in judge(rows(diversity=0.9, frechet=12.0, frechet_floor=1.5), 0).text
 
@@ -51,6 +87,12 @@ def test_alarm_tells_once_that_the_discriminator_has_won():
     assert alarm.check(won | {"loss/r1": 0.1}, 10) is None  # steep: the generator still learns
     assert "--loss.instance_noise" in alarm.check(won, 10)
     assert alarm.check(won, 10) is None
+
+
+def test_alarm_rings_at_a_slope_of_nothing_but_not_where_none_is_measured():
+    won = {"logits/gap": 8.0, "loss/r1": 0.0, "loss/d": 0.0}
+    assert "R1 0.0e+00" in Alarm().check(won, 10)
+    assert Alarm(slopes=False).check(won, 10) is None
 
 
 def test_alarm_tells_that_the_discriminator_is_dead_after_200_steps_of_it():

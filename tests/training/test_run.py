@@ -61,6 +61,12 @@ def test_a_run_stops_once_its_goal_is_reached_and_stays_stopped(tiny, shapes, tm
     assert list(measured(tmp_path / "run", "c2st")) == [16, 32, 48, 64]
 
 
+@pytest.mark.parametrize(("r1", "r2", "measured"), [(0, 0, False), (0, 1, True), (1, 1, True)])
+def test_the_alarm_knows_whether_slopes_are_measured(tiny, shapes, tmp_path, r1, r2, measured):
+    config = tiny.replace({"loss.r1": r1, "loss.r2": r2})
+    assert Run(config, tmp_path / "run", shapes, print).alarm.slopes == measured
+
+
 def test_a_goal_that_nothing_measures_is_refused_before_anything_is_written(tiny, shapes, tmp_path):
     with pytest.raises(ConfigError, match=r"this data is measured by .*frechet"):
         train(tiny.replace({"train.until": "fidd<=3"}), tmp_path / "run", dataset=shapes)
@@ -210,6 +216,31 @@ def test_changed_setting_is_refused_with_the_difference(tiny, shapes, tmp_path):
     with pytest.raises(ConfigError, match=r"--loss\.r1 is 1\.0 there and 2\.0 here"):
         train(tiny.replace({"loss.r1": 2}), tmp_path / "run", dataset=shapes)
     assert (tmp_path / "run/config.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"train.batch_size": 53}, r"lines.txt holds 52 texts .* batch of --train\.batch_size 53: lower it to 52"),
+        ({"codec.batch_size": 60}, r"a batch of --codec\.batch_size 60: lower"),
+        ({"train.batch_size": 64, "codec.batch_size": 64}, r"--train\.batch_size 64 and --codec\.batch_size 64"),
+    ],
+)
+def test_texts_that_are_fewer_than_a_batch_are_refused_before_anything_is_written(tiny, tmp_path, settings, says):
+    (tmp_path / "lines.txt").write_text("".join(f"{a}{b}\n" for a in "abcdefgh" for b in "abcdefgh"))  # 12 held out
+    config = tiny.replace({
+        "data.path": str(tmp_path / "lines.txt"), "codec.name": "embedding", "codec.num_samples": 16,
+        "model.bounded": False, "train.batch_size": 52, "codec.batch_size": 52, "train.num_samples": 52,
+    })  # fmt: skip
+    with pytest.raises(ConfigError, match=says):
+        Run(config.replace(settings), tmp_path / "run", None, print)
+    assert not (tmp_path / "run").exists()
+    Run(config, tmp_path / "run", None, print)
+
+
+def test_few_pictures_may_come_twice_in_a_batch(tiny, shapes, tmp_path):
+    train(tiny.replace({"train.batch_size": 64, "train.evaluate_every": 0}), tmp_path / "run", dataset=shapes)
+    assert (tmp_path / "run/verdict.txt").exists()
 
 
 def test_longer_run_goes_on(tiny, shapes, tmp_path):

@@ -13,12 +13,14 @@ from sparring.data.vocabulary import END, UNKNOWN, share_changed, up_to_the_end
 
 REACH = 2
 """Symbols to either side from which one is foretold while embeddings are learnt."""
+SYMBOLS_AT_ONCE = 1024  # each compared with all
 
 
 class EmbeddingCodec(TrainedCodec):
     """Embeddings learnt from the company that symbols keep (CBOW: Mikolov et al. 2013), then fixed.
 
-    Each has zero mean and unit variance over its K numbers. The GAN is trained on `latent_shape`: (K, N).
+    Each has zero mean and unit variance over its K numbers. The GAN is trained on `latent_shape`: (K, N). With `soft`
+    real texts are softened as generated ones are: what is exact would tell them apart at once.
     """
 
     def __init__(self, sample_shape: tuple[int, ...], vocabulary_size: int, *, dim: int = 32, soft: bool = False):
@@ -30,11 +32,11 @@ class EmbeddingCodec(TrainedCodec):
 
     def compress(self, samples: Tensor) -> Tensor:
         """(B, N) -> (B, K, N)."""
-        return PatchCodec.decode(self.patches, self.patches.table[samples])
+        return PatchCodec.decode(self.patches, self.patches.shown[samples])
 
     def expand(self, latents: Tensor) -> Tensor:
         """(B, K, N) -> (B, N): the nearest symbols, up to the first end."""
-        symbols = self.patches.logits(self.patches.encode(latents)).argmax(-1)
+        symbols = self.patches.nearest(self.patches.encode(latents))
         return symbols.masked_fill((symbols == END).cumsum(1) > 0, END)
 
     def error(self, samples: Tensor, back: Tensor) -> float:
@@ -68,10 +70,27 @@ class SymbolPatches(PatchCodec):
         """The embeddings (V, K)."""
         return normalized(self.weight)
 
+    @property
+    def shown(self) -> Tensor:
+        """What the discriminator sees of each symbol (V, K): its embedding, or with `soft` the mean around it."""
+        table = self.table
+        if not self.soft:
+            return table
+        return torch.cat([self.logits(part).softmax(-1) @ table for part in table.split(SYMBOLS_AT_ONCE)])
+
+    def nearest(self, tokens: Tensor) -> Tensor:
+        """The symbols (B, N) that may be written and are shown nearest to tokens (B, N, K)."""
+        if not self.soft:
+            return self.logits(tokens).argmax(-1)
+        # Means of thousands of embeddings are much alike: the distance tells them apart, no angle does.
+        shown = self.shown
+        centre = shown.mean(0)
+        near = (tokens - centre) @ (shown - centre).T - (shown - centre).square().sum(1) / 2
+        return _without_unknown(near).argmax(-1)
+
     def logits(self, tokens: Tensor) -> Tensor:
-        """How near tokens (B, N, K) are to each symbol that may be written: (B, N, V)."""
-        logits = normalized(tokens) @ self.table.T / self.weight.shape[1] ** 0.5
-        return logits.index_fill(-1, torch.tensor([UNKNOWN], device=logits.device), -torch.inf)
+        """How near tokens (..., K) are to each symbol that may be written: (..., V)."""
+        return _without_unknown(normalized(tokens) @ self.table.T / self.weight.shape[1] ** 0.5)
 
     def decode(self, tokens: Tensor) -> Tensor:
         """(B, N, K) -> (B, K, N)."""
@@ -80,3 +99,7 @@ class SymbolPatches(PatchCodec):
         if not self.soft:
             embedded = table[logits.argmax(-1)] + embedded - embedded.detach()
         return super().decode(embedded)
+
+
+def _without_unknown(logits: Tensor) -> Tensor:
+    return logits.index_fill(-1, torch.tensor([UNKNOWN], device=logits.device), -torch.inf)

@@ -7,6 +7,8 @@ from typing import Any
 
 from sparring.commands.arguments import Command, add_run, positive, print_facts
 
+PRINTED = 10  # texts beside what the codec makes of them
+
 
 def add(command: Command) -> None:
     evaluate = command(
@@ -74,6 +76,7 @@ def run_reconstruct(arguments: argparse.Namespace) -> int:
 
     import sparring
     from sparring import showing
+    from sparring.data.dataset import printable
     from sparring.pretrained import open_data_of
 
     gan = sparring.load(arguments.folder, arguments.device)
@@ -87,6 +90,9 @@ def run_reconstruct(arguments: argparse.Namespace) -> int:
     error = codec.error(samples, codec.expand(codec.compress(samples.to(gan.device))).to(samples))
     facts: dict[str, Any] = {"codec": gan.config.codec.name}
     if gan.spec.vocabulary is not None:
+        pairs = [] if arguments.json else list(zip(gan.spec.finish(samples), back, strict=True))
+        for text, returned in pairs[:PRINTED]:
+            print(f"{printable(text)}\n    {printable(returned)}")
         facts["share_of_symbols_wrong"] = error
     else:
         spread = source.batch(torch.linspace(0, len(source) - 1, min(len(source), 64)).long())[0].var(0).mean()

@@ -25,6 +25,8 @@ SHORT = {
     "field": ("data.field", "field of a table or .jsonl that holds the text"),
     "split": ("data.split", "line or sentence: what of a text is a sample"),
     "tokenizer": ("data.tokenizer", "char, word or bpe: what texts are made of"),
+    "vocabulary": ("data.vocabulary", "symbols a text may be made of, at most"),
+    "length": ("data.length", "symbols of the longest text"),
     "loss": ("loss.name", "relativistic, non-saturating, minimax, hinge, least-squares or wasserstein"),
 }
 

@@ -21,7 +21,7 @@ LARGEST_RESOLUTION = 4096
 
 _KNOWN = (
     f"{', '.join(BUILT_IN)}, a folder, .zip or .tar of images or films, a film, .npz, .npy, IDX images (.gz), "
-    "a table (.csv, .parquet, .ts), a text (.txt, .jsonl) or hf:NAME"
+    "a table (.csv, .parquet, .ts) or a folder of them, a text (.txt, .jsonl) or hf:NAME"
 )
 
 

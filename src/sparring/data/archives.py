@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterable
 from io import BufferedReader
 from threading import Lock
+from typing import ClassVar
 
 from PIL import UnidentifiedImageError
 
@@ -43,6 +44,8 @@ ARCHIVE_ERRORS = (*PARSE_ERRORS, tarfile.TarError, zipfile.BadZipFile)
 class Source(ABC):
     """The image files of a folder or archive: their names and how to read each."""
 
+    endings: ClassVar[tuple[str, ...]] = EXTENSIONS
+
     def __init__(self) -> None:
         self.rereadable = True  # whether reading in any order is cheap
         self.names: list[str] = []  # relative to the set, separated by "/"
@@ -62,7 +65,7 @@ class Source(ABC):
         parts = [part for part in raw_name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
         if not parts or any(part.startswith(".") or part == "__MACOSX" for part in parts):
             return False
-        if not parts[-1].lower().endswith(EXTENSIONS):
+        if not parts[-1].lower().endswith(self.endings):
             self.other_files += parts[-1].lower() not in ("thumbs.db", "desktop.ini")
             return False
         self.names.append("/".join(parts))
@@ -115,7 +118,7 @@ class FolderSource(Source):
                     add((entry.path, name + "/"))
                 elif os.path.isfile(entry.path):
                     yield name, entry.path, os.stat(entry.path).st_size
-                elif name.lower().endswith(EXTENSIONS):
+                elif name.lower().endswith(self.endings):
                     self.unreadable.append(printable(f"{name}: not a file, or a link to nothing"))
 
 

@@ -31,6 +31,7 @@ from sparring.data.dataset import (
 
 IMAGE_KEYS = ("images", "x", "data", "arr_0", "x_train", "train_images")
 LABEL_KEYS = ("labels", "y", "label", "y_train", "train_labels")
+_NAMED_AS_IMAGES = ("images", "train_images")
 _IDX_IMAGES = re.compile(r"images([-.])idx3-ubyte(\.gz)?$")
 _IDX_MAGIC = {3: b"\0\0\x08\x03", 1: b"\0\0\x08\x01"}  # by the number of dimensions; 8 is for bytes
 _ROWS_AT_ONCE = 256
@@ -58,6 +59,13 @@ def open_numpy(
     if unused:
         notes.append(f"images are the array {image_key!r}; left out: {', '.join(unused)}")
     images = arrays[image_key]
+    named = image_key in _NAMED_AS_IMAGES and not path.lower().endswith(".npy")
+    if not named and images.ndim == 3 and images.dtype.kind == "f":
+        _, height, width = images.shape
+        notes.append(
+            f"the array of the shape {images.shape} was taken for pictures of {height}x{width}; if it holds series of "
+            f"{height} steps, pass --window {height} or name it 'series' in an .npz"
+        )
     classes: Sequence[str] | None = None
     if not conditional:
         notes += [IGNORED_LABELS] if labels or label_key else []
@@ -113,7 +121,7 @@ def build(
     notes: Sequence[str] = (),
 ) -> TensorDataset:
     """A data set in memory from an image array (see `open_numpy`); raises DataError where it is none."""
-    samples, value_range = _scale(name, _channels_first(name, images))
+    samples, value_range = _scale(name, _channels_first(name, images), _or_series(images))
     if labels is not None and len(labels) != len(samples):
         raise DataError(f"{name} has {len(samples)} images but {len(labels)} labels: the counts must match")
     side = samples.shape[2:]
@@ -182,12 +190,22 @@ def _channels_first(name: str, images: Array) -> Array:
     if images.ndim != 4 or images.shape[1] not in range(1, 5) or 0 in images.shape:
         raise DataError(
             f"{name} has an array of the shape {images.shape}; images are (N, H, W), (N, H, W, C) or "
-            "(N, C, H, W) with 1 to 4 channels"
+            f"(N, C, H, W) with 1 to 4 channels{_or_series(images)}"
         )
     return images
 
 
-def _scale(name: str, images: Array) -> tuple[torch.Tensor, str]:
+def _or_series(images: Array) -> str:
+    """What to do where an array of this shape was meant as series, after a message that it holds no pictures."""
+    if images.ndim not in (1, 2, 3) or 0 in images.shape:
+        return ""
+    return (
+        "; series, (N, T) or (N, T, C) or one long (T, C), are read with --window N (steps a sample) or, in an .npz, "
+        "under the name 'series'"
+    )
+
+
+def _scale(name: str, images: Array, or_series: str) -> tuple[torch.Tensor, str]:
     """uint8 in 0..255 or float32 in [-1, 1], and how the values were understood."""
     kind, dtype = images.dtype.kind, images.dtype.name
     if kind == "b":
@@ -199,16 +217,19 @@ def _scale(name: str, images: Array) -> tuple[torch.Tensor, str]:
         if low >= 0 and high <= 255:
             return torch.from_numpy(images.astype(np.uint8, order="C")), f"{dtype} 0..255"
         if dtype != "uint16":
-            raise DataError(f"{name} holds {dtype} values from {low:.0f} to {high:.0f}; use 0 to 255 (or uint16)")
+            raise DataError(
+                f"{name} holds {dtype} values from {low:.0f} to {high:.0f}; use 0 to 255 (or uint16){or_series}"
+            )
         rounded = (images.astype(np.uint32, order="C") + 128) // 257
         return torch.from_numpy(rounded.astype(np.uint8)), "uint16 0..65535"
     if not (math.isfinite(low) and math.isfinite(high)):
-        raise DataError(f"{name} holds NaN or infinite values: clean them before training")
+        raise DataError(f"{name} holds NaN or infinite values: clean them before training{or_series}")
     for start, end in ((0, 1), (-1, 1), (0, 255)):
         if low >= start - _TOLERANCE and high <= end + _TOLERANCE:
             unit = (images.astype(np.float32, order="C") - start) / (end - start)
             return torch.from_numpy(unit).mul_(2).sub_(1).clamp_(-1, 1), f"{dtype} [{start}, {end}]"
-    raise DataError(f"{name} holds values from {low:.4g} to {high:.4g}; scale them to [0, 1], [-1, 1] or [0, 255]")
+    todo = f"scale them to [0, 1], [-1, 1] or [0, 255]{or_series}"
+    raise DataError(f"{name} holds values from {low:.4g} to {high:.4g}; {todo}")
 
 
 def _square(name: str, samples: torch.Tensor, resolution: int) -> torch.Tensor:

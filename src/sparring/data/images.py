@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -55,6 +56,8 @@ _UPRIGHT = {
 }
 _CHUNK = 32
 _HEAD_BYTES = 64 * 1024
+_LOOKED_AT = 16  # files that tell whether a set's pictures are strips
+_FRAMES_IN_A_STRIP = 4  # at least: wide pictures are not rare
 
 IMAGE_ERRORS = (*PARSE_ERRORS, Image.DecompressionBombError)
 
@@ -323,7 +326,36 @@ def open_images(
         found = None
     elif labels is not None:
         found, notes = labels_by_file(labels, source.names), []
+    notes += _perhaps_films(source)
     return load_images(path, source, found, resolution=resolution, notes=notes, memory_limit=memory_limit)
+
+
+def _perhaps_films(source: Source) -> list[str]:
+    """A note where names or the first pictures suggest frames of films, which are read so only when asked for."""
+    films, stems = "", [PurePosixPath(name).stem.lower() for name in source.names]
+    if not stems:
+        return []
+    if all(re.search("frame[^a-z]*$", stem) for stem in stems):
+        films = "frames of films by their names"
+    elif all(len(parts) == 2 for parts in _folders(source.names)) and all(re.search("[0-9]", stem) for stem in stems):
+        films = "frames of films, laid out as CLASS/FILM/number"
+    elif source.rereadable:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            headers = [look_at_header(source, place, None) for place in range(min(len(stems), _LOOKED_AT))]
+        shapes = [header.shape for header in headers if isinstance(header, Picture)]
+        if shapes and all(width % height == 0 and width >= _FRAMES_IN_A_STRIP * height for _, height, width in shapes):
+            films = "strips of square frames side by side"
+    return [f"the pictures may be {films}: pass --frames N to read them as clips"] if films else []
+
+
+def _folders(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """The folders each file lies in, below those that all share."""
+    folders = [PurePosixPath(name).parent.parts for name in names]
+    shared = 0
+    while all(len(parts) > shared and parts[shared] == folders[0][shared] for parts in folders):
+        shared += 1
+    return [parts[shared:] for parts in folders]
 
 
 def labels_from_folders(names: Sequence[str]) -> tuple[list[str] | None, list[str]]:
@@ -333,11 +365,7 @@ def labels_from_folders(names: Sequence[str]) -> tuple[list[str] | None, list[st
     """
     if not names:
         return None, []
-    folders = [PurePosixPath(name).parent.parts for name in names]
-    shared = 0
-    while all(len(parts) > shared and parts[shared] == folders[0][shared] for parts in folders):
-        shared += 1
-    below = [parts[shared:] for parts in folders]
+    below, shared = _folders(names), PurePosixPath(names[0]).parent
     if all(len(parts) == 1 for parts in below):
         return [parts[0] for parts in below], []
     if any(below):
@@ -345,4 +373,4 @@ def labels_from_folders(names: Sequence[str]) -> tuple[list[str] | None, list[st
             "no labels: some images do not lie directly in a class folder "
             "(lay them out as CLASS/image.png, or give a labels file)"
         ]
-    return None, [f"no labels: all images lie in the one folder {'/'.join(folders[0])}"] if shared else []
+    return None, [f"no labels: all images lie in the one folder {shared}"] if shared.parts else []

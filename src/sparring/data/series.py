@@ -1,4 +1,4 @@
-"""Series: windows of a long table, or one series a row of a file, with the scaling of their channels."""
+"""Series: windows of a long table, one series a row of a file or a table of a folder, with their channels' scaling."""
 
 from __future__ import annotations
 
@@ -26,9 +26,11 @@ from sparring.data.dataset import (
     labels_by_row,
     number_classes,
 )
+from sparring.data.table_folders import is_table_folder, read_folder
 from sparring.data.tables import Table, Values
 
 _ENDINGS = (".csv", ".tsv", ".txt", ".parquet", ".ts")
+_FILL = "--data.fill_gaps true (of `sparring data`: --fill-gaps)"
 _TRAIN, _TEST = "_TRAIN.ts", "_TEST.ts"
 
 Numbers = npt.NDArray[np.int64]
@@ -77,7 +79,10 @@ class _Series:
 
 
 def is_series(path: str, window: int | None = None) -> bool:
-    """Whether the file holds series by its ending; an array does with a `window` or under the name `series`."""
+    """Whether the file holds series by its ending; an array does with a `window` or under the name `series`, a folder
+    if there are tables in it and no pictures."""
+    if os.path.isdir(path):
+        return is_table_folder(path)
     ending = os.path.splitext(path)[1].lower()
     if ending not in (".npy", ".npz"):
         return ending in _ENDINGS
@@ -101,14 +106,15 @@ def open_series(
     memory_limit: int = MEMORY_LIMIT,
     to_learn: bool = True,
 ) -> Dataset:
-    """The series of a .csv, .tsv, .txt, .parquet, .npy, .npz or UCR/UEA .ts file, as samples (C, T).
+    """The series of a .csv, .tsv, .txt, .parquet, .npy, .npz or UCR/UEA .ts file or of a folder of tables, as samples
+    (C, T).
 
     `window` cuts samples of that many steps, one every `stride` (1 unless given), out of a long table or out of each
-    series; what is long and what is one series a row, `read_table` and `read_arrays` say. Samples with missing values
-    are left out, or with `fill_gaps` interpolated; missing values at the end of a row are that series' end. `labels`
-    names a CSV file with one label for each series or for each row of a long table. A table of more than
-    `memory_limit` bytes is kept in a temporary file. What there is `to_learn` from has two samples, and not only
-    constants.
+    series; what is long and what is one series a row, `read_table` and `read_arrays` say, and of folders `read_folder`.
+    Samples with missing values are left out, or with `fill_gaps` interpolated; missing values at the end of a row are
+    that series' end. `labels` names a CSV file with one label for each series or for each row of a long table, of a
+    folder with the columns file,label. A table of more than `memory_limit` bytes is kept in a temporary file. What
+    there is `to_learn` from has two samples, and not only constants.
     """
     for what, value, least in (("window", window, 2), ("stride", stride, 1)):
         if value is not None and (type(value) is not int or value < least):
@@ -185,7 +191,10 @@ def _find(
     memory_limit: int,
 ) -> _Series:
     """All samples of a file, without those that have gaps."""
-    if path.lower().endswith(".ts"):
+    if os.path.isdir(path):
+        table = read_folder(path, window, labels, conditional, memory_limit)
+        labels = None if conditional else labels
+    elif path.lower().endswith(".ts"):
         table = read_ts(path, memory_limit)
     else:
         read = tables.read_arrays if path.lower().endswith((".npy", ".npz")) else tables.read_table
@@ -203,10 +212,10 @@ def _find(
         if len(names) != expected:
             raise DataError(f"{path} needs {expected} labels but has {len(names)}: the counts must match")
     if table.long and names is not None:
-        begin, end, names = _runs(names, window, notes)
+        begin, end, names = _runs(names, begin, end, window, notes)
     gaps = np.concatenate([np.isnan(block).any(axis=1) for block in _blocks(values)])
     if gaps.any():
-        if not table.long:
+        if not table.long or window is None:
             end = _trim(values, begin, end)
         if fill_gaps:
             filled = sum(_fill(values[:, channel], begin, end) for channel in range(values.shape[1]))
@@ -220,26 +229,29 @@ def _find(
         empty = [name for name, channel in zip(table.names, values.T, strict=True) if np.isnan(channel).all()]
         if empty:
             raise DataError(f"the channel {empty[0]!r} of {path} holds no numbers: remove it, or correct the file")
-        todo = "each lacks all values of a channel" if fill_gaps else "pass --data.fill_gaps true to interpolate"
+        todo = "each lacks all values of a channel" if fill_gaps else f"pass {_FILL} to interpolate"
         raise DataError(f"all {dropped} {noun} of {path} have gaps (missing values): {todo}")
     if dropped:
-        hint = "a channel of them is empty" if fill_gaps else "--data.fill_gaps true interpolates"
+        hint = "a channel of them is empty" if fill_gaps else f"{_FILL} interpolates"
         notes.append(f"{dropped} {noun} with gaps were left out; {hint}")
     return _Series(table, starts[keep], lengths[keep], None if names is None else list(names), pieces[keep], notes)
 
 
-def _runs(labels: Sequence[str], window: int | None, notes: list[str]) -> tuple[Numbers, Numbers, list[str] | None]:
-    """Where a long table's runs of one label begin and end, and their labels: no window may lie in two."""
-    count = len(labels)
+def _runs(
+    labels: Sequence[str], files: Numbers, files_end: Numbers, window: int | None, notes: list[str]
+) -> tuple[Numbers, Numbers, list[str] | None]:
+    """Where long tables' runs of one label begin and end, and their labels: no sample may lie in two."""
     changes = [row for row, (last, this) in enumerate(pairwise(labels), 1) if this != last]
-    begin, end = np.array([0, *changes]), np.array([*changes, count])
+    begin = np.union1d(files, np.array(changes, dtype=np.int64))
+    end = np.append(begin[1:], len(labels))
     named = np.array([not tables.is_missing(labels[row]) for row in begin.tolist()])
     if (end - begin)[named].max(initial=0) < (window or 0):
         notes.append(f"no window of {window} steps lies inside one label: the labels are ignored")
-        return np.array([0]), np.array([count]), None
+        return files, files_end, None
     without = int((end - begin)[~named].sum())
     notes += [f"{without} rows without a label were left out"] if without else []
-    notes.append(f"windows are cut inside each of the {int(named.sum())} runs of one label")
+    runs = f"each of the {int(named.sum())} runs of one label"
+    notes.append(f"{runs} is one series" if window is None else f"windows are cut inside {runs}")
     return begin[named], end[named], [labels[row] for row in begin[named].tolist()]
 
 
@@ -329,6 +341,7 @@ def _build(
         fingerprint=digest(table, starts, lengths, steps, classes, own_names),
         value_range=value_range,
         notes=found.notes,
+        skipped=found.table.skipped,
         table=table,
         starts=starts,
         lengths=lengths if channels.masked else None,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import importlib
+import os
 import re
+import shlex
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -40,9 +42,9 @@ Values = npt.NDArray[np.float32]
 
 @dataclass
 class Table:
-    """Series under one another: all of a file's numbers, NaN where one is missing.
+    """Series under one another: all of a file's numbers, or a folder's, NaN where one is missing.
 
-    A `long` table is one series, labelled row by row; in another each series has a label.
+    A `long` table is one series, of a folder one a file, labelled row by row; in another each series has a label.
     """
 
     values: Values  # (R, C)
@@ -52,6 +54,7 @@ class Table:
     long: bool
     labels: Callable[[], Sequence[str]] | None = None  # gives R or S labels; broken ones matter only when asked for
     notes: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
 
 
 class Spool:
@@ -254,12 +257,16 @@ class ParquetBlock(Block):
             return np.array(parse(self.texts(column), lambda row: self.say(row, column)))
 
 
-def parquet_blocks(path: str) -> Iterator[ParquetBlock]:
+def require_parquet(path: str) -> Any:
+    """The package that reads it."""
     try:
-        parquet = importlib.import_module("pyarrow.parquet")
+        return importlib.import_module("pyarrow.parquet")
     except ImportError as error:
         raise DataError(f'{path}: reading Parquet needs its extra: pip install "sparring[series]"') from error
-    start = 0
+
+
+def parquet_blocks(path: str) -> Iterator[ParquetBlock]:
+    parquet, start = require_parquet(path), 0
     try:
         with parquet.ParquetFile(path) as file:
             width = max(1, file.metadata.num_columns)
@@ -378,7 +385,12 @@ def _kind(path: str, name: str, cells: Sequence[str]) -> str:
     if words & _LABEL_NAMES:
         return "label"
     hint = "numbers have a decimal point, class labels the name 'label'"
-    raise DataError(f"the column {name!r} of {path} is text, e.g. {texts[0][:40]!r}: remove it ({hint})")
+    # A column without a name of its own is not found by it, and 1,5 is no text to learn.
+    named = os.path.splitext(path)[1].lower() in (".csv", ".tsv") and not re.fullmatch(r"column \d+", name)
+    learn = (
+        f", or learn its texts with --field {shlex.quote(name)}" if named and re.search("[^\\W\\d]", texts[0]) else ""
+    )
+    raise DataError(f"the column {name!r} of {path} is text, e.g. {texts[0][:40]!r}: remove it ({hint}){learn}")
 
 
 def read_arrays(path: str, window: int | None, memory_limit: int) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 import math
@@ -36,6 +37,7 @@ MOST_HELD_OUT = 1_000
 
 _TABLES = {".csv": ",", ".tsv": "\t"}
 _FIELDS = ("text", "sentence", "content", "caption")
+_CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _SENTENCE = re.compile(r"\S.*?(?:[.!?…]+[\"'”’»)\]]*(?=\s|$)|[。！？]+[”’」』）]*|$)", re.DOTALL)
 
 
@@ -117,7 +119,10 @@ def build(
     if tokenizer is None:
         words = sum(text.count(" ") + 1 for text in texts) / len(texts)
         tokenizer = "word" if words >= 3 else "char"
-    known = Vocabulary.learn(texts, tokenizer, vocabulary or MOST_SYMBOLS[tokenizer])
+    limit = vocabulary or MOST_SYMBOLS[tokenizer]
+    # Byte pairs spell whatever they were not learnt from; words and characters of held-out texts would be unknown.
+    aside = {*_shuffled(len(rows))[: _held_out(len(rows))].tolist()} if tokenizer == "bpe" else set()
+    known = Vocabulary.learn((text for row, text in enumerate(texts) if row not in aside), tokenizer, limit)
     if not known.symbols:
         raise DataError(f"no word of {name} occurs twice, so none can be learnt: set --data.tokenizer char or bpe")
     numbers = [known.numbers(text) for text in texts]
@@ -139,11 +144,8 @@ def build(
     labels = _usable_labels([rows[row][1] for row in kept], conditional, notes)
     classes, class_names = number_classes(labels, len(kept))
     samples = filled_up([numbers[row] for row in kept], length).int()
-    order = torch.randperm(len(kept), generator=torch.Generator().manual_seed(0))
-    # The first of a class to come is never held out: every class has something to learn from.
-    firsts = {int(classes[row]): int(row) for row in order.flip(0)}
-    order = torch.cat([order[~torch.isin(order, torch.tensor([*firsts.values()]))], torch.tensor([*firsts.values()])])
-    count = min(MOST_HELD_OUT, len(kept) // 5)
+    chosen = torch.tensor([place for place, row in enumerate(kept) if row in aside], dtype=torch.long)
+    training, held_out = _parted(classes, chosen if tokenizer == "bpe" else None)
 
     def part(name: str, chosen: torch.Tensor) -> TextDataset:
         return TextDataset(
@@ -158,9 +160,31 @@ def build(
             vocabulary=known,
         )
 
-    data = part(name, order[count:].sort()[0])
-    data.held_out = part(f"{name} (held out)", order[:count].sort()[0])
+    data = part(name, training)
+    data.held_out = part(f"{name} (held out)", held_out)
     return data
+
+
+def _held_out(count: int) -> int:
+    return min(MOST_HELD_OUT, count // 5)
+
+
+def _shuffled(count: int) -> torch.Tensor:
+    return torch.randperm(count, generator=torch.Generator().manual_seed(0))
+
+
+def _parted(classes: torch.Tensor, chosen: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows to train on and rows held out: the `chosen` ones, or some drawn here.
+
+    The first of a class to come is never held out: every class has something to learn from.
+    """
+    order = _shuffled(len(classes))
+    firsts = torch.tensor([*{int(classes[row]): int(row) for row in order.flip(0)}.values()])
+    if chosen is None:
+        held_out = order[~torch.isin(order, firsts)][: _held_out(len(classes))]
+    else:
+        held_out = chosen[~torch.isin(chosen, firsts)]
+    return order[~torch.isin(order, held_out)].sort()[0], held_out.sort()[0]
 
 
 def _usable_labels(labels: list[str | None], conditional: bool, notes: list[str]) -> list[str] | None:
@@ -184,14 +208,34 @@ def _lines(path: str) -> Iterator[str]:
         with open(path, encoding="utf-8-sig", newline=None) as handle:
             while line := handle.readline(LONGEST_LINE + 1):
                 if "\0" in line:
-                    raise DataError(f"{path} is not a text: it holds binary data")
+                    raise DataError(f"{path} is a binary file or UTF-16, not a text in UTF-8: save it as UTF-8")
                 if len(line) > LONGEST_LINE and not line.endswith("\n"):
                     raise DataError(
                         f"{path} has a line of more than {LONGEST_LINE:,} characters: put one sample on each line"
                     )
                 yield line
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 (at byte {error.start} of a block): save it as UTF-8") from error
+        raise DataError(_not_utf8(path)) from error
+
+
+def _not_utf8(path: str) -> str:
+    """What such a file is instead, or where it goes wrong."""
+    decoder, line = codecs.getincrementaldecoder("utf-8")(), 1
+    with open(path, "rb") as handle:
+        start = handle.read(4096)
+        if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return f"{path} is UTF-16: save it as UTF-8"
+        if 50 * len(_CONTROLS.findall(start)) > len(start):  # no encoding of any script has so many
+            return f"{path} is a binary file, not a text"
+        handle.seek(0)
+        while block := handle.read(1 << 16):
+            try:
+                decoder.decode(block)
+            except UnicodeDecodeError as error:
+                line += error.object[: error.start].count(b"\n")
+                break
+            line += block.count(b"\n")
+    return f"{path} is not UTF-8 (line {line}): save it as UTF-8"
 
 
 def _paragraphs(rows: Iterator[tuple[str, str | None]]) -> Iterator[tuple[str, str | None]]:
@@ -210,26 +254,33 @@ def _records(path: str, ending: str, field: str | None) -> Iterator[tuple[str, s
     """The text and the label of every record."""
     records = _json_records(path) if ending == ".jsonl" else _table_records(path, _TABLES[ending])
     label_field: str | None = None
-    for number, record in enumerate(records):
+    for number, (line, record) in enumerate(records):
         if number == 0:
             field = field or _text_field(path, record)
             label_field = next((key for key in record if key.lower() in LABEL_COLUMNS and key != field), None)
         text, label = record.get(field or ""), record.get(label_field) if label_field else None
-        if not isinstance(text, str):
+        if field not in record:
             known = ", ".join(map(str, record))
-            raise DataError(f"{path}: record {number + 1} has no text {field!r}; its fields are {known}: --data.field")
+            raise DataError(f"{path}: line {line} has no field {field!r}; its fields are {known}: --data.field")
+        if text is None:
+            raise DataError(f"{path}: line {line} has no value for {field!r}: fill it in, or take the line out")
+        if not isinstance(text, str):
+            raise DataError(
+                f"{path}: the {field!r} of line {line} is no text but {json.dumps(text)[:40]}: --data.field"
+            )
         yield text, None if label is None else str(label)
 
 
 def _text_field(path: str, record: dict[str, Any]) -> str:
     texts = [key for key, value in record.items() if isinstance(value, str)]
-    named = [key for key in texts if key.lower() in _FIELDS]
+    named = [key for key, value in record.items() if key.lower() in _FIELDS and (value is None or key in texts)]
     if not (named or len(texts) == 1):
         raise DataError(f"{path} has the fields {', '.join(map(str, record))}: name the text's with --data.field")
     return (named or texts)[0]
 
 
-def _json_records(path: str) -> Iterator[dict[str, Any]]:
+def _json_records(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each record after the number of its line."""
     for number, line in enumerate(_lines(path)):
         if not line.strip():
             continue
@@ -239,13 +290,15 @@ def _json_records(path: str) -> Iterator[dict[str, Any]]:
             raise DataError(f"{path}: line {number + 1} is not JSON: {error}") from error
         if not isinstance(record, dict):
             raise DataError(f'{path}: line {number + 1} is not a JSON object like {{"text": "..."}}')
-        yield record
+        yield number + 1, record
 
 
-def _table_records(path: str, delimiter: str) -> Iterator[dict[str, Any]]:
+def _table_records(path: str, delimiter: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each record after the number of its last line."""
     try:
-        for record in csv.DictReader(_lines(path), delimiter=delimiter):
-            yield {key: value for key, value in record.items() if key is not None}
+        reader = csv.DictReader(_lines(path), delimiter=delimiter)
+        for record in reader:
+            yield reader.line_num, {key: value for key, value in record.items() if key is not None}
     except csv.Error as error:
         raise DataError(f"{path} is not a table that can be read: {error}") from error
 

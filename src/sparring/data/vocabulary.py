@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import islice, pairwise
 from typing import Any, Literal
 
 import torch
@@ -27,6 +28,15 @@ BYTES = 256  # symbols that a byte-pair encoding begins with
 
 # A word keeps the space before it, so that the symbols of a text, put together, are the text again.
 _WORDS = re.compile(r" ?\w+(?:['’]\w+)*| ?[^\w\s]")
+
+SPAN = 4
+"""Characters of the longest symbol that is learnt where a script has no spaces: most words of Chinese are shorter."""
+
+# Thai, Lao, Tibetan, Burmese, Khmer, Japanese and Chinese.
+_UNSPACED = re.compile(
+    r"[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    r"\uf900-\ufaff\U00020000-\U0003ffff]+"
+)
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,10 @@ class Vocabulary:
             return clean(self._pairs.decode([n - SPECIAL for n in numbers[:end] if n >= SPECIAL]))
         unknown = "�" if self.tokenizer == "char" else " �"
         return clean("".join(unknown if n == UNKNOWN else self.symbols[n - SPECIAL] for n in numbers[:end]))
+
+    def spell(self, index: int) -> str:
+        """`symbols[index]` as it is read: of byte pairs the characters that their bytes make, `�` for a part of one."""
+        return str(self._pairs.decode([index])) if self.tokenizer == "bpe" else self.symbols[index]
 
     def encode(self, texts: Sequence[str], length: int) -> Tensor:
         """(N, length) int64, filled up with `END`; what is longer is cut."""
@@ -139,10 +153,25 @@ def _learn_pairs(texts: Iterable[str], limit: int) -> Vocabulary:
         )
     pairs = _byte_pairs(tokenizers.models.BPE())
     alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
-    trainer = tokenizers.trainers.BpeTrainer(vocab_size=limit, initial_alphabet=alphabet, show_progress=False)
-    pairs.train_from_iterator((f" {text}" for text in texts), trainer)
+    # A pair that occurs once cannot be learnt, as a word that does cannot.
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=limit, min_frequency=2, initial_alphabet=alphabet, show_progress=False
+    )
+    pairs.train_from_iterator((part for index, text in enumerate(texts) for part in _parts(f" {text}", index)), trainer)
     symbols = tuple(pairs.id_to_token(number) for number in range(pairs.get_vocab_size()))
     return Vocabulary("bpe", symbols, tuple(map(tuple, json.loads(pairs.to_str())["model"]["merges"])))
+
+
+def _parts(text: str, index: int) -> list[str]:
+    """A text in which pairs are counted, cut so that no part holds more than `SPAN` characters in a row of a script
+    without spaces: what spaces end elsewhere would go on to the end of the sentence.
+
+    The first cut of a row wanders from text to text (`index`), so that no two characters are always cut apart.
+    """
+    cuts = [
+        place for run in _UNSPACED.finditer(text) for place in range(run.start() + 1 + index % SPAN, run.end(), SPAN)
+    ]
+    return [text[start:stop] for start, stop in pairwise([0, *cuts, len(text)])]
 
 
 def _byte_pairs(model: Any) -> Any:
@@ -163,7 +192,12 @@ def _tokenizers() -> Any:
 
 def describe_symbols(vocabulary: Vocabulary) -> str:
     """For a note: how many there are, and a few."""
+    if vocabulary.tokenizer == "bpe":
+        # The first are single bytes, and some of the others a part of a character: nothing to read.
+        spelled = map(vocabulary.spell, range(len(vocabulary.symbols) - 1, BYTES - 1, -1))
+        few = [*islice((symbol for symbol in spelled if "�" not in symbol), 5)][::-1]
+    else:
+        few = [*vocabulary.symbols[:5]]
     most = "the last learnt" if vocabulary.tokenizer == "bpe" else "the most frequent"
-    few = vocabulary.symbols[-5:] if vocabulary.tokenizer == "bpe" else vocabulary.symbols[:5]
-    shown = json.dumps([symbol.replace("Ġ", " ") for symbol in few], ensure_ascii=False)
-    return f"{len(vocabulary.symbols):,} symbols ({vocabulary.tokenizer}), {most} {shown}"
+    shown = f", {most} {json.dumps(few, ensure_ascii=False)}" if few else ""
+    return f"{len(vocabulary.symbols):,} symbols ({vocabulary.tokenizer}){shown}"

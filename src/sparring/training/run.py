@@ -100,6 +100,7 @@ class Run:
         self.config, self.folder, self.say = config, folder, say
         self.dataset = dataset or open_dataset(**dataclasses.asdict(config.data))
         self.spec = DataSpec.of(self.dataset)
+        self._check_batches()
         self._check_folder()
         device = choose_device(config.train.device)
         dtype, reason = choose_dtype(config.train.precision, device)
@@ -119,8 +120,9 @@ class Run:
             also = self.goal.name if self.goal else None
             self.metric = metric_for(self.dataset, extractor=config.train.extractor, also=also)
         self._check_goal()
-        zeros = torch.zeros(1)
-        self.alarm, self.seconds = Alarm(self.trainer.loss.discriminator(zeros, zeros).item()), 0.0
+        zeros, slopes = torch.zeros(1), bool(config.loss.r1 or config.loss.r2)
+        self.alarm = Alarm(self.trainer.loss.discriminator(zeros, zeros).item(), slopes=slopes)
+        self.seconds = 0.0
         self.log = MetricsLog(folder, tensorboard=config.train.tensorboard)
         counts = [parameter_count(network) for network in (networks.generator, networks.discriminator)]
         learnt = parameter_count(self.codec)
@@ -207,6 +209,20 @@ class Run:
 
     # ---- starting and resuming ------------------------------------------------------------------------------------
 
+    def _check_batches(self) -> None:
+        """Refuses texts that are fewer than a batch. Of other data a few are a fair set: pictures are shifted and
+        mirrored, windows overlap; a text comes again as it is, and twice in a batch it teaches nothing."""
+        count = len(self.dataset)
+        sizes = {"train": self.config.train.batch_size}
+        if self.config.codec.name != "patch":
+            sizes["codec"] = self.config.codec.batch_size
+        large = [f"--{section}.batch_size {size}" for section, size in sizes.items() if size > count]
+        if self.spec.vocabulary is not None and large:
+            raise ConfigError(
+                f"{self.dataset.name} holds {count} texts to train on, fewer than a batch of {' and '.join(large)}: "
+                f"lower it to {count} or less, or add texts"
+            )
+
     def _check_folder(self) -> None:
         """Refuses a folder that holds another run, or something else."""
         if self.folder.is_file():
@@ -288,7 +304,8 @@ class Run:
         file.parent.mkdir(exist_ok=True)
         self._write_config(file.parent)
         self._write_model(file.parent, self._state()[0])
-        write_atomic(file, lambda temporary: temporary.write_text(json.dumps(row), encoding="utf-8"))
+        facts = getattr(self.metric, "facts", {})  # in which features, of how many samples
+        write_atomic(file, lambda temporary: temporary.write_text(json.dumps(row | facts), encoding="utf-8"))
 
     # ---- "until the samples pass for real" -------------------------------------------------------------------------
 
