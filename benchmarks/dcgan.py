@@ -1,12 +1,16 @@
 """A DCGAN of given size in the shape of our networks, so that our loop trains it: the convolutional peer.
 
 Radford et al. 2016, for 28×28: batch norm and ReLU in the generator, leaky ReLU in the discriminator, tanh at the end.
-The discriminator has no batch norm, as gradient penalties judge each sample by itself. Classes enter the generator
-beside z and the discriminator by projection, as in ours.
+The discriminator has no batch norm in our loop, as gradient penalties judge each sample by itself. Classes enter the
+generator beside z and the discriminator by projection, as in ours. `DCGANTrainer` is the paper's own loop.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from sparring.codecs.patch import PatchCodec
+from sparring.data.dataset import Dataset
 
 
 class DCGANGenerator(nn.Module):
@@ -69,6 +73,56 @@ class DCGANDiscriminator(nn.Module):
         if self.class_embedding is not None:
             logits = logits + (features * self.class_embedding(class_labels)).mean(1) * features.shape[1] ** 0.5
         return logits
+
+
+class DCGANTrainer:
+    """Radford et al. 2016, section 4: Adam at 2e-4 with a momentum of 0.5, batches of 128, weights from N(0, 0.02), the
+    non-saturating loss, no penalties, no average; batch norm in both networks, D's on real and fake by themselves."""
+
+    batch_size = 128
+
+    def __init__(
+        self, generator: nn.Module, discriminator: nn.Module, dataset: Dataset, device: torch.device, seed: int
+    ) -> None:
+        self.generator, self.discriminator = generator.to(device), discriminator.to(device)
+        self.dataset, self.device, self.samples_seen = dataset, device, 0
+        self.patches = PatchCodec(dataset.sample_shape, 1)
+        self.random = torch.Generator().manual_seed(seed)
+        self.adams = [
+            torch.optim.Adam(net.parameters(), 2e-4, betas=(0.5, 0.999)) for net in (generator, discriminator)
+        ]
+        for module in (*generator.modules(), *discriminator.modules()):
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+                nn.init.normal_(module.weight, std=0.02)
+
+    def step(self) -> None:
+        places = torch.randint(len(self.dataset), (self.batch_size,), generator=self.random)
+        samples, classes = (x.to(self.device) for x in self.dataset.batch(places))
+        fakes = self.generator(self._z(self.batch_size), classes)
+        logits_real = self.discriminator(self.patches.encode(samples), classes)
+        loss = F.softplus(-logits_real) + F.softplus(self.discriminator(fakes.detach(), classes))
+        self._update(self.adams[1], loss)
+        self._update(self.adams[0], F.softplus(-self.discriminator(fakes, classes)))
+        self.samples_seen += self.batch_size
+
+    @torch.no_grad()
+    def sample(self, count: int) -> Tensor:
+        """Classes in turn, batch norm by its running averages."""
+        classes = torch.arange(count, device=self.device) % max(1, self.dataset.num_classes)
+        z = torch.randn(count, self.generator.z_size, generator=torch.Generator().manual_seed(0)).to(self.device)
+        self.generator.eval()
+        tokens = torch.cat([self.generator(*part) for part in zip(z.split(250), classes.split(250), strict=True)])
+        self.generator.train()
+        return self.patches.decode(tokens).cpu()
+
+    def _z(self, count: int) -> Tensor:
+        return torch.randn(count, self.generator.z_size, generator=self.random).to(self.device)
+
+    def _update(self, adam: torch.optim.Optimizer, loss: Tensor) -> None:
+        for other in self.adams:
+            other.zero_grad()
+        loss.mean().backward()
+        adam.step()
 
 
 def parameters(*networks: nn.Module) -> int:

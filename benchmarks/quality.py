@@ -8,7 +8,7 @@
 
 Contestants train one after another on the same data, by their own clocks: what builds, tries out or measures does not
 count. Ours is the preset of the data (of other pictures than the digits at --size); a DCGAN of as many parameters as
-both of ours takes its place in the same loop; both have the length set that the minutes allow by the speed of the
+both of ours takes its place in the same loop, and another is trained by its own paper's; the former two have the length set that the minutes allow by the speed of the
 first seconds, as schedules need it. One flow-matching transformer of our generator's depth and width is sampled in
 1, 4 and 50 steps. Digits are compared with 1,000 held-out ones in the features of their classifier, other pictures with
 as many held-out ones or, where there are none, with a random half's, in those of --extractor. Prints a JSON line a
@@ -29,7 +29,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
-from dcgan import DCGANDiscriminator, DCGANGenerator, parameters
+from dcgan import DCGANDiscriminator, DCGANGenerator, DCGANTrainer, parameters
 from digits import DCGAN_CHANNELS, TRIAL_SECONDS
 from flow import FlowConfig, FlowTrainer
 from pictures import draw
@@ -51,7 +51,7 @@ from sparring.pictures import grid, save_image
 from sparring.pretrained import GAN
 from sparring.training.trainer import Trainer
 
-CONTESTANTS = ("ours", "dcgan", "flow")
+CONTESTANTS = ("ours", "dcgan", "dcgan-own", "flow")
 STEPS = (1, 4, 50)
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 
@@ -80,13 +80,14 @@ class SquareGenerator(DCGANGenerator):
 class SquareDiscriminator(DCGANDiscriminator):
     """The discriminator of dcgan.py for pictures (C, S, S) of any side."""
 
-    def __init__(self, channels: int, num_classes: int, shape: tuple[int, ...]) -> None:
+    def __init__(self, channels: int, num_classes: int, shape: tuple[int, ...], batch_norm: bool = False) -> None:
         super().__init__(channels, num_classes)
         self.side = shape[1]
         end, widths = squares(channels, shape)
         layers: list[nn.Module] = [nn.Conv2d(shape[0], channels, 3, padding=1), nn.LeakyReLU(0.2)]
         for outer, inner in pairwise(widths):
-            layers += [nn.Conv2d(outer, inner, 4, 2, padding=1), nn.LeakyReLU(0.2)]
+            norm = [nn.BatchNorm2d(inner)] if batch_norm else []
+            layers += [nn.Conv2d(outer, inner, 4, 2, padding=1), *norm, nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers, nn.Flatten())
         self.head = nn.Linear(widths[-1] * end**2, 1)
         self.class_embedding = nn.Embedding(num_classes, widths[-1] * end**2) if num_classes else None
@@ -110,12 +111,15 @@ def squares(channels: int, shape: tuple[int, ...]) -> tuple[int, list[int]]:
     return side, widths
 
 
-def dcgan(target: int, num_classes: int, shape: tuple[int, ...]) -> tuple[SquareGenerator, SquareDiscriminator]:
+def dcgan(
+    target: int, num_classes: int, shape: tuple[int, ...], batch_norm: bool = False
+) -> tuple[SquareGenerator, SquareDiscriminator]:
     """Both networks, together of about as many parameters, their channels in the proportion of digits.py."""
 
     def make(channels: int) -> tuple[SquareGenerator, SquareDiscriminator]:
         others = round(channels * DCGAN_CHANNELS[1] / DCGAN_CHANNELS[0])
-        return SquareGenerator(channels, num_classes, shape), SquareDiscriminator(others, num_classes, shape)
+        discriminator = SquareDiscriminator(others, num_classes, shape, batch_norm)
+        return SquareGenerator(channels, num_classes, shape), discriminator
 
     def distance(channels: int) -> int:
         with torch.device("meta"):
@@ -151,7 +155,7 @@ class PictureMetric:
 class Contestant:
     """What trains, what is sampled of it under which names, and the parameters of both."""
 
-    trainer: Trainer | FlowTrainer
+    trainer: Trainer | FlowTrainer | DCGANTrainer
     draws: dict[str, Draw]
     sampling: int
     training: int
@@ -174,6 +178,17 @@ def adversarial(config: Config, dataset: Dataset, peer: bool) -> Contestant:
     return Contestant(trainer, {name: gan.sample}, sampling, sampling + parameters(trainer.discriminator))
 
 
+def own_dcgan(config: Config, dataset: Dataset) -> Contestant:
+    """By its paper's own loop."""
+    torch.manual_seed(config.train.seed)
+    spec = DataSpec.of(dataset)
+    networks = Networks(config, spec)
+    target = parameters(networks.generator) + parameters(networks.discriminator)
+    pair = dcgan(target, spec.num_classes, spec.sample_shape, batch_norm=True)
+    trainer = DCGANTrainer(*pair, dataset, choose_device(config.train.device), config.train.seed)
+    return Contestant(trainer, {"DCGAN, its own loop": trainer.sample}, parameters(pair[0]), parameters(*pair))
+
+
 def flow(config: Config, dataset: Dataset, settings: FlowConfig) -> Contestant:
     torch.manual_seed(config.train.seed)
     device = choose_device(config.train.device)
@@ -185,7 +200,9 @@ def flow(config: Config, dataset: Dataset, settings: FlowConfig) -> Contestant:
     return Contestant(trainer, draws, size, size)
 
 
-def train(trainer: Trainer | FlowTrainer, until: list[float], clock: Callable[[], float]) -> Iterator[float]:
+def train(
+    trainer: Trainer | FlowTrainer | DCGANTrainer, until: list[float], clock: Callable[[], float]
+) -> Iterator[float]:
     """Trains until so many seconds in turn, yields those that it took."""
     used = 0.0
     for stop in until:
@@ -212,6 +229,8 @@ def run(name: str, config: Config, dataset: Dataset, metric: Metric, arguments: 
     clock, seconds = CLOCKS[arguments.clock], 60 * arguments.minutes
     if name == "flow":
         contestant = flow(config, dataset, read_flow(arguments.flow))
+    elif name == "dcgan-own":
+        contestant = own_dcgan(config, dataset)
     else:
         config = lasting(config, dataset, name == "dcgan", seconds, clock)
         contestant = adversarial(config, dataset, name == "dcgan")
