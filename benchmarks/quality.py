@@ -8,11 +8,11 @@
 
 Contestants train one after another on the same data, by their own clocks: what builds, tries out or measures does not
 count. Ours is the preset of the data (of other pictures than the digits at --size); a DCGAN of as many parameters as
-both of ours takes its place in the same loop, and another is trained by its own paper's; the former two have the length set that the minutes allow by the speed of the
-first seconds, as schedules need it. One flow-matching transformer of our generator's depth and width is sampled in
-1, 4 and 50 steps. Digits are compared with 1,000 held-out ones in the features of their classifier, other pictures with
-as many held-out ones or, where there are none, with a random half's, in those of --extractor. Prints a JSON line a
-point, then a table; lines of several seeds make medians.
+both of ours takes its place in the same loop, and another one is trained as its paper does. The first two have the
+length set that the minutes allow by the speed of the first seconds, as schedules need it. One flow-matching transformer
+of our generator's depth and width is sampled in 1, 4 and 50 steps. Digits are compared with 1,000 held-out ones in the
+features of their classifier, other pictures with as many held-out ones or, where there are none, with a random half's,
+in those of --extractor. Prints a JSON line a point, then a table; lines of several seeds make medians.
 """
 
 import argparse
@@ -55,6 +55,7 @@ CONTESTANTS = ("ours", "dcgan", "dcgan-own", "flow")
 STEPS = (1, 4, 50)
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 
+AnyTrainer = Trainer | FlowTrainer | DCGANTrainer
 Draw = Callable[[int], Tensor]
 """n -> n samples, their classes in turn."""
 
@@ -155,7 +156,7 @@ class PictureMetric:
 class Contestant:
     """What trains, what is sampled of it under which names, and the parameters of both."""
 
-    trainer: Trainer | FlowTrainer | DCGANTrainer
+    trainer: AnyTrainer
     draws: dict[str, Draw]
     sampling: int
     training: int
@@ -200,9 +201,7 @@ def flow(config: Config, dataset: Dataset, settings: FlowConfig) -> Contestant:
     return Contestant(trainer, draws, size, size)
 
 
-def train(
-    trainer: Trainer | FlowTrainer | DCGANTrainer, until: list[float], clock: Callable[[], float]
-) -> Iterator[float]:
+def train(trainer: AnyTrainer, until: list[float], clock: Callable[[], float]) -> Iterator[float]:
     """Trains until so many seconds in turn, yields those that it took."""
     used = 0.0
     for stop in until:
