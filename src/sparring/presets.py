@@ -379,7 +379,7 @@ PRESETS: dict[str, Preset] = {
         preset_for,
         (1, 16, 64, 64),
         "any clips: two bouncing digits, films; by way of a codec",
-        "12 minutes on one busy core for 477 clips at 32×32",
-        "emoji: people move as they should, small things are blurred (README); 64×64: not measured",
+        "20 minutes on one busy core for 477 clips at 32×32",
+        "emoji: people move as they should, hands and things are blurred (README); 64×64: not measured",
     ),
 }
