@@ -19,6 +19,9 @@ from sparring.metrics import Sampler
 from sparring.metrics.canonical import keys
 from sparring.models.networks import DataSpec
 
+MOST_ORDERED = 50_000
+"""Of more samples than these, some are drawn before any is read."""
+
 
 @dataclass
 class Compared:
@@ -54,7 +57,7 @@ class Compared:
             report=report,
         )  # fmt: skip
         warnings = metrics.warnings_of(found)
-        if not self.trained_on:
+        if not self.trained_on and "extractor" in found and "near_copies" not in (chosen or ()):
             warnings.append("copies: none are looked for, as what the run was trained on is not there")
         return found | {"warnings": warnings}
 
@@ -117,14 +120,17 @@ def of_samples(path: str, data: str, *, seed: int = 0, **settings: Any) -> Compa
     classes = renumbered(samples.labels(), samples.class_names, dataset.class_names)
     spec = DataSpec.of(samples)
     # Which of many are drawn depends on what they are, and not on the order of the files.
-    alone = torch.cat([keys(part) for part in _batches(samples, torch.arange(len(samples)))])
-    chosen = alone.argsort(stable=True)[torch.randperm(len(samples), generator=shuffle)]
+    places = torch.arange(len(samples))
+    if len(samples) > MOST_ORDERED:
+        places = torch.randperm(len(samples), generator=shuffle)[:MOST_ORDERED]
+    alone = torch.cat([keys(part) for part in _batches(samples, places)])
+    chosen = places[alone.argsort(stable=True)][torch.randperm(len(places), generator=shuffle)]
 
     def sample(num: int) -> tuple[Any, Tensor | None]:
         drawn = torch.cat(list(_batches(samples, chosen[:num])))
         return spec.finish(drawn), classes[chosen[:num]] if known else None
 
-    return Compared(path, data, dataset, sample, len(samples))
+    return Compared(path, data, dataset, sample, len(chosen))
 
 
 def open_compared(path: str, *, device: str, seed: int, data: str | None, settings: dict[str, Any]) -> Compared:

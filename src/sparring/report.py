@@ -89,8 +89,10 @@ def write_report(look: "Look", scores: Mapping[str, Any], path: Path) -> None:
         "</div>",
         _section(
             "What is nearest",
-            f"<p>Samples, each followed by the training sample nearest to it among {look.searched}, in the features of "
-            f"{escape(look.name)}. Copies would show here.</p>"
+            f"<p>Samples, each followed by the real one nearest to it among {look.searched}, in the features of "
+            f"{escape(look.name)}."
+            + " Copies would show here." * look.compared.trained_on
+            + "</p>"
             + _sheet(look.neighbours(), "samples and their nearest real ones", 8),
         ),
         _section(

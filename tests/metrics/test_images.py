@@ -141,6 +141,15 @@ def test_a_class_that_collapsed_or_is_missing_is_named():
     assert not warnings_of(evaluation(lambda count: (held_out, classes)))
 
 
+def test_few_samples_of_each_class_say_nothing_of_its_recall():
+    data = open_dataset("digits")
+    evaluation = ImageEvaluation(data, num=50, extractor="digits", metrics=("recall",))
+    real = torch.arange(50) * 80 + 3  # five of each class
+    scores = evaluation(lambda count: data.batch(real[:count]))
+    assert not [name for name in scores if name.startswith("recall_") and name != "recall_floor"]
+    assert not warnings_of(scores)
+
+
 def test_the_floor_of_what_a_classifier_says_is_that_of_held_out_pictures():
     data = open_dataset("digits")
     metrics = ["inception_score", "recognised"]

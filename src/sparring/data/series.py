@@ -139,7 +139,7 @@ def open_series(
         raise DataError(f"the series of {path} have one step: they need at least 2")
     masked = shortest < steps
     if masked:
-        found.notes.append(f"the series have {shortest} to {steps} steps: one channel more marks where each ends")
+        found.notes.append(f"the series have {shortest} to {steps} steps: one channel more says how many are left")
     channels, value_range, constant = measure(path, found.table.values, found.table.names, masked, to_learn)
     found.notes += [f"the channel {name!r} is constant" for name in constant]
     build = partial(_build, channels=channels, value_range=value_range, steps=steps)

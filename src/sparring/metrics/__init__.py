@@ -8,6 +8,14 @@ from torch import Tensor
 
 from sparring.data.dataset import DataError, Dataset, printable
 
+UNCOVERED = 0.25
+"""Samples with less than this share of real ones' recall count as collapsed."""
+FEW_TEXTS = 0.8
+"""So do texts of which less than this share of real ones' differ."""
+COPIED = 0.25
+"""By so much more than of real texts may be copied from the data. The README's runs of names and captions: 0.1 at most,
+and 0.97 or more of `FEW_TEXTS`."""
+
 DISTANCES = {
     "frechet": "Fréchet",
     "fid": "FID",
@@ -130,7 +138,7 @@ def warnings_of(scores: Mapping[str, Any]) -> list[str]:
             f"collapse: {scores['repeats']:.0%} of the samples all but repeat another one (real ones: "
             f"{scores['repeats_floor']:.0%})"
         )
-    if scores.get("recall", 1) < 0.25 * scores.get("recall_floor", 1):
+    if scores.get("recall", 1) < UNCOVERED * scores.get("recall_floor", 1):
         found.append(
             f"collapse: the samples cover {scores['recall']:.0%} of the data (real ones: {scores['recall_floor']:.0%})"
         )
@@ -144,21 +152,21 @@ def warnings_of(scores: Mapping[str, Any]) -> list[str]:
         found.append(f"copies: {copies:.0%} of the samples are all but training samples")
         if searched < 1:
             found[-1] += f" of the {searched:.1%} that were searched, so about {min(1, beyond / searched):.0%} of all"
-    if scores.get("unique", 1) < 0.5 * scores.get("unique_floor", 1):
+    if scores.get("unique", 1) < FEW_TEXTS * scores.get("unique_floor", 1):
         found.append(f"collapse: only {scores['unique']:.0%} of the texts differ")
-    if scores.get("copied", 0) > 0.5 + scores.get("copied_floor", 0):
+    if scores.get("copied", 0) > COPIED + scores.get("copied_floor", 0):
         found.append(f"copies: {scores['copied']:.0%} of the texts are word for word those of the data")
     return found
 
 
 def _lost_classes(scores: Mapping[str, Any]) -> list[tuple[str, float, float]]:
-    """Classes of which samples cover less than a quarter of what real ones do, and both shares."""
+    """Classes of which samples cover less than `UNCOVERED` of what real ones do, and both shares."""
     judged = [
         (printable(name.removeprefix("recall_")), value, scores[f"{name}_floor"])
         for name, value in scores.items()
         if name.startswith("recall_") and f"{name}_floor" in scores
     ]
-    return [(name, recall, floor) for name, recall, floor in judged if recall < 0.25 * floor]
+    return [(name, recall, floor) for name, recall, floor in judged if recall < UNCOVERED * floor]
 
 
 def _are_pictures(dataset: Dataset) -> bool:

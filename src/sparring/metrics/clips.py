@@ -51,8 +51,8 @@ class ClipMetric:
         self.floor = self._distances(self._features(_chunks(dataset, order[-self.count :])), "_floor")
 
     def __call__(self, sample: Sampler) -> dict[str, float]:
-        """`frechet_clips` and `frechet_frames` in the features of `clip_features.NAME`, beside what other real clips
-        get (`_floor`); of bouncing digits what `MotionMetric` finds too."""
+        """Of the metrics chosen: `frechet_clips` and `frechet_frames` in the features of `clip_features.NAME`, beside
+        what other real clips get (`_floor`); of bouncing digits what `MotionMetric` finds too."""
         clips = sample(self.count)[0]
         scores = self._distances(self._features(list(clips.split(BATCH))), "") | self.floor
         if self.motion is not None:
@@ -60,7 +60,7 @@ class ClipMetric:
         return scores
 
     def _features(self, chunks: list[Tensor]) -> dict[str, Tensor]:
-        """Of whole clips (N, 48), and of one frame of each, the middle one, (N, 48)."""
+        """By the names of the `METRICS` chosen, (N, 48): of whole clips, of one frame of each, the middle one."""
         return {
             name: torch.cat([features(chunk[:, :, part.start : part.stop]) for chunk in chunks])
             for name, (part, features) in self.looks.items()

@@ -68,7 +68,8 @@ class ImageEvaluation:
         self.judged = [  # classes whose recall can be measured
             number
             for number in range(len(self.classes))
-            if all((of == number).sum() > NEIGHBOURS for of in (self.real_classes, self.training_classes))
+            if count > NEIGHBOURS * len(self.classes)  # else a class' few samples say nothing
+            and all((of == number).sum() > NEIGHBOURS for of in (self.real_classes, self.training_classes))
         ]
         self.learnt: Tensor | None = None
         self.facts: dict[str, Any] = {

@@ -99,7 +99,8 @@ def evaluate_series(
         metrics = METRICS
     else:
         metrics = chosen_of(METRICS, metrics, OTHER_NAMES)
-        if "correlational" in metrics and dataset.sample_shape[0] < 2:
+        channels = len(dataset.channels.names) if dataset.channels else dataset.sample_shape[0]
+        if "correlational" in metrics and channels < 2:
             raise DataError("correlational cannot be measured here: it compares channels, and there is one")
         if "length_tv" in metrics and not (dataset.channels and dataset.channels.masked):
             raise DataError("length_tv cannot be measured here: all series are of one length")

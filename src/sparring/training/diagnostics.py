@@ -7,19 +7,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sparring.metrics import COPIED, FEW_TEXTS, UNCOVERED
+
 Row = Mapping[str, float]
 
 COLLAPSED = 0.5
 """Samples that are this much less diverse than the data count as collapsed."""
-UNCOVERED = 0.25
-"""So do samples with less than this share of real ones' recall."""
 ONE_SIDED = 0.6
-"""And a class that more of the digits than these are taken for."""
-FEW_TEXTS, FEW_SYMBOLS = 0.8, 0.8
-"""So do texts of which less than this share of real ones' differ, or whose symbols have less of real ones' entropy."""
-COPIED, REPEATED = 0.25, 0.25
-"""By so much more than of real texts may be copied from the data, or say a symbol twice in a row. The README's runs
-of names and captions have 0.97 and 0.95 or more of the former two, 0.1 and 0.06 or less of these."""
+"""So do digits of which more than this share are taken for one class."""
+FEW_SYMBOLS = 0.8
+"""So do texts whose symbols have less than this share of real ones' entropy."""
+REPEATED = 0.25
+"""By so much more than of real texts may say a symbol twice in a row. The README's runs of names and captions: 0.06 at
+most, and 0.95 or more of `FEW_SYMBOLS`."""
 OVERPOWERED = 5.0
 """A mean D(x) - D(G(z)) above this leaves the generator little to learn from."""
 DEAD_GAP, DEAD_SLOPE = 0.02, 1e-3
