@@ -57,7 +57,7 @@ class Compared:
             report=report,
         )  # fmt: skip
         warnings = metrics.warnings_of(found)
-        if not self.trained_on and "extractor" in found and "near_copies" not in (chosen or ()):
+        if not self.trained_on and metrics.are_pictures(self.dataset):
             warnings.append("copies: none are looked for, as what the run was trained on is not there")
         return found | {"warnings": warnings}
 
@@ -81,11 +81,11 @@ def of_run(path: str, *, device: str, seed: int = 0, data: str | None = None, fi
         if dataset.sample_shape != gan.spec.sample_shape:
             raise
     names = list(gan.class_names)
-    known = not set(names).isdisjoint(dataset.class_names)
 
     def sample(num: int) -> tuple[Any, Tensor | None]:
-        made = renumbered(torch.arange(num) % len(names), names, dataset.class_names) if known else None
-        return gan.sample(num, seed=seed), made
+        wanted = compared.dataset.class_names  # of what it is compared with
+        known = not set(names).isdisjoint(wanted)
+        return gan.sample(num, seed=seed), renumbered(torch.arange(num) % len(names), names, wanted) if known else None
 
     compared = Compared(path, data or of_data.path, dataset, sample, run=run, trained_on=not moved)
     if data is None or moved:

@@ -112,8 +112,7 @@ def open_clips(
     ]
     shape = _common_shape(path, list(films.values()), frames, resolution)
 
-    film_labels, notes = labels_from_folders(names)
-    notes = [note.replace("images", "films").replace("image.png", "film") for note in notes]
+    film_labels, notes = labels_from_folders(names, what="films", example="film")
     if not conditional:
         notes = [IGNORED_LABELS] if film_labels or labels else []
         film_labels = None

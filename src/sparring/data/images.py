@@ -358,10 +358,12 @@ def _folders(names: Sequence[str]) -> list[tuple[str, ...]]:
     return [parts[shared:] for parts in folders]
 
 
-def labels_from_folders(names: Sequence[str]) -> tuple[list[str] | None, list[str]]:
+def labels_from_folders(
+    names: Sequence[str], *, what: str = "images", example: str = "image.png"
+) -> tuple[list[str] | None, list[str]]:
     """One label a name where every file lies directly in a first-level folder, and notes on what was seen.
 
-    Folders that all the files share are looked through.
+    Folders that all the files share are looked through. The notes say `what` the files hold and give an `example`.
     """
     if not names:
         return None, []
@@ -370,7 +372,7 @@ def labels_from_folders(names: Sequence[str]) -> tuple[list[str] | None, list[st
         return [parts[0] for parts in below], []
     if any(below):
         return None, [
-            "no labels: some images do not lie directly in a class folder "
-            "(lay them out as CLASS/image.png, or give a labels file)"
+            f"no labels: some {what} do not lie directly in a class folder "
+            f"(lay them out as CLASS/{example}, or give a labels file)"
         ]
-    return None, [f"no labels: all images lie in the one folder {shared}"] if shared.parts else []
+    return None, [f"no labels: all {what} lie in the one folder {shared}"] if shared.parts else []

@@ -109,8 +109,7 @@ def _labels_of_files(
 ) -> tuple[dict[str, str] | None, list[str]]:
     if labels is not None and conditional:
         return dict(zip(names, labels_by_file(labels, names), strict=True)), []
-    found, notes = labels_from_folders(names)
-    notes = [note.replace("images", "tables").replace("image.png", "table.csv") for note in notes]
+    found, notes = labels_from_folders(names, what="tables", example="table.csv")
     return None if found is None else dict(zip(names, found, strict=True)), notes if conditional else []
 
 

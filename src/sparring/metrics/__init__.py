@@ -40,7 +40,7 @@ def metric_for(dataset: Dataset, *, extractor: str | None = None, also: str | No
     Pictures are compared in the features of an `extractor`; `also` is one more of `images.METRICS` for them, which is
     not measured otherwise as it takes its time.
     """
-    if extractor is not None and not _are_pictures(dataset):
+    if extractor is not None and not are_pictures(dataset):
         raise DataError("--train.extractor looks at pictures, and these are none: drop it")
     if dataset.vocabulary is not None:
         from sparring.metrics.texts import TextMetric
@@ -50,7 +50,7 @@ def metric_for(dataset: Dataset, *, extractor: str | None = None, also: str | No
         from sparring.metrics.series import SeriesMetric
 
         return SeriesMetric(dataset)
-    if _are_pictures(dataset):
+    if are_pictures(dataset):
         from sparring.metrics.images import image_metric
 
         return image_metric(dataset, extractor, also)
@@ -86,13 +86,13 @@ def evaluate(
     `extractor` (`extractors.make_extractor`), and copies are looked for only in what the samples' maker was
     `trained_on`. Raises `DataError` for a metric that is named and not known or cannot be measured.
     """
-    if extractor is not None and not _are_pictures(dataset):
+    if extractor is not None and not are_pictures(dataset):
         raise DataError("--extractor looks at pictures, and these are none: drop it")
     if dataset.vocabulary is not None:
         from sparring.metrics.texts import evaluate_texts
 
         return evaluate_texts(dataset, sample, seed=seed, reference=reference, num=num, metrics=metrics, report=report)
-    if _are_pictures(dataset):
+    if are_pictures(dataset):
         from sparring.metrics import images
 
         chosen = extractor or images.default_extractor(dataset)
@@ -169,5 +169,6 @@ def _lost_classes(scores: Mapping[str, Any]) -> list[tuple[str, float, float]]:
     return [(name, recall, floor) for name, recall, floor in judged if recall < UNCOVERED * floor]
 
 
-def _are_pictures(dataset: Dataset) -> bool:
+def are_pictures(dataset: Dataset) -> bool:
+    """Whether its samples are pictures, and not points in the plane, which have their shape."""
     return len(dataset.sample_shape) == 3 and dataset.name not in ("rings", "grid")

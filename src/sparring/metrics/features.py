@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sparring.data.dataset import Dataset
+from sparring.metrics import are_pictures
 from sparring.models.networks import DataSpec
 
 SEARCHED = 5000
@@ -28,7 +29,7 @@ class Searched:
 
 def searched_in(dataset: Dataset, extractor: str | None = None) -> Searched:
     """All of the set's samples, or of a large set the most that are looked at."""
-    if _are_pictures(dataset):
+    if are_pictures(dataset):
         from sparring.metrics import real_pictures
         from sparring.metrics.extractors import make_extractor
         from sparring.metrics.images import default_extractor
@@ -57,7 +58,3 @@ def _features_for(dataset: Dataset) -> tuple[str, Callable[[Any], Tensor]]:
         clips = ClipFeatures(*dataset.sample_shape[:2])
         return NAME, lambda samples: clips(samples)
     return "the numbers themselves", lambda samples: spec.stored(samples).flatten(1).nan_to_num(0)
-
-
-def _are_pictures(dataset: Dataset) -> bool:
-    return len(dataset.sample_shape) == 3 and dataset.channels is None and dataset.sample_shape != (2, 1, 1)
