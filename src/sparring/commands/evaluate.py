@@ -31,7 +31,7 @@ def add(command: Command) -> None:
     evaluate.add_argument(
         "--extractor",
         help="of pictures' features: digits, untrained, inception, dinov2:NAME, efficientnet-lite0:FILE or "
-        "cifar10-resnet:FILE (default: by the data)",
+        "cifar10-resnet:FILE (default: by the data); of clips': untrained or i3d:FILE, which makes it FVD",
     )
     evaluate.add_argument("--repeats", type=positive, default=5, help="of scores that train a network (default: 5)")
     evaluate.add_argument("--report", metavar="FILE.html", help="a page with all of it, and the samples")

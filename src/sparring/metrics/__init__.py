@@ -83,11 +83,13 @@ def evaluate(
     Slower than what a run measures of series and texts: of series classifiers and predictors are trained `repeats`
     times, of texts language models. Texts can be compared with other `reference` texts than the set's own held-out
     ones. `num` samples are compared at most, as far as there are as many real ones; pictures in the features of an
-    `extractor` (`extractors.make_extractor`), and copies are looked for only in what the samples' maker was
-    `trained_on`. Raises `DataError` for a metric that is named and not known or cannot be measured.
+    `extractor` (`extractors.make_extractor`), clips in those of I3D (`i3d:FILE`) where it is given, and copies are
+    looked for only in what the samples' maker was `trained_on`. Raises `DataError` for a metric that is named and not
+    known or cannot be measured.
     """
-    if extractor is not None and not are_pictures(dataset):
-        raise DataError("--extractor looks at pictures, and these are none: drop it")
+    are_clips = len(dataset.sample_shape) == 4
+    if extractor is not None and not (are_pictures(dataset) or are_clips):
+        raise DataError("--extractor looks at pictures and clips, and these are none: drop it")
     if dataset.vocabulary is not None:
         from sparring.metrics.texts import evaluate_texts
 
@@ -107,10 +109,12 @@ def evaluate(
         return series.evaluate_series(
             dataset, sample, repeats=repeats, seed=seed, num=num, metrics=metrics, report=report
         )
-    if len(dataset.sample_shape) == 4:
+    if are_clips:
         from sparring.metrics.clips import ClipMetric
 
-        clips = ClipMetric(dataset, num=num, metrics=metrics)
+        extractor = extractor or "untrained"
+        report(f"comparing clips in the features of the extractor {extractor}")
+        clips = ClipMetric(dataset, num=num, metrics=metrics, extractor=extractor)
         return clips.facts | clips(sample)
     if metrics is not None:
         raise DataError("--metrics is for pictures, clips, series and texts, and these are points: drop it")

@@ -1,14 +1,17 @@
 """How good generated clips are: Fréchet distances of clips and of single frames, and how digits move."""
 
 from collections.abc import Collection
+from pathlib import Path
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sparring.data.bouncing import Bouncing
 from sparring.data.dataset import DataError, Dataset
-from sparring.metrics import Sampler, chosen_of
+from sparring.metrics import Sampler, chosen_of, i3d
 from sparring.metrics.clip_features import NAME, SIDE, ClipFeatures
+from sparring.metrics.extractors import read_weights
 from sparring.metrics.frechet import frechet_distance
 from sparring.metrics.motion import MotionMetric
 
@@ -19,28 +22,58 @@ DISTANCES = {"frechet": "frechet_clips", "frames": "frechet_frames"}
 """By their names among the `METRICS`."""
 METRICS = (*DISTANCES, "motion")
 OTHER_NAMES = {"fd": "frechet"} | {score: name for name, score in DISTANCES.items()}
+EXTRACTORS = ("untrained", "i3d:FILE")
+
+
+class _Look(NamedTuple):
+    """What one distance looks at: frames of every clip, by a network (B, C, T, H, W) -> (B, D)."""
+
+    score: str
+    frames: range
+    features: nn.Module
 
 
 class ClipMetric:
     """Compares 500 samples with as many held-out clips (of the data itself where none are held out)."""
 
-    def __init__(self, dataset: Dataset, *, num: int = CLIPS, metrics: Collection[str] | None = None) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        *,
+        num: int = CLIPS,
+        metrics: Collection[str] | None = None,
+        extractor: str = "untrained",
+    ) -> None:
         """Of `num` samples at most; raises `DataError` where there are fewer than two on either side. Only the named of
-        `METRICS` are computed; None: all that there are for these clips."""
+        `METRICS` are computed; None: all that there are for these clips. With the `extractor` "i3d:FILE" the distance
+        of clips is FVD, and called so; single frames stay with the untrained features."""
+        kind, _, file = extractor.partition(":")
+        if kind not in ("untrained", "i3d"):
+            raise DataError(f"there is no extractor {extractor} for clips: choose {' or '.join(EXTRACTORS)}")
+        fvd = kind == "i3d"
         known = METRICS if isinstance(dataset, Bouncing) else tuple(DISTANCES)
-        self.metrics = chosen_of(known, known if metrics is None else metrics, OTHER_NAMES)
+        other_names = OTHER_NAMES | {"fvd": "frechet"} if fvd else OTHER_NAMES
+        self.metrics = chosen_of(known, known if metrics is None else metrics, other_names)
         channels, frames, _, _ = dataset.sample_shape
         other = dataset.held_out or dataset
         self.count = min(CLIPS, num, len(other), len(dataset) if dataset.held_out else len(dataset) // 2)
         if self.count < 2:
             raise DataError(f"{dataset.name} cannot be measured: at least four clips are needed, and two samples")
         self.motion = MotionMetric(dataset, self.count) if "motion" in self.metrics else None
-        middle = frames // 2
-        seen = {"frechet": range(frames), "frames": range(middle, middle + 1)}
-        self.looks = {
-            name: (part, ClipFeatures(channels, len(part))) for name, part in seen.items() if name in self.metrics
-        }
+        middle = range(frames // 2, frames // 2 + 1)
+        self.looks: list[_Look] = []
         self.facts = {"extractor": NAME, "resized": f"bilinear to {SIDE}×{SIDE}", "count": self.count}
+        if fvd:
+            if frames < i3d.FEWEST_FRAMES:
+                raise DataError(f"I3D needs clips of {i3d.FEWEST_FRAMES} frames or more, and these have {frames}")
+            network = read_weights(kind, file, "I3D", i3d.I3D.published)
+            self.facts["extractor"] = f"I3D {Path(file).name} (single frames: {NAME})"
+            self.facts["resized"] = f"bilinear to {i3d.SIDE}×{i3d.SIDE} (single frames: {SIDE}×{SIDE})"
+        if "frechet" in self.metrics:
+            features = network if fvd else ClipFeatures(channels, frames)
+            self.looks.append(_Look("fvd" if fvd else DISTANCES["frechet"], range(frames), features))
+        if "frames" in self.metrics:
+            self.looks.append(_Look(DISTANCES["frames"], middle, ClipFeatures(channels, 1)))
         self.floor: dict[str, float] = {}
         if not self.looks:
             return  # no clip need be read for distances
@@ -51,8 +84,8 @@ class ClipMetric:
         self.floor = self._distances(self._features(_chunks(dataset, order[-self.count :])), "_floor")
 
     def __call__(self, sample: Sampler) -> dict[str, float]:
-        """Of the metrics chosen: `frechet_clips` and `frechet_frames` in the features of `clip_features.NAME`, beside
-        what other real clips get (`_floor`); of bouncing digits what `MotionMetric` finds too."""
+        """Of the metrics chosen: `frechet_clips`, or `fvd` in I3D's features, and `frechet_frames`, beside what other
+        real clips get (`_floor`); of bouncing digits what `MotionMetric` finds too."""
         clips = sample(self.count)[0]
         scores = self._distances(self._features(list(clips.split(BATCH))), "") | self.floor
         if self.motion is not None:
@@ -60,16 +93,14 @@ class ClipMetric:
         return scores
 
     def _features(self, chunks: list[Tensor]) -> dict[str, Tensor]:
-        """By the names of the `METRICS` chosen, (N, 48): of whole clips, of one frame of each, the middle one."""
+        """By the names of the scores, (N, D): of whole clips, of one frame of each, the middle one."""
         return {
-            name: torch.cat([features(chunk[:, :, part.start : part.stop]) for chunk in chunks])
-            for name, (part, features) in self.looks.items()
+            score: torch.cat([features(chunk[:, :, frames.start : frames.stop]) for chunk in chunks])
+            for score, frames, features in self.looks
         }
 
     def _distances(self, features: dict[str, Tensor], suffix: str) -> dict[str, float]:
-        return {
-            DISTANCES[name] + suffix: frechet_distance(found, self.reference[name]) for name, found in features.items()
-        }
+        return {score + suffix: frechet_distance(found, self.reference[score]) for score, found in features.items()}
 
 
 def _chunks(dataset: Dataset, chosen: Tensor) -> list[Tensor]:

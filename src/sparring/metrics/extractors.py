@@ -8,6 +8,7 @@ efficientnet-lite0:FILE  a small classifier of ImageNet, from its weights file
 cifar10-resnet:FILE      a CIFAR-10 ResNet-20 to -110 of Y. Idelbayev (BSD), from its weights file
 """
 
+import pickle
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -90,16 +91,16 @@ def make_extractor(name: str, sample_shape: tuple[int, ...]) -> Extractor:
         file = Path(where) if where else published_weights()
         check_weights(file)
         title, resized = "Inception v3 of 2015-12-05, FID's", "bilinear to 299×299 as in TensorFlow 1, not smoothed"
-        network = _read(kind, str(file), "FID's Inception", Inception.published)
+        network = read_weights(kind, str(file), "FID's Inception", Inception.published)
     elif kind == "dinov2":
         title, resized = f"DINOv2 {Path(where).name} (not Inception)", "bicubic to 224×224"
         network = _Dinov2(where)
     elif kind == "efficientnet-lite0":
         title, resized = f"EfficientNet-lite0 {Path(where).name} (not Inception)", "bicubic to 224×224"
-        network = _read(kind, where, "EfficientNet-lite0", EfficientNet.published)
+        network = read_weights(kind, where, "EfficientNet-lite0", EfficientNet.published)
     elif kind == "cifar10-resnet":
         title, resized = f"CIFAR-10 ResNet {Path(where).name} (not Inception)", "bilinear to 32×32"
-        network = _read(kind, where, "CIFAR-10 ResNet", CifarResNet.published)
+        network = read_weights(kind, where, "CIFAR-10 ResNet", CifarResNet.published)
     else:
         raise DataError(f"there is no extractor {name}: choose {', '.join(NAMES[:-1])} or {NAMES[-1]}")
     return Extractor(
@@ -127,13 +128,16 @@ def _key(kind: str, resized: str, network: nn.Module) -> str:
     return f"{kind}-{digest(resized, *chain.from_iterable(network.state_dict().items()))}"
 
 
-def _read(kind: str, file: str, holds: str, build: Callable[[Any], nn.Module]) -> nn.Module:
+def read_weights(kind: str, file: str, holds: str, build: Callable[[Any], nn.Module]) -> nn.Module:
+    """What `build` makes of the weights in a file; raises `DataError` for none or for others."""
     if not file:
         raise DataError(f"the extractor {kind} needs a weights file: write {kind}:FILE")
     try:
         return build(torch.load(file, map_location="cpu", weights_only=True))
     except FileNotFoundError:
         raise DataError(f"there is no weights file {file}: write {kind}:FILE") from None
+    except pickle.UnpicklingError:  # PyTorch's own advice would be to let the file run code
+        raise DataError(f"{file} holds no {holds}'s weights: it is no file of tensors alone") from None
     except Exception as error:  # whatever an unpickler makes of a file that is something else
         raise DataError(f"{file} holds no {holds}'s weights: {_short(error)}") from error
 
