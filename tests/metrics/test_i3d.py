@@ -6,6 +6,7 @@ from sparring.data import DataError
 from sparring.data.bouncing import bouncing
 from sparring.metrics import evaluate
 from sparring.metrics.clips import ClipMetric
+from sparring.metrics.extractors import rgb
 from sparring.metrics.i3d import AT_ONCE, I3D, _padded, _pool
 
 # Of Carreira & Zisserman's network with 400 classes, batch normalization's scale and shift counted
@@ -55,13 +56,13 @@ def test_padding_is_tensorflows(size, kernel, stride):
 
 def test_clips_are_brought_to_size_and_judged_alike_in_any_batch(network):
     clips = torch.rand(AT_ONCE + 1, 1, 9, 12, 12) * 2 - 1
-    found = network(clips)
+    found = network(rgb(clips))
     assert found.shape == (AT_ONCE + 1, 400)
-    torch.testing.assert_close(found[-1:], network(clips[-1:]), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found[-1:], network(rgb(clips[-1:])), rtol=1e-4, atol=1e-5)
     enlarged = F.interpolate(clips[:1], (9, 224, 224), mode="trilinear")
-    torch.testing.assert_close(network(enlarged.expand(-1, 3, -1, -1, -1)), found[:1], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(network(rgb(enlarged)), found[:1], rtol=1e-4, atol=1e-5)
     hidden = torch.cat([clips[:1], torch.full_like(clips[:1], -1)], 1)
-    torch.testing.assert_close(network(hidden), network(torch.full_like(clips[:1], -1)))
+    torch.testing.assert_close(network(rgb(hidden)), network(rgb(torch.full_like(clips[:1], -1))))
 
 
 def test_only_in_its_features_a_distance_is_called_fvd(dataset, file):

@@ -1,17 +1,17 @@
 """How good generated clips are: Fréchet distances of clips and of single frames, and how digits move."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sparring.data.bouncing import Bouncing
 from sparring.data.dataset import DataError, Dataset
 from sparring.metrics import Sampler, chosen_of, i3d
 from sparring.metrics.clip_features import NAME, SIDE, ClipFeatures
-from sparring.metrics.extractors import read_weights
+from sparring.metrics.extractors import read_weights, rgb
 from sparring.metrics.frechet import frechet_distance
 from sparring.metrics.motion import MotionMetric
 
@@ -26,11 +26,11 @@ EXTRACTORS = ("untrained", "i3d:FILE")
 
 
 class _Look(NamedTuple):
-    """What one distance looks at: frames of every clip, by a network (B, C, T, H, W) -> (B, D)."""
+    """What one distance looks at: frames of every clip, by features (B, C, T, H, W) -> (B, D)."""
 
     score: str
     frames: range
-    features: nn.Module
+    features: Callable[[Tensor], Tensor]
 
 
 class ClipMetric:
@@ -60,19 +60,19 @@ class ClipMetric:
         if self.count < 2:
             raise DataError(f"{dataset.name} cannot be measured: at least four clips are needed, and two samples")
         self.motion = MotionMetric(dataset, self.count) if "motion" in self.metrics else None
-        middle = range(frames // 2, frames // 2 + 1)
         self.looks: list[_Look] = []
         self.facts = {"extractor": NAME, "resized": f"bilinear to {SIDE}×{SIDE}", "count": self.count}
-        if fvd:
+        if fvd and "frechet" in self.metrics:
             if frames < i3d.FEWEST_FRAMES:
                 raise DataError(f"I3D needs clips of {i3d.FEWEST_FRAMES} frames or more, and these have {frames}")
             network = read_weights(kind, file, "I3D", i3d.I3D.published)
             self.facts["extractor"] = f"I3D {Path(file).name} (single frames: {NAME})"
             self.facts["resized"] = f"bilinear to {i3d.SIDE}×{i3d.SIDE} (single frames: {SIDE}×{SIDE})"
-        if "frechet" in self.metrics:
-            features = network if fvd else ClipFeatures(channels, frames)
-            self.looks.append(_Look("fvd" if fvd else DISTANCES["frechet"], range(frames), features))
+            self.looks.append(_Look("fvd", range(frames), lambda clips: network(rgb(clips))))
+        elif "frechet" in self.metrics:
+            self.looks.append(_Look(DISTANCES["frechet"], range(frames), ClipFeatures(channels, frames)))
         if "frames" in self.metrics:
+            middle = range(frames // 2, frames // 2 + 1)
             self.looks.append(_Look(DISTANCES["frames"], middle, ClipFeatures(channels, 1)))
         self.floor: dict[str, float] = {}
         if not self.looks:

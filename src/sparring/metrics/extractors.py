@@ -117,11 +117,12 @@ def make_extractor(name: str, sample_shape: tuple[int, ...]) -> Extractor:
 
 
 def rgb(pictures: Tensor) -> Tensor:
-    """Pictures (B, C, H, W) in [-1, 1], 1 to 4 channels, to (B, 3, H, W) in [0, 1]: transparent ones laid on black."""
+    """Pictures (B, C, H, W) or clips (B, C, T, H, W) in [-1, 1], 1 to 4 channels, to 3 channels in [0, 1]: transparent
+    ones laid on black."""
     x = (pictures + 1) / 2
     if x.shape[1] in (2, 4):
         x = x[:, :-1] * x[:, -1:]
-    return x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
+    return x.expand(-1, 3, *x.shape[2:]) if x.shape[1] == 1 else x
 
 
 def _key(kind: str, resized: str, network: nn.Module) -> str:

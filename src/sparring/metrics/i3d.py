@@ -86,8 +86,8 @@ class _Logits(nn.Module):
 
 # Carreira & Zisserman 2017, figure 3
 class I3D(nn.Module):
-    """Clips (B, C, T, H, W) in [-1, 1], C 1 to 4, T at least 9, to the logits (B, 400) that FVD compares (Unterthiner
-    et al. 2018)."""
+    """Clips (B, 3, T, H, W) in [0, 1], T at least 9, to the logits (B, 400) that FVD compares (Unterthiner et al.
+    2018)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -112,11 +112,7 @@ class I3D(nn.Module):
         return torch.cat([self._look(part) for part in clips.split(AT_ONCE)])
 
     def _look(self, clips: Tensor) -> Tensor:
-        frames = clips.shape[2]
-        if clips.shape[1] in (2, 4):  # transparent ones are laid on black
-            clips = (clips[:, :-1] + 1) * (clips[:, -1:] + 1) / 2 - 1
-        clips = clips.expand(-1, 3, -1, -1, -1)
-        x = F.interpolate(clips.flatten(1, 2), (SIDE, SIDE), mode="bilinear").unflatten(1, (3, frames))
+        x = F.interpolate(clips.flatten(1, 2), (SIDE, SIDE), mode="bilinear").unflatten(1, (3, -1)) * 2 - 1
         for name, layer in self.layers.items():
             if name in _POOLED:
                 x = _pool(x, *_POOLED[name])
