@@ -359,14 +359,14 @@ PRESETS: dict[str, Preset] = {
         (20,),
         "any lines of text; by way of a codec",
         "13 minutes on one core of an AMD EPYC with AVX-512",
-        "10,000 captions: most samples read as captions (README)",
+        "10,000 captions: most samples read as captions (docs/results.md)",
     ),
     "images": Preset(
         preset_for,
         (3, 32, 32),
         "any images; patches follow from the resolution",
         "hours on a CPU; --size XS on one core: 75 samples of 32×32 a second, 40 of 64×64",
-        "after half an hour colours and layout (CIFAR-10) or figures (TinyHero): README",
+        "after half an hour colours and layout (CIFAR-10) or figures (TinyHero): docs/results.md",
     ),
     "bouncing-1": Preset(
         lambda shape: bouncing(*shape[1:]),
@@ -380,6 +380,6 @@ PRESETS: dict[str, Preset] = {
         (1, 16, 64, 64),
         "any clips: two bouncing digits, films; by way of a codec",
         "20 minutes on one busy core for 477 clips at 32×32",
-        "emoji: people move as they should, hands and things are blurred (README); 64×64: not measured",
+        "emoji: people move as they should, hands and things are blurred (docs/results.md); 64×64: not measured",
     ),
 }

@@ -13,8 +13,8 @@ UNCOVERED = 0.25
 FEW_TEXTS = 0.8
 """So do texts of which less than this share of real ones' differ."""
 COPIED = 0.25
-"""By so much more than of real texts may be copied from the data. The README's runs of names and captions: 0.1 at most,
-and 0.97 or more of `FEW_TEXTS`."""
+"""By so much more than of real texts may be copied from the data. The names and captions of docs/results.md: 0.1 at
+most, and 0.97 or more of `FEW_TEXTS`."""
 
 DISTANCES = {
     "frechet": "Fréchet",

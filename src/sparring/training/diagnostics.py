@@ -18,8 +18,8 @@ ONE_SIDED = 0.6
 FEW_SYMBOLS = 0.8
 """So do texts whose symbols have less than this share of real ones' entropy."""
 REPEATED = 0.25
-"""By so much more than of real texts may say a symbol twice in a row. The README's runs of names and captions: 0.06 at
-most, and 0.95 or more of `FEW_SYMBOLS`."""
+"""By so much more than of real texts may say a symbol twice in a row. The names and captions of docs/results.md: 0.06
+at most, and 0.95 or more of `FEW_SYMBOLS`."""
 OVERPOWERED = 5.0
 """A mean D(x) - D(G(z)) above this leaves the generator little to learn from."""
 DEAD_GAP, DEAD_SLOPE = 0.02, 1e-3
