@@ -152,9 +152,9 @@ def test_bad_data(tmp_path, capsys, pictures):
     assert not out.exists()
 
 
-def test_patch_size_that_does_not_divide(pictures, tmp_path, capsys):
-    words = ["train", pictures, "--out", tmp_path / "out", *SMALL, "--codec.patch_size=5", "--model.stem=0"]
-    fails(capsys, *words, saying=r"patch size of 5 does not divide 12×16: choose --codec\.patch_size from 1, 2, 4")
+def test_patch_size_larger_than_the_pictures(pictures, tmp_path, capsys):
+    words = ["train", pictures, "--out", tmp_path / "out", *SMALL, "--codec.patch_size=20", "--model.stem=0"]
+    fails(capsys, *words, saying=r"--codec\.patch_size 20 is larger than 12×16: choose at most 16")
     assert not (tmp_path / "out").exists()
 
 
@@ -258,7 +258,9 @@ def test_films_become_a_gan_through_a_codec(tmp_path, capsys, monkeypatch):
     ]
     tiny += ["--codec.num_heads", "2", "--model.width", "16", "--model.depth", "1"]
     assert cli.main(["train", "films", "--out", "run", *tiny]) == 0
+    capsys.readouterr()
     assert cli.main(["sample", "run", "--num", "4"]) == 0
+    assert "yet to begin" not in capsys.readouterr().err
     with Image.open("samples.webp") as film:
         assert film.n_frames > 1
     assert cli.main(["reconstruct", "run", "--num", "3", "--json"]) == 0
@@ -266,6 +268,11 @@ def test_films_become_a_gan_through_a_codec(tmp_path, capsys, monkeypatch):
     assert told["codec"] == "autoencoder"
     assert told["mean_squared_error"] > 0
     assert (tmp_path / "reconstructed.png").exists()
+    rows = (tmp_path / "run/metrics.jsonl").read_text().splitlines(keepends=True)
+    of_codec = [row for row in rows if json.loads(row)["samples_seen"] <= 16]
+    (tmp_path / "run/metrics.jsonl").write_text("".join(of_codec))
+    assert cli.main(["sample", "run", "--num", "4"]) == 0
+    assert "its GAN has yet to begin" in capsys.readouterr().err
     fails(capsys, "train", "films", "--window", "4", saying="--data.window has no effect on pictures")
 
 

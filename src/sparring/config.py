@@ -98,7 +98,9 @@ class CodecConfig(Section):
         "what the GAN works on: the samples' own patches, the latent tokens of a trained autoencoder, or the "
         "embeddings of a text's symbols",
     )
-    patch_size: int = setting(4, "side of a patch: a token stands for this many pixels (steps of a series)")
+    patch_size: int = setting(
+        4, "side of a patch: a token stands for this many pixels (steps of a series); what it does not divide is padded"
+    )
     patch_frames: int | None = setting(None, "frames that a clip's patch spans; unset: 1")
     overlap: int = setting(0, "pixels by which a patch reaches into its neighbours, blended on decoding")
     latents: int | None = setting(
@@ -349,6 +351,11 @@ class Config(Section):
             raise ConfigError(f"--codec.name {self.codec.name} has unbounded latents: set --model.bounded false")
         if self.loss.penalty == "exact" and self.train.compile:
             raise ConfigError("--train.compile cannot differentiate twice: use --loss.penalty finite-difference")
+
+    @property
+    def codec_samples(self) -> int:
+        """Samples that the codec sees before the GAN does; 0 for one that does not learn by itself."""
+        return self.codec.num_samples if self.codec.name != "patch" else 0
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

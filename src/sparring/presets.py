@@ -97,9 +97,9 @@ def points(name: str = "grid") -> Config:
 
 def series(length: int) -> Config:
     """Series of any kind: longer ones in longer patches, so that 24 steps make 6 tokens and 256 make 32."""
-    patches = [patch for patch in (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 25, 32) if length % patch == 0]
+    patch = min(range(1, 33), key=lambda patch: _misfit(patch, 1.4 * length**0.3, length))
     return Config(
-        codec=CodecConfig(patch_size=min(patches, key=lambda patch: abs(math.log(patch / (1.4 * length**0.3))))),
+        codec=CodecConfig(patch_size=patch),
         model=ModelConfig(width=64, depth=3, num_heads=4, bounded=False, adaln_gain=4.0),
         loss=LossConfig(r1=0.5, r2=0.5, final_gamma=0.1, penalty_fraction=0.5),
         optim=OptimConfig(lr=5e-4, beta2=0.9),
@@ -176,14 +176,11 @@ def images(height: int, width: int, channels: int = 3, size: str = "S") -> Confi
 
 def clips(frames: int, height: int, width: int) -> Config:
     """Clips of any kind, by way of a codec: eight latents a clip, with noise on them for codec and GAN alike."""
-    stem = 1 if frames % 2 == height % 2 == width % 2 == 0 else 0
-    around = 4 * 2**stem  # patches along each axis
+    stem = 1 if min(frames, height, width) > 1 else 0
 
     def patch_of(*sizes: int) -> int:
-        common = math.gcd(*sizes)
-        options = [patch for patch in range(1, common + 1) if common % (patch * 2**stem) == 0]
-        wanted = math.prod(sizes) ** (1 / len(sizes)) / around
-        return min(options, key=lambda patch: abs(math.log(patch / wanted)))
+        wanted = math.prod(sizes) ** (1 / len(sizes)) / 4  # four tokens along each axis
+        return min(range(1, max(sizes) + 1), key=lambda patch: _misfit(patch * 2**stem, wanted, *sizes))
 
     return Config(
         codec=CodecConfig(
@@ -281,16 +278,22 @@ def with_loss(config: Config, name: str) -> Config:
 
 
 def tokens_for(height: int, width: int) -> tuple[int, int]:
-    """The patch size and the number of stem levels that leave about `TARGET_TOKENS` tokens and divide both sides."""
-    greatest = math.gcd(height, width)
+    """The patch size and the number of stem levels that leave about `TARGET_TOKENS` tokens: as many as can be."""
+    wanted = math.sqrt(height * width / TARGET_TOKENS)
     options = [
-        (abs(math.log(height * width / (patch * 2**stem) ** 2 / TARGET_TOKENS)), -stem, patch, stem)
+        (_misfit(patch * 2**stem, wanted, height, width), -stem, patch, stem)
         for stem in range(4)
         for patch in (1, 2, 3, 4, 5, 7, 8)
-        if greatest % (patch * 2**stem) == 0
+        if patch * 2**stem <= max(height, width)
     ]
     _, _, patch, stem = min(options)
     return patch, stem
+
+
+def _misfit(patch: int, wanted: float, *axes: int) -> float:
+    """How far a patch is from the size that is wanted, on a log scale. One that does not divide the axes, which are
+    padded then, counts as one twice as far: what is padded is work for nothing."""
+    return abs(math.log(patch / wanted)) + (math.log(2) if any(axis % patch for axis in axes) else 0.0)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ def make_codec(config: Config, sample_shape: tuple[int, ...], vocabulary: Vocabu
         raise ConfigError("--codec.name embedding is for texts: set patch or autoencoder")
     frames = c.patch_frames or (1 if len(sample_shape) == 4 else None)
     if c.name == "patch":
-        return PatchCodec(sample_shape, c.patch_size, c.overlap, frames)
+        return PatchCodec(sample_shape, c.patch_size, c.overlap, frames, multiple=2**config.model.stem)
     return AutoencoderCodec(
         sample_shape,
         patch_size=c.patch_size,

@@ -45,7 +45,7 @@ class AutoencoderCodec(TrainedCodec):
         noise: float = 0.3,
     ) -> None:
         super().__init__()
-        self.pixels = PatchCodec(sample_shape, patch_size, patch_frames=patch_frames)
+        self.pixels = PatchCodec(sample_shape, patch_size, patch_frames=patch_frames, multiple=2**stem)
         self.sample_shape, self.noise = sample_shape, noise
         fine, token_dim = self.pixels.grid, self.pixels.token_dim
         coarse = coarse_grid(fine, stem)

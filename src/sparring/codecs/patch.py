@@ -14,11 +14,17 @@ class PatchCodec(nn.Module):
 
     A patch covers `patch_size` elements of every axis but those of length 1, plus `overlap` more on each side; of a
     clip's frames it covers `patch_frames`, without overlap, if that is given. Where patches overlap, `decode` blends
-    them with weights that fall linearly and sum to one, so `decode(encode(x)) == x`.
+    them with weights that fall linearly and sum to one, so `decode(encode(x)) == x`. An axis that does not come out
+    even, in a `multiple` of patches, is prolonged by repeating its end, which `decode` cuts off.
     """
 
     def __init__(
-        self, sample_shape: tuple[int, ...], patch_size: int, overlap: int = 0, patch_frames: int | None = None
+        self,
+        sample_shape: tuple[int, ...],
+        patch_size: int,
+        overlap: int = 0,
+        patch_frames: int | None = None,
+        multiple: int = 1,
     ) -> None:
         super().__init__()
         channels, *axes = sample_shape
@@ -28,17 +34,16 @@ class PatchCodec(nn.Module):
         if patch_frames is not None:
             if len(axes) != 3:
                 raise ValueError("--codec.patch_frames has no effect on samples without frames: drop it")
-            if axes[0] % patch_frames:
+            if patch_frames > axes[0]:
                 raise ValueError(
-                    f"{patch_frames} frames a patch do not divide clips of {axes[0]} frames: choose "
-                    f"--codec.patch_frames from {_divisors(axes[:1])}"
+                    f"--codec.patch_frames {patch_frames} is more than a clip has: choose at most {axes[0]}"
                 )
             patches[0] = patch_frames
-        if any(size % patch for size, patch in zip(axes, patches, strict=True)):
-            axes = axes if patch_frames is None else axes[1:]
+        sides = axes if patch_frames is None else axes[1:]
+        if patch_size > max(sides) > 1:
             raise ValueError(
-                f"a patch size of {patch_size} does not divide {'×'.join(map(str, axes))}: "
-                f"choose --codec.patch_size from {_divisors(axes)}"
+                f"--codec.patch_size {patch_size} is larger than {'×'.join(map(str, sides))}: "
+                f"choose at most {max(sides)}"
             )
         if overlap > patch_size // 2:
             raise ValueError(
@@ -51,8 +56,11 @@ class PatchCodec(nn.Module):
         self.overlap = tuple(0 if size == 1 else overlap for size in self.axes)
         if patch_frames is not None:
             self.overlap = (0, *self.overlap[1:])
-        t, h, w = (size // patch for size, patch in zip(self.axes, self.patch, strict=True))
+        cells = [math.ceil(size / patch) for size, patch in zip(self.axes, self.patch, strict=True)]
+        t, h, w = (1 if count == 1 else multiple * math.ceil(count / multiple) for count in cells)
         self.grid: Grid = (t, h, w)
+        covered = (count * patch for count, patch in zip(self.grid, self.patch, strict=True))
+        self.beyond = tuple(wide - size for wide, size in zip(covered, self.axes, strict=True))
         self.extent = tuple(patch + 2 * more for patch, more in zip(self.patch, self.overlap, strict=True))
         self.token_dim = channels * math.prod(self.extent)
         window = math.prod(_ramps(self.extent, self.overlap), start=torch.ones(()))  # (eT, eH, eW)
@@ -82,8 +90,9 @@ class PatchCodec(nn.Module):
         """(B, C, *axes) -> (B, N, token_dim)."""
         # shape[0], not len(): an exported network would keep the example's batch size for good
         x = samples.reshape(samples.shape[0], -1, *self.axes)
-        if any(self.overlap):
-            padding = [width for overlap in reversed(self.overlap) for width in (overlap, overlap)]
+        around = [(overlap, overlap + more) for overlap, more in zip(self.overlap, self.beyond, strict=True)]
+        padding = [width for axis in reversed(around) for width in axis]
+        if any(padding):
             x = F.pad(x, padding, mode="replicate")
         for axis, (extent, patch) in enumerate(zip(self.extent, self.patch, strict=True)):
             x = x.unfold(2 + axis, extent, patch)  # (B, C, gT, gH, gW, eT, eH, eW) in the end
@@ -93,6 +102,8 @@ class PatchCodec(nn.Module):
         """(B, N, token_dim) -> (B, C, *axes)."""
         x = tokens.reshape(tokens.shape[0], *self.grid, -1, *self.extent)
         x = self._join(x * self.window) / self.total_weight if any(self.overlap) else self._join(x)
+        if any(self.beyond):
+            x = x[:, :, : self.axes[0], : self.axes[1], : self.axes[2]]
         return x.reshape(tokens.shape[0], *self.sample_shape)
 
     def error(self, samples: Tensor, back: Tensor) -> float:
@@ -130,8 +141,3 @@ def _ramps(extents: tuple[int, ...], overlaps: tuple[int, ...]) -> list[Tensor]:
         ramp = (torch.minimum(place, extent - place) / (2 * overlap)).clamp(max=1) if overlap else torch.ones(extent)
         ramps.append(ramp.view([-1 if other == axis else 1 for other in range(3)]))
     return ramps
-
-
-def _divisors(axes: list[int]) -> str:
-    greatest = math.gcd(*(size for size in axes if size > 1))
-    return ", ".join(str(n) for n in range(1, greatest + 1) if greatest % n == 0)

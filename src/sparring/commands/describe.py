@@ -51,8 +51,7 @@ def run_info(arguments: argparse.Namespace) -> int:
         "generator_parameters": parameter_count(gan.generator),
         "discriminator_parameters": parameter_count(gan.discriminator),
         "samples_seen": int(rows[-1]["samples_seen"]) if rows else None,
-        "num_samples": gan.config.train.num_samples
-        + (gan.config.codec.num_samples if gan.config.codec.name != "patch" else 0),
+        "num_samples": gan.config.train.num_samples + gan.config.codec_samples,
         "loss": gan.config.loss.name,
         "verdict": verdict.read_text(encoding="utf-8").strip() if verdict.exists() else None,
     }

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,23 @@ def add(command: Command) -> None:
     walk.add_argument("--class", dest="class_label", metavar="CLASS", help="only this class, by name or number")
 
 
-def run_sample(arguments: argparse.Namespace) -> int:
+def _load(arguments: argparse.Namespace) -> Any:
+    """The GAN, with a word where it has not begun to learn."""
     import sparring
+    from sparring.pretrained import find_run
+    from sparring.training.logs import logged_rows
+
+    folder = find_run(arguments.folder)
+    gan, rows = sparring.load(folder, arguments.device), logged_rows(folder)
+    if rows and rows[-1]["samples_seen"] <= gan.config.codec_samples:
+        print(f"note: the codec of {folder} is still learning, and its GAN has yet to begin", file=sys.stderr)
+    return gan
+
+
+def run_sample(arguments: argparse.Namespace) -> int:
     from sparring import showing
 
-    gan = sparring.load(arguments.folder, arguments.device)
+    gan = _load(arguments)
     out = Path(arguments.out or f"samples{showing.showing_of(gan.spec.sample_shape).together[0]}")
     showing.check_out(out, gan.spec)
     if arguments.plot and gan.spec.channels is None:
@@ -78,11 +91,10 @@ def _plot_beside_real(gan: Any, samples: Any, wanted: int | None, path: Path) ->
 
 
 def run_interpolate(arguments: argparse.Namespace) -> int:
-    import sparring
     from sparring import films, showing
 
     path = Path(arguments.out or "walk.webp")
-    gan = sparring.load(arguments.folder, arguments.device)
+    gan = _load(arguments)
     if gan.spec.vocabulary is not None:
         return _print_walk(gan, arguments)
     films.check_format(path)

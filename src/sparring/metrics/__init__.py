@@ -54,7 +54,7 @@ def metric_for(dataset: Dataset, *, extractor: str | None = None, also: str | No
         from sparring.metrics.images import image_metric
 
         return image_metric(dataset, extractor, also)
-    if len(dataset.sample_shape) == 4 and len(dataset.held_out or dataset) >= 4:
+    if are_clips(dataset) and len(dataset.held_out or dataset) >= 4:
         from sparring.metrics.clips import ClipMetric
 
         return ClipMetric(dataset)
@@ -87,8 +87,7 @@ def evaluate(
     looked for only in what the samples' maker was `trained_on`. Raises `DataError` for a metric that is named and not
     known or cannot be measured.
     """
-    are_clips = len(dataset.sample_shape) == 4
-    if extractor is not None and not (are_pictures(dataset) or are_clips):
+    if extractor is not None and not (are_pictures(dataset) or are_clips(dataset)):
         raise DataError("--extractor looks at pictures and clips, and these are none: drop it")
     if dataset.vocabulary is not None:
         from sparring.metrics.texts import evaluate_texts
@@ -109,7 +108,7 @@ def evaluate(
         return series.evaluate_series(
             dataset, sample, repeats=repeats, seed=seed, num=num, metrics=metrics, report=report
         )
-    if are_clips:
+    if are_clips(dataset):
         from sparring.metrics.clips import ClipMetric
 
         extractor = extractor or "untrained"
@@ -176,3 +175,7 @@ def _lost_classes(scores: Mapping[str, Any]) -> list[tuple[str, float, float]]:
 def are_pictures(dataset: Dataset) -> bool:
     """Whether its samples are pictures, and not points in the plane, which have their shape."""
     return len(dataset.sample_shape) == 3 and dataset.name not in ("rings", "grid")
+
+
+def are_clips(dataset: Dataset) -> bool:
+    return len(dataset.sample_shape) == 4

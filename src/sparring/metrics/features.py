@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sparring.data.dataset import Dataset
-from sparring.metrics import are_pictures
+from sparring.metrics import are_clips, are_pictures
 from sparring.models.networks import DataSpec
 
 SEARCHED = 5000
@@ -52,7 +52,7 @@ def _features_for(dataset: Dataset) -> tuple[str, Callable[[Any], Tensor]]:
 
         encoder = Encoder(spread_over(dataset, MOST))
         return ENCODER, lambda texts: encoder(spec.stored(texts))
-    if len(dataset.sample_shape) == 4:
+    if are_clips(dataset):
         from sparring.metrics.clip_features import NAME, ClipFeatures
 
         clips = ClipFeatures(*dataset.sample_shape[:2])
