@@ -77,6 +77,12 @@ def test_only_in_its_features_a_distance_is_called_fvd(dataset, file):
     assert untrained(lambda num: (real[:num], None)).keys() == {"frechet_clips", "frechet_clips_floor"}
 
 
+def test_more_clips_are_compared_in_its_features():
+    films = bouncing(frames=9, resolution=16, num_digits=1, count=1000)
+    counts = [ClipMetric(films, metrics=["motion"], extractor=of).count for of in ("i3d:FILE", "untrained")]
+    assert counts == [1000, 500]
+
+
 def test_what_cannot_be_fvd_says_so(dataset, file, tmp_path):
     other = tmp_path / "other.pt"
     torch.save({"weight": torch.zeros(3)}, other)

@@ -1,6 +1,6 @@
 """How good generated clips are: Fréchet distances of clips and of single frames, and how digits move."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,8 @@ from sparring.metrics.extractors import read_weights, rgb
 from sparring.metrics.frechet import frechet_distance
 from sparring.metrics.motion import MotionMetric
 
-CLIPS = 500
+CLIPS, FVD_CLIPS = 500, 2048
+"""Compared at most; in I3D's features as many as published FVDs of today are of."""
 BATCH = 50
 
 DISTANCES = {"frechet": "frechet_clips", "frames": "frechet_frames"}
@@ -34,19 +35,20 @@ class _Look(NamedTuple):
 
 
 class ClipMetric:
-    """Compares 500 samples with as many held-out clips (of the data itself where none are held out)."""
+    """Compares samples with as many held-out clips (of the data itself where none are held out)."""
 
     def __init__(
         self,
         dataset: Dataset,
         *,
-        num: int = CLIPS,
+        num: int = FVD_CLIPS,
         metrics: Collection[str] | None = None,
         extractor: str = "untrained",
     ) -> None:
-        """Of `num` samples at most; raises `DataError` where there are fewer than two on either side. Only the named of
-        `METRICS` are computed; None: all that there are for these clips. With the `extractor` "i3d:FILE" the distance
-        of clips is FVD, and called so; single frames stay with the untrained features."""
+        """Of `num` samples at most, and of `CLIPS` or `FVD_CLIPS`; raises `DataError` where there are fewer than two
+        on either side. Only the named of `METRICS` are computed; None: all that there are for these clips. With the
+        `extractor` "i3d:FILE" the distance of clips is FVD, and called so; single frames stay with the untrained
+        features."""
         kind, _, file = extractor.partition(":")
         if kind not in ("untrained", "i3d"):
             raise DataError(f"there is no extractor {extractor} for clips: choose {' or '.join(EXTRACTORS)}")
@@ -56,7 +58,8 @@ class ClipMetric:
         self.metrics = chosen_of(known, known if metrics is None else metrics, other_names)
         channels, frames, _, _ = dataset.sample_shape
         other = dataset.held_out or dataset
-        self.count = min(CLIPS, num, len(other), len(dataset) if dataset.held_out else len(dataset) // 2)
+        most = min(num, FVD_CLIPS if fvd else CLIPS)
+        self.count = min(most, len(other), len(dataset) if dataset.held_out else len(dataset) // 2)
         if self.count < 2:
             raise DataError(f"{dataset.name} cannot be measured: at least four clips are needed, and two samples")
         self.motion = MotionMetric(dataset, self.count) if "motion" in self.metrics else None
@@ -87,21 +90,22 @@ class ClipMetric:
         """Of the metrics chosen: `frechet_clips`, or `fvd` in I3D's features, and `frechet_frames`, beside what other
         real clips get (`_floor`); of bouncing digits what `MotionMetric` finds too."""
         clips = sample(self.count)[0]
-        scores = self._distances(self._features(list(clips.split(BATCH))), "") | self.floor
+        scores = self._distances(self._features(clips.split(BATCH)), "") | self.floor
         if self.motion is not None:
             scores |= self.motion(lambda count: (clips[:count], None))
         return scores
 
-    def _features(self, chunks: list[Tensor]) -> dict[str, Tensor]:
+    def _features(self, chunks: Iterable[Tensor]) -> dict[str, Tensor]:
         """By the names of the scores, (N, D): of whole clips, of one frame of each, the middle one."""
-        return {
-            score: torch.cat([features(chunk[:, :, frames.start : frames.stop]) for chunk in chunks])
-            for score, frames, features in self.looks
-        }
+        found: dict[str, list[Tensor]] = {look.score: [] for look in self.looks}
+        for chunk in chunks:
+            for score, frames, features in self.looks:
+                found[score].append(features(chunk[:, :, frames.start : frames.stop]))
+        return {score: torch.cat(parts) for score, parts in found.items()}
 
     def _distances(self, features: dict[str, Tensor], suffix: str) -> dict[str, float]:
         return {score + suffix: frechet_distance(found, self.reference[score]) for score, found in features.items()}
 
 
-def _chunks(dataset: Dataset, chosen: Tensor) -> list[Tensor]:
-    return [dataset.batch(part)[0] for part in chosen.split(BATCH)]
+def _chunks(dataset: Dataset, chosen: Tensor) -> Iterator[Tensor]:
+    return (dataset.batch(part)[0] for part in chosen.split(BATCH))
