@@ -31,7 +31,8 @@ def test_what_a_gan_made_is_found_in_it(kind):
     found = project(gan, made, seed=1)
     assert found.z.shape == (3, gan.generator.z_size)
     assert found.z.dtype == torch.float32
-    assert all(0.9 < rms < 1.1 for rms in found.z_rms)
+    # a random z that makes the very sample, as one of a few symbols, is kept as it is
+    assert all(0.9 < rms < 1.1 or start == 0 for rms, start in zip(found.z_rms, found.start_errors, strict=True))
     assert torch.equal(found.class_labels, labels)
     again = gan.decode(found.z, found.class_labels)
     if gan.spec.vocabulary:
