@@ -23,9 +23,9 @@ from sparring.models.networks import DataSpec, Networks
 from sparring.sampling import class_indices, draw_z, interpolate, mean_w
 from sparring.training.checkpoint import CheckpointError, load_tensors, save_tensors
 
-FORMAT = 2
-"""Since 2, a stem's head blurs what it spreads (`models/stem.py`), and series of unequal length say how many steps are
-left (`data/channels.py`); others of 1 are the same."""
+FORMAT = 3
+"""Since 3, a stem's head doubles level by level (`models/stem.py`); since 2, series of unequal length say how many
+steps are left (`data/channels.py`). What has neither is the same in all."""
 MAX_HEADER = 16 * 2**20
 SHIPPED = Path(__file__).parent / "runs"
 """Runs that come with the package (`recipes/`): digits, names, sines, bouncing."""
@@ -179,12 +179,12 @@ def read_config(folder: Path) -> tuple[Config, DataSpec]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         version = values["format"]
-        if version not in (1, FORMAT):
+        if version not in range(1, FORMAT + 1):
             raise CheckpointError(f"{path} has format {version}; this version reads {FORMAT}: update sparring")
         config = Config.from_dict(values["config"])
         spec = DataSpec.from_dict(values["data"])
         unequal = spec.channels is not None and spec.channels.masked
-        if version == 1 and (config.model.stem or config.codec.stem or unequal):
+        if (version < 3 and (config.model.stem or config.codec.stem)) or (version < 2 and unequal):
             raise CheckpointError(
                 f"{path} is of an older sparring, which would draw other samples from these weights: train it anew, "
                 "into another folder"

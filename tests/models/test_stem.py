@@ -5,7 +5,6 @@ import math
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 from sparring.models.stem import SLOPE, Head, Stem, blur, coarse_grid
 
@@ -98,27 +97,42 @@ def test_stem_is_its_convolutions(grid, levels):
             torch.testing.assert_close(expected, stem.project(as_tokens(volume)))
 
 
+def doubled(volume, layer):
+    """Every place spread over its part of a volume of twice the size, blurred and smoothed."""
+    weight = layer.spread.weight.flatten(1)  # (channels * 2^n, C)
+    result = {"sizes": [2 * size for size in volume["sizes"]]}
+    for place in places(result["sizes"]):
+        part = 0
+        for p in place:
+            part = 2 * part + p % 2
+        all_parts = weight @ volume[tuple(p // 2 for p in place)] + layer.spread.bias
+        result[place] = all_parts.view(-1, 2 ** len(place))[:, part]
+    return leaky(convolved(leaky(blurred(result)), layer.smooth, 1))
+
+
 @every_grid
-def test_head_spreads_each_token_over_its_place_blurs_and_smooths(grid, levels):
+def test_head_doubles_each_axis_level_by_level(grid, levels):
     head = Head(grid, 5, 3, levels=levels, channels=3).double()
-    coarse, factor = coarse_grid(grid, levels), 2**levels
+    coarse = coarse_grid(grid, levels)
     tokens = random(2, math.prod(coarse), 5)
-    axes = [size for size in grid if size > 1]
     with torch.no_grad():
         result = head(tokens)
         assert result.shape == (2, math.prod(grid), 3)
         for sample, expected in zip(tokens, result, strict=True):
-            blocks = F.linear(sample, head.spread.weight, head.spread.bias)  # (M, factor^n * channels)
-            blocks = dict(zip(places([size // factor for size in axes]), blocks, strict=True))
-            volume = {"sizes": axes}
-            for place in places(axes):
-                block = blocks[tuple(p // factor for p in place)]
-                row = 0
-                for p in place:
-                    row = row * factor + p % factor
-                volume[place] = block[3 * row : 3 * row + 3]
-            smooth = leaky(convolved(leaky(blurred(volume)), head.smooth, 1))
-            torch.testing.assert_close(expected, as_tokens(convolved(smooth, head.to_token, 1)))
+            sizes = [size // 2**levels for size in grid if size > 1]
+            volume = {"sizes": sizes} | dict(zip(places(sizes), sample, strict=True))
+            assert [layer.smooth.out_channels for layer in head.doublings] == [3 * 2**n for n in range(levels)][::-1]
+            for layer in head.doublings:
+                volume = doubled(volume, layer)
+            torch.testing.assert_close(expected, as_tokens(convolved(volume, head.to_token, 1)))
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3])
+def test_the_head_lets_tokens_through_from_the_start(levels):
+    torch.manual_seed(0)
+    grid, tokens = (1, 32, 32), torch.randn(8, (32 // 2**levels) ** 2, 64)
+    made = Head(grid, 64, 3, levels=levels, channels=16)(tokens)
+    assert 0.05 < made.std(0).mean() < 1  # each sample differs from the next
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 7), (2, 3, 4, 5), (1, 2, 2, 3, 4)])

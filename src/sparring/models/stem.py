@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sparring.models.initialization import initialize_rectified
 from sparring.models.positions import Grid
 
 _CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
@@ -70,29 +71,42 @@ def blur(volume: Tensor) -> Tensor:
     return volume
 
 
-class Head(_OnGrid):
-    """Coarse tokens (B, M, D) to fine ones (B, N, C): each is spread over its place, then convolutions smooth it.
+class _Doubling(nn.Module):
+    """A volume (B, C, ...) to one of twice the size along every axis: each place is spread over its part of it, then a
+    convolution smoothes that.
 
-    What is spread is blurred first, as upsampling is in Karras et al. 2019: else the tokens' borders stay in the
+    What is spread is blurred first, as upsampling is in Karras et al. 2019: else the places' borders stay in the
     samples as a grid.
     """
 
+    def __init__(self, axes: int, channels_in: int, channels: int) -> None:
+        super().__init__()
+        convolution = _CONVOLUTIONS[axes]
+        self.shape = (channels, *(2,) * axes)
+        self.spread = convolution(channels_in, math.prod(self.shape), 1)
+        self.smooth = convolution(channels, channels, 3, padding=1)
+
+    def forward(self, volume: Tensor) -> Tensor:
+        n, sizes = len(self.shape) - 1, volume.shape[2:]
+        x = self.spread(volume).unflatten(1, self.shape)  # (B, c, 2, 2, h, w)
+        x = x.permute(0, 1, *(axis for i in range(n) for axis in (2 + n + i, 2 + i)))  # (B, c, h, 2, w, 2)
+        x = x.reshape(x.shape[0], self.shape[0], *(2 * size for size in sizes))
+        return F.leaky_relu(self.smooth(F.leaky_relu(blur(x), SLOPE)), SLOPE)
+
+
+class Head(_OnGrid):
+    """Coarse tokens (B, M, D) to fine ones (B, N, C): the stem's way back, doubled once a level."""
+
     def __init__(self, grid: Grid, width: int, token_dim: int, *, levels: int, channels: int) -> None:
         super().__init__(grid)
-        self.factor = [2**levels if size > 1 else 1 for size in self.axes]
-        self.coarse = [size // factor for size, factor in zip(self.axes, self.factor, strict=True)]
-        self.channels = channels
-        self.spread = nn.Linear(width, math.prod(self.factor) * channels)
-        self.smooth = self.convolution(channels, channels, 3, padding=1)
+        self.coarse = [size // 2**levels for size in self.axes]
+        sizes = [width, *(channels * 2**level for level in reversed(range(levels)))]
+        self.doublings = nn.Sequential(*(_Doubling(len(self.axes), a, b) for a, b in pairwise(sizes)))
         # A token that is a large patch of its own needs no neighbours, and would make this the dearest layer of all.
         kernel = 3 if token_dim <= channels else 1
         self.to_token = self.convolution(channels, token_dim, kernel, padding=kernel // 2)
+        initialize_rectified(self, SLOPE)
 
     def forward(self, x: Tensor) -> Tensor:
-        n = len(self.axes)
-        x = self.spread(x).unflatten(2, (*self.factor, self.channels)).unflatten(1, self.coarse)
-        # (B, h, w, fh, fw, c) -> (B, c, h, fh, w, fw) -> (B, c, H, W)
-        order = [0, 2 * n + 1] + [axis for i in range(1, n + 1) for axis in (i, n + i)]
-        x = x.permute(order).reshape(x.shape[0], self.channels, *self.axes)
-        x = F.leaky_relu(self.smooth(F.leaky_relu(blur(x), SLOPE)), SLOPE)
-        return self.to_token(x).flatten(2).transpose(1, 2)
+        volume = self.doublings(x.transpose(1, 2).unflatten(2, self.coarse))
+        return self.to_token(volume).flatten(2).transpose(1, 2)
