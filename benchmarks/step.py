@@ -83,7 +83,7 @@ class Contestant:
     def label(self) -> tuple[str, str]:
         return self.name, str(self.dtype).removeprefix("torch.")
 
-    def seconds(self) -> float:
+    def time_a_step(self) -> float:
         """Of a step on average, over a turn."""
         return sum(share * seconds(step, max(1, round(share * self.turn))) for step, share in self.steps.items())
 
@@ -193,8 +193,8 @@ def race(found: list[Contestant], arguments: argparse.Namespace) -> dict[tuple[s
     """Seconds a step of each contestant in each round."""
     counted: dict[str, int] = {}
     for contestant in found:
-        first = contestant.seconds()  # compiles
-        contestant.turn = max(1, round(arguments.seconds / contestant.seconds()))
+        first = contestant.time_a_step()  # compiles
+        contestant.turn = max(1, round(arguments.seconds / contestant.time_a_step()))
         print(f"  {' '.join(contestant.label)}: first step {first:.1f} s, {contestant.turn} a turn", file=sys.stderr)
         kind = contestant.name.removesuffix(", compiled")
         if not contestant.name.endswith("compiled") and kind not in counted:
@@ -203,7 +203,7 @@ def race(found: list[Contestant], arguments: argparse.Namespace) -> dict[tuple[s
     times: dict[tuple[str, str], list[float]] = {contestant.label: [] for contestant in found}
     for turn in range(arguments.rounds):
         for contestant in found:
-            times[contestant.label].append(contestant.seconds())
+            times[contestant.label].append(contestant.time_a_step())
         print(f"  round {turn + 1} of {arguments.rounds}", file=sys.stderr)
     return times
 
@@ -245,7 +245,7 @@ def line(r: dict) -> str:
 
 
 def show_profile(contestant: Contestant) -> None:
-    contestant.seconds()
+    contestant.time_a_step()
     with profile(activities=[ProfilerActivity.CPU]) as found:
         for step in 2 * list(contestant.steps):
             step()
