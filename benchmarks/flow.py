@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from dcgan import parameters
 from torch import Tensor
 
-from sparring.codecs.patch import PatchCodec
+from sparring.codecs import make_codec
 from sparring.config import Config
 from sparring.data.dataset import Dataset
 from sparring.data.order import ShuffledOrder, derive_seed
@@ -104,7 +104,7 @@ def time_features(times: Tensor) -> Tensor:
 
 def flow_transformer(config: Config, spec: DataSpec, flow: FlowConfig) -> FlowTransformer:
     """Of the generator's width, with the MLPs that bring it closest to the parameters asked for."""
-    model, codec = config.model, PatchCodec(spec.sample_shape, config.codec.patch_size)
+    model, codec = config.model, make_codec(config, spec.sample_shape).patches
     with torch.device("meta"):
         networks = Networks(config, spec)
     target, depth = parameters(networks.generator), model.depth
@@ -155,7 +155,7 @@ class FlowTrainer:
         self.config, self.flow, self.dataset, self.device = config, flow, dataset, device
         self.dtype, _ = choose_dtype(flow.precision, device)
         self.spec = DataSpec.of(dataset)
-        self.patches = PatchCodec(self.spec.sample_shape, config.codec.patch_size).to(device)
+        self.patches = make_codec(config, self.spec.sample_shape).patches.to(device)
         self.model = flow_transformer(config, self.spec, flow).to(device)
         self.ema = ExponentialMovingAverage(self.model, half_life=flow.ema_half_life, rampup=flow.ema_rampup)
         self.optimizer = torch.optim.Adam(self.model.parameters(), flow.lr, betas=(0.9, 0.99), fused=True)

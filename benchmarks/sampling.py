@@ -27,7 +27,7 @@ from flow import FlowConfig, euler, flow_transformer
 from torch import Tensor, nn
 
 from sparring import presets
-from sparring.codecs.patch import PatchCodec
+from sparring.codecs import make_codec
 from sparring.config import Config
 from sparring.export import Sampler, difference, onnx_bytes
 from sparring.models.networks import DataSpec, Networks
@@ -100,7 +100,7 @@ def exported(model: Sampled, threads: int) -> Contestant:
 
 
 def flow(config: Config, spec: DataSpec, precision: str, steps: int) -> Contestant:
-    dtype, codec = DTYPES[precision], PatchCodec(spec.sample_shape, config.codec.patch_size)
+    dtype, codec = DTYPES[precision], make_codec(config, spec.sample_shape).patches
     model = flow_transformer(config, spec, FlowConfig()).eval().to(dtype)
 
     def sample(count: int) -> Tensor:

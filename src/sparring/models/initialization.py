@@ -15,13 +15,13 @@ def initialize(module: nn.Module) -> None:
 
 # He et al. 2015, eq. 14, for leaky rectifiers
 def initialize_rectified(module: nn.Module, slope: float) -> None:
-    """Normal weights that keep the mean square through layers with leaky rectifiers between them, and zero biases.
+    """Normal weights that keep the mean square through convolutions with leaky rectifiers between, and zero biases.
 
     With PyTorch's own a few convolutions leave a twentieth of what passes: the generator starts all but grey, and the
     discriminator outruns it.
     """
     for child in module.modules():
-        if isinstance(child, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
+        if isinstance(child, nn.Conv1d | nn.Conv2d | nn.Conv3d):
             nn.init.kaiming_normal_(child.weight, slope)
             if child.bias is not None:
                 nn.init.zeros_(child.bias)
