@@ -154,6 +154,14 @@ def test_there_is_a_preset_for_any_shape_that_makes_networks(shape):
     assert networks.generator.num_tokens <= 128
 
 
+@pytest.mark.parametrize(("count", "batch_size"), [(1, 2), (40, 32), (64, 64), (127, 64), (128, 128), (10_000, 128)])
+def test_a_small_set_fills_its_batches_in_as_many_steps(count, batch_size):
+    usual, config = presets.series(100), presets.for_set(presets.series(100), count)
+    assert config.train.batch_size == batch_size
+    steps = usual.train.num_samples // usual.train.batch_size
+    assert config.train.num_samples // batch_size == pytest.approx(steps, abs=1)
+
+
 def test_the_textbook_s_pairs_get_ten_times_the_penalty():
     usual, config = presets.digits().loss, presets.with_loss(presets.digits(), "non-saturating")
     assert (config.loss.name, config.loss.r1, config.loss.r2) == ("non-saturating", 10 * usual.r1, 10 * usual.r2)

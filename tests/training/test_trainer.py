@@ -51,11 +51,12 @@ def test_step_is_the_relativistic_game_with_exact_penalties(tiny, shapes):
     loss_d = loss_d + 0.35 * slope_real.square().sum((1, 2, 3)).mean()
     loss_d = loss_d + 0.15 * slope_fake.square().sum((1, 2, 3)).mean()
     loss_d = loss_d + 0.05 * (logits_real + logits_fake).square().mean()
-    optimizer_d.zero_grad()
+    loss_g = relativistic_generator(logits_real.detach(), judge(fakes)).mean()
+    slopes_g = torch.autograd.grad(loss_g, list(generator.parameters()))
     loss_d.backward()
+    for weight, slope in zip(generator.parameters(), slopes_g, strict=True):
+        weight.grad = slope
     optimizer_d.step()
-    optimizer_g.zero_grad()
-    relativistic_generator(logits_real.detach(), judge(fakes)).mean().backward()
     optimizer_g.step()
 
     trainer.step()

@@ -105,6 +105,7 @@ def _configure(arguments: argparse.Namespace, changes: dict[str, Any]) -> Any:
         config = presets.preset_for(dataset.sample_shape, arguments.size or "S")
     else:
         config = preset.make(dataset.sample_shape)
+    config = presets.for_set(config, len(dataset))
     if "loss.name" in changes:
         config = presets.with_loss(config, changes["loss.name"])
     return config.replace(changes), dataset

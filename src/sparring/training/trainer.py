@@ -3,7 +3,7 @@
 import contextlib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from sparring.models.networks import Networks
 from sparring.penalties import exact_penalty, finite_difference_penalty
 from sparring.training import state
 from sparring.training.ema import ExponentialMovingAverage
+from sparring.training.one_stage import backward_through_discriminator
 from sparring.training.optim import ROLLBACK_LR, lr_factor, make_optimizer, set_lr
 
 
@@ -32,7 +33,6 @@ class Batch:
     augmentation: Augmentation | None
     directions: Tensor  # (2, K, *sample_shape): where R1 and R2 look, for the first K samples
     noise: Tensor | None  # (B, *sample_shape): what is added to the fakes; the real samples have theirs already
-    logits_real: Tensor = field(init=False)
 
     def disturbed(self, fakes: Tensor) -> Tensor:
         """The fakes with their instance noise (Sønderby et al. 2017), as the discriminator sees them."""
@@ -85,26 +85,21 @@ class Trainer:
             # 1. generate
             fakes = self.generate(batch.z, batch.class_labels)
             # 2. judge
-            logits_real, logits_fake, r1, r2 = self._judge_pairs(batch, batch.disturbed(fakes.detach()))
-            batch.logits_real = logits_real.detach()
-            # 3. compute both losses: the discriminator's ...
+            seen = batch.disturbed(self.normalize(fakes))
+            judged = seen.detach().requires_grad_()
+            logits_real, logits_fake, r1, r2 = self._judge_pairs(batch, judged)
+            # 3. compute both losses
             loss_d = self.loss.discriminator(logits_real, logits_fake).mean()
+            loss_g = self.loss.generator(logits_real.detach(), logits_fake).mean()
             penalties = self.gamma * (loss.r1 * r1.mean() + loss.r2 * r2.mean())
             penalties = penalties + loss.centring * logit_centring(logits_real, logits_fake).mean()
-            (share * (loss_d + penalties)).backward()
+            slope = backward_through_discriminator(share * (loss_d + penalties), share * loss_g, logits_fake, judged)
+            ((slope * seen).sum() + share * self._transport(batch, fakes)).backward()
             gap = logits_real - logits_fake
-            logs.add(share, {"loss/d": loss_d, "loss/r1": r1, "loss/r2": r2, "logits/gap": gap, "signs/real": gap > 0})
-        # 4. update both: the discriminator ...
+            logs.add(share, {"loss/d": loss_d, "loss/g": loss_g, "loss/r1": r1, "loss/r2": r2})
+            logs.add(share, {"logits/gap": gap, "signs/real": gap > 0})
+        # 4. update both
         logs.add(1, {"gradient/d": self._update(self.discriminator, self.optimizer_d, self.lr_d)})
-        for batch in batches:
-            if len(batches) > 1:  # the first pass' graphs were not kept: micro-batches are there to save memory
-                fakes = self.generate(batch.z, batch.class_labels)
-            # 3. ... and the generator's, as the updated discriminator judges
-            logits_fake = self.judge(self.normalize(batch.disturbed(fakes)), batch.class_labels, batch.augmentation)
-            loss_g = self.loss.generator(batch.logits_real, logits_fake).mean()
-            (share * (loss_g + self._transport(batch, fakes))).backward(inputs=list(self.generator.parameters()))
-            logs.add(share, {"loss/g": loss_g})
-        # 4. ... and the generator
         logs.add(1, {"gradient/g": self._update(self.generator, self.optimizer_g, self.lr_g)})
         # 5. repeat
         self.samples_seen += self.config.train.batch_size
@@ -138,7 +133,7 @@ class Trainer:
         samples, classes = [batch.samples, fakes], [labels, labels]
         near: list[Tensor] = []
         if (loss.r1 or loss.r2) and loss.penalty == "finite-difference":
-            firsts = torch.stack([batch.samples[:count], fakes[:count]])
+            firsts = torch.stack([batch.samples[:count], fakes[:count].detach()])
             near, classes = list(firsts + loss.epsilon * batch.directions), classes + 2 * [labels[:count]]
         if augmentation is not None:
             subset = augmentation.first(count)

@@ -1,0 +1,42 @@
+import pytest
+import torch
+from torch import nn
+
+from sparring.losses import LOSSES
+from sparring.training.one_stage import backward_through_discriminator
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("lead", [0.0, 3.0, 60.0], ids=["even", "ahead", "won"])
+def test_gradients_are_those_of_two_passes(name, lead):
+    """Of D's loss, with a penalty that depends on a fake's logit, in D's weights; of G's loss in the fakes."""
+    torch.manual_seed(0)
+    discriminator = nn.Sequential(nn.Linear(5, 16), nn.SiLU(), nn.Linear(16, 1), nn.Flatten(0)).double()
+    real, fakes = torch.randn(2, 8, 5, dtype=torch.float64)
+    fakes.requires_grad_()
+
+    def losses():
+        logits_real, logits_fake = discriminator(real) + lead, discriminator(fakes) - lead
+        loss_d = LOSSES[name].discriminator(logits_real, logits_fake).mean() + 0.1 * logits_fake[:2].square().sum()
+        return loss_d, LOSSES[name].generator(logits_real.detach(), logits_fake).mean(), logits_fake
+
+    loss_d, loss_g, _ = losses()
+    expected_d = torch.autograd.grad(loss_d, list(discriminator.parameters()), retain_graph=True)
+    (expected_g,) = torch.autograd.grad(loss_g, fakes)
+
+    got = backward_through_discriminator(*losses(), fakes)
+    torch.testing.assert_close(got, expected_g, rtol=1e-9, atol=0)
+    for weight, expected in zip(discriminator.parameters(), expected_d, strict=True):
+        torch.testing.assert_close(weight.grad, expected, rtol=1e-9, atol=1e-18)
+
+
+def test_it_holds_in_float32_where_the_slopes_are_far_apart():
+    """D's loss has almost no slope left, G's has its largest."""
+    torch.manual_seed(0)
+    discriminator = nn.Sequential(nn.Linear(5, 16), nn.SiLU(), nn.Linear(16, 1), nn.Flatten(0))
+    real, fakes = torch.randn(2, 8, 5)
+    fakes.requires_grad_()
+    logits_real, logits_fake = discriminator(real) + 20, discriminator(fakes) - 20
+    loss_d, loss_g = (loss(logits_real, logits_fake).mean() for loss in LOSSES["relativistic"])
+    (expected,) = torch.autograd.grad(loss_g, fakes, retain_graph=True)
+    torch.testing.assert_close(backward_through_discriminator(loss_d, loss_g, logits_fake, fakes), expected)
