@@ -40,7 +40,7 @@ def digits() -> Config:
         # A discriminator that keeps up keeps a class' variety; where rates fell, fewer digits were recognised.
         optim=OptimConfig(lr=5e-4, discriminator_lr=1.5e-3, decay="constant"),
         train=TrainConfig(
-            num_samples=35_000,
+            num_samples=40_000,
             batch_size=16,
             # In bfloat16, rounding makes up most of the finite differences of so few samples.
             precision="float32",
@@ -71,7 +71,6 @@ def unconditional_digits() -> Config:
             "loss.penalty_fraction": 1.0,
             "optim.decay": "cosine",
             "train.num_samples": 100_000,
-            "train.precision": "auto",
             "train.evaluate_every": 20_000,
             "train.sample_every": 20_000,
             "train.checkpoint_every": 20_000,
