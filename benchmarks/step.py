@@ -283,6 +283,7 @@ def main() -> None:
             setting = Setting(width, depth, heads, side, side, batch)
             title = f"size {size} ({width} wide, {depth} deep), {tokens} tokens, batch {batch}"
             print(title, file=sys.stderr)
+            torch.compiler.reset()  # or what was compiled for other settings counts towards its limit
             found = contestants(setting, arguments)
             if arguments.profile:
                 for contestant in found:
