@@ -388,14 +388,14 @@ PRESETS: dict[str, Preset] = {
         lambda shape: bouncing(*shape[1:]),
         (1, 16, 64, 64),
         "one bouncing digit, made on the fly; by way of a codec",
-        "13 minutes on one core of an AMD EPYC with AVX-512 at 32×32 without classes",
-        "83% of the clips keep their digit (the codec's own: 88%, real ones: 100%), median of three seeds",
+        "14 minutes on one core of an AMD EPYC with AVX-512 at 64×64 without classes",
+        "86% of the clips keep their digit (the codec's own: 87%, real ones: 100%), median of three seeds",
     ),
     "clips": Preset(
         preset_for,
         (1, 16, 64, 64),
         "any clips: two bouncing digits, films; by way of a codec",
         "20 minutes on one busy core for 477 clips at 32×32",
-        "emoji: people move as they should, hands and things are blurred (docs/results.md); 64×64: not measured",
+        "emoji: people move as they should, hands and things are blurred (docs/results.md)",
     ),
 }

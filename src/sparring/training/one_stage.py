@@ -7,7 +7,7 @@ TINY = 1e-20
 """The slope put in the place of none: too small to move D, large enough to be divided by."""
 
 
-# Shen et al. 2021 (OSGAN), section 3.2
+# Shen et al. 2021 (OSGAN)
 def backward_through_discriminator(loss_d: Tensor, loss_g: Tensor, logits_fake: Tensor, fakes: Tensor) -> Tensor:
     """Adds the gradient of `loss_d` to D's weights, and returns that of `loss_g` in the fakes, of their shape.
 

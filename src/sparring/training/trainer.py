@@ -42,7 +42,8 @@ class Batch:
 class Trainer:
     """Two networks, two optimisers, the averaged generator, and the step that moves them.
 
-    `dataset` holds what the codec makes of the data, samples of its `latent_shape`: pixels themselves, or latents.
+    `dataset` holds what the codec makes of the data, samples of its `latent_shape`: pixels themselves, or latents. The
+    discriminator judges each sample by itself (no batch normalisation), as both networks learn from one pass of it.
 
     All randomness of a step follows from the seed and the samples seen so far, so a trainer restored from its state
     goes on exactly as it would have.
