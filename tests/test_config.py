@@ -154,12 +154,19 @@ def test_there_is_a_preset_for_any_shape_that_makes_networks(shape):
     assert networks.generator.num_tokens <= 128
 
 
-@pytest.mark.parametrize(("count", "batch_size"), [(1, 2), (40, 32), (64, 64), (127, 64), (128, 128), (10_000, 128)])
-def test_a_small_set_fills_its_batches_in_as_many_steps(count, batch_size):
-    usual, config = presets.series(100), presets.for_set(presets.series(100), count)
-    assert config.train.batch_size == batch_size
-    steps = usual.train.num_samples // usual.train.batch_size
-    assert config.train.num_samples // batch_size == pytest.approx(steps, abs=1)
+@pytest.mark.parametrize(
+    ("count", "batch_size", "num_samples"),
+    [(1, 2, 750), (40, 32, 30_000), (127, 64, 95_250), (399, 128, 299_250), (400, 128, 300_000), (10**6, 128, 300_000)],
+)
+def test_a_small_set_fills_its_batches_and_is_not_learnt_by_heart(count, batch_size, num_samples):
+    config = presets.for_set(presets.series(100), count)
+    assert (config.train.batch_size, config.train.num_samples) == (batch_size, num_samples)
+
+
+def test_what_is_augmented_may_be_seen_more_often_in_as_many_steps():
+    usual, config = presets.images(32, 32), presets.for_set(presets.images(32, 32), 10)
+    assert config.train.batch_size == 8
+    assert config.train.num_samples == usual.train.num_samples // 2
 
 
 def test_the_textbook_s_pairs_get_ten_times_the_penalty():
