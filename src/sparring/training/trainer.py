@@ -97,8 +97,8 @@ class Trainer:
             slope = backward_through_discriminator(share * (loss_d + penalties), share * loss_g, logits_fake, judged)
             ((slope * seen).sum() + share * self._transport(batch, fakes)).backward()
             gap = logits_real - logits_fake
-            logs.add(share, {"loss/d": loss_d, "loss/g": loss_g, "loss/r1": r1, "loss/r2": r2})
-            logs.add(share, {"logits/gap": gap, "signs/real": gap > 0})
+            losses = {"loss/d": loss_d, "loss/g": loss_g, "loss/r1": r1, "loss/r2": r2}
+            logs.add(share, losses | {"logits/gap": gap, "signs/real": gap > 0})
         # 4. update both
         logs.add(1, {"gradient/d": self._update(self.discriminator, self.optimizer_d, self.lr_d)})
         logs.add(1, {"gradient/g": self._update(self.generator, self.optimizer_g, self.lr_g)})
