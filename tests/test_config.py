@@ -169,6 +169,11 @@ def test_what_is_augmented_may_be_seen_more_often_in_as_many_steps():
     assert config.train.num_samples == usual.train.num_samples // 2
 
 
+@pytest.mark.parametrize(("count", "share"), [(10**6, 0.02), (50_000, 0.02), (4_000, 0.25), (1_000, 1.0), (1, 1.0)])
+def test_the_fewer_images_the_less_their_penalties_fall(count, share):
+    assert presets.images(32, 32, count=count).loss.final_gamma == share
+
+
 def test_the_textbook_s_pairs_get_ten_times_the_penalty():
     usual, config = presets.digits().loss, presets.with_loss(presets.digits(), "non-saturating")
     assert (config.loss.name, config.loss.r1, config.loss.r2) == ("non-saturating", 10 * usual.r1, 10 * usual.r2)

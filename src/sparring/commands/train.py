@@ -102,7 +102,7 @@ def _configure(arguments: argparse.Namespace, changes: dict[str, Any]) -> Any:
     if preset and len(preset.shape) != len(dataset.sample_shape):
         raise ConfigError(f"the preset {name} is not for samples of shape {dataset.sample_shape}: drop --preset")
     if preset is None or name == "images":
-        config = presets.preset_for(dataset.sample_shape, arguments.size or "S")
+        config = presets.preset_for(dataset.sample_shape, arguments.size or "S", len(dataset))
     else:
         config = preset.make(dataset.sample_shape)
     config = presets.for_set(config, len(dataset))
