@@ -169,8 +169,8 @@ def test_what_is_augmented_may_be_seen_more_often_in_as_many_steps():
     assert config.train.num_samples == usual.train.num_samples // 2
 
 
-@pytest.mark.parametrize(("count", "share"), [(10**6, 0.02), (50_000, 0.02), (4_000, 0.25), (1_000, 1.0), (1, 1.0)])
-def test_the_fewer_images_the_less_their_penalties_fall(count, share):
+@pytest.mark.parametrize(("count", "share"), [(50_000, 0.02), (20_000, 0.02), (19_999, 1.0), (1, 1.0)])
+def test_the_penalties_of_many_images_fall(count, share):
     assert presets.images(32, 32, count=count).loss.final_gamma == share
 
 
