@@ -331,10 +331,7 @@ def main() -> None:
     if arguments.only:
         dataset = open_dataset(arguments.data, resolution=arguments.resolution)
         digits = arguments.data == "digits"
-        config = presets.digits()
-        if not digits:
-            channels, height, width = dataset.sample_shape
-            config = presets.images(height, width, channels, arguments.size)
+        config = presets.digits() if digits else presets.preset_for(dataset.sample_shape, arguments.size, len(dataset))
         config = config.replace(dict(pair.split("=", 1) for pair in arguments.set) | {"train.seed": arguments.seed})
         metric: Metric
         if digits:
