@@ -88,6 +88,7 @@ def test_errors_say_what_to_type(name, value, message):
         {"loss.final_noise": 0.1},
         {"loss.r1": 0, "loss.r2": 0, "loss.final_gamma": 0.1},
         {"loss.penalty": "exact", "train.compile": True},
+        {"loss.energy": 0.3, "train.batch_size": 1},
     ],
 )
 def test_settings_without_effect_are_refused(changes):
@@ -169,9 +170,12 @@ def test_what_is_augmented_may_be_seen_more_often_in_as_many_steps():
     assert config.train.num_samples == usual.train.num_samples // 2
 
 
-@pytest.mark.parametrize(("count", "share"), [(50_000, 0.02), (20_000, 0.02), (19_999, 1.0), (1, 1.0)])
-def test_the_penalties_of_many_images_fall(count, share):
-    assert presets.images(32, 32, count=count).loss.final_gamma == share
+@pytest.mark.parametrize(
+    ("count", "share", "energy"), [(50_000, 0.02, 0.0), (20_000, 0.02, 0.0), (19_999, 1.0, 0.3), (1, 1.0, 0.3)]
+)
+def test_the_penalties_of_many_images_fall_and_few_are_kept_apart(count, share, energy):
+    loss = presets.images(32, 32, count=count).loss
+    assert (loss.final_gamma, loss.energy) == (share, energy)
 
 
 def test_the_textbook_s_pairs_get_ten_times_the_penalty():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sparring.losses import LOSSES, GradientNormalization, logit_centring, optimal_transport
+from sparring.losses import LOSSES, GradientNormalization, energy_distance, logit_centring, optimal_transport
 
 log = np.log
 
@@ -185,6 +185,51 @@ def test_optimal_transport_is_each_samples_mean_square():
     (gradient,) = torch.autograd.grad(cost.sum(), samples)
     torch.testing.assert_close(gradient, 2 * (samples.detach() - noise) / 40)
     assert (optimal_transport(noise, noise) == 0).all()
+
+
+def test_energy_distance_is_that_of_each_class():
+    generator = torch.Generator().manual_seed(0)
+    fakes, samples = torch.randn(2, 6, 2, 3, generator=generator, dtype=torch.float64)
+    labels = [0, 1, 0, 2, 1, 0]
+
+    def distance(a, b):
+        return math.sqrt(float((a - b).square().sum()))
+
+    expected = []
+    for i, label in enumerate(labels):
+        group = [j for j in range(6) if labels[j] == label]
+        others = [distance(fakes[i], fakes[j]) for j in group if j != i]
+        to_real = sum(distance(fakes[i], samples[j]) for j in group) / len(group)
+        expected.append(2 * to_real - sum(others) / len(others) if others else 0.0)
+    assert energy_distance(fakes, samples, torch.tensor(labels)).tolist() == pytest.approx(expected, rel=1e-5)
+
+
+def test_energy_distance_of_small_batches_is_right_on_average():
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.zeros(4, dtype=torch.long)
+    for shift in (0.0, 1.5):
+        estimates = torch.stack(
+            [energy_distance(torch.randn(4, 1, generator=generator) + shift,
+                             torch.randn(4, 1, generator=generator), labels).mean() for _ in range(5000)]
+        )  # fmt: skip
+        # |N(shift, 2)| and |N(0, 2)| are folded normals
+        folded = 2 / math.sqrt(math.pi) * math.exp(-(shift**2) / 4) + shift * math.erf(shift / 2)
+        error = float(estimates.std()) / math.sqrt(len(estimates))
+        assert float(estimates.mean()) == pytest.approx(2 * folded - 2 / math.sqrt(math.pi), abs=4 * error)
+
+
+def test_energy_distance_drives_what_is_alike_apart():
+    generator = torch.Generator().manual_seed(0)
+    samples = torch.randn(16, 50, generator=generator)
+    fakes = samples.mean(0) + 0.01 * torch.randn(16, 50, generator=generator)
+    fakes.requires_grad_()
+    energy_distance(fakes, samples, torch.zeros(16, dtype=torch.long)).sum().backward()
+    moved = fakes.detach() - 0.1 * fakes.grad
+    assert moved.std(0).mean() > 1.5 * fakes.detach().std(0).mean()
+    assert fakes.grad.isfinite().all()
+    same = samples[:1].repeat(16, 1).requires_grad_()  # not even where all are one
+    energy_distance(same, samples, torch.zeros(16, dtype=torch.long)).sum().backward()
+    assert same.grad.isfinite().all()
 
 
 def through(normalization, gradient):

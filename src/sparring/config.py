@@ -219,6 +219,9 @@ class LossConfig(Section):
     epsilon: float = setting(0.01, "step of the finite difference, in units of the samples' [-1, 1]")
     centring: float = setting(0.01, "weight of (D(x) + D(G(z)))^2, which keeps the logits near zero")
     transport: float = setting(0.0, "weight of the optimal-transport term between a sample and its tokens' noise")
+    energy: float = setting(
+        0.0, "weight of the energy distance of fakes to real samples of a class, which keeps variety; falls to 0 evenly"
+    )
     instance_noise: float = setting(0.0, "noise on all the discriminator sees, falling over the run's first half")
     final_noise: float = setting(0.0, "to which it falls, and where it stays: on latents that of the codec makes sense")
     gamma_size: int | None = setting(
@@ -226,7 +229,7 @@ class LossConfig(Section):
     )
 
     def __post_init__(self) -> None:
-        self._require_range(0, 1e6, "r1", "r2", "centring", "transport")
+        self._require_range(0, 1e6, "r1", "r2", "centring", "transport", "energy")
         self._require_range(0, 10, "instance_noise")
         self._require_range(0, self.instance_noise, "final_noise")
         self._require_range(1, 1e12, "gamma_size")
@@ -349,6 +352,8 @@ class Config(Section):
             )
         if trained and self.model.bounded:
             raise ConfigError(f"--codec.name {self.codec.name} has unbounded latents: set --model.bounded false")
+        if self.loss.energy and (self.train.micro_batch_size or self.train.batch_size) == 1:
+            raise ConfigError("--loss.energy has no effect on batches of one sample: drop it")
         if self.loss.penalty == "exact" and self.train.compile:
             raise ConfigError("--train.compile cannot differentiate twice: use --loss.penalty finite-difference")
 

@@ -99,6 +99,31 @@ def optimal_transport(samples: Tensor, noise: Tensor) -> Tensor:
     return (samples - noise).square().flatten(1).mean(1)
 
 
+# Székely & Rizzo 2013, eq. 5, within each class; as a generator's loss: Bellemare et al. 2017 (Cramér GAN)
+def energy_distance(fakes: Tensor, samples: Tensor, class_labels: Tensor) -> Tensor:
+    """2 E|G(z) - x| - E|G(z) - G(z')| of each fake, (B, ...) and labels (B,) -> (B,); |.| is the Euclidean norm.
+
+    `samples` are real ones of the same classes. The mean over a batch is an unbiased estimate of the energy distance of
+    each class, but for E|x - x'|, which no generator changes; it is least where the fakes are spread as the data are. A
+    fake that is the only one of its class in the batch has none to be apart from, and counts 0.
+    """
+    x, y = fakes.flatten(1), samples.flatten(1)
+    same = (class_labels[:, None] == class_labels).to(x.dtype)
+    count = same.sum(1)
+    others = same - torch.eye(len(x), dtype=x.dtype, device=x.device)
+    to_real = (same * _distances(x, y)).sum(1) / count
+    to_fake = (others * _distances(x, x)).sum(1) / (count - 1).clamp_min(1)
+    return torch.where(count > 1, 2 * to_real - to_fake, 0)
+
+
+def _distances(x: Tensor, y: Tensor) -> Tensor:
+    """Euclidean distances (A, B) of x (A, D) to y (B, D); by a matrix product, as all differences would not fit."""
+    middle = y.detach().mean(0)  # near zero the product's rounding hides the least
+    x, y = x - middle, y - middle
+    square = x.square().sum(1)[:, None] + y.square().sum(1) - 2 * x @ y.T
+    return (square.clamp_min(0) + 1e-6).sqrt()
+
+
 # Lin et al. 2025 (AFM): makes the adversarial gradient's size independent of D, so that the transport term's weight
 # means the same for every model
 class GradientNormalization(nn.Module):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sparring.config import ConfigError
-from sparring.losses import relativistic_discriminator, relativistic_generator
+from sparring.losses import energy_distance, relativistic_discriminator, relativistic_generator
 from sparring.models.networks import DataSpec, Networks
 from sparring.training.trainer import Trainer
 
@@ -74,6 +74,7 @@ def test_step_is_the_relativistic_game_with_exact_penalties(tiny, shapes):
             "augment.cutout": 0.25,
             "augment.flip": True,
             "loss.transport": 0.1,
+            "loss.energy": 0.3,
             "model.noise_dim": 16,
         },
     ],
@@ -169,6 +170,23 @@ def test_transport_pulls_a_sample_toward_its_noise(tiny, shapes):
     assert (trainer.patches.encode(fakes) - noise).square().mean() < 0.5  # of unrelated noise: about 2
     with pytest.raises(ConfigError, match=r"--model\.noise_dim 16"):
         make(tiny.replace({"loss.transport": 1.0}), shapes)
+
+
+def test_energy_distance_alone_makes_samples_of_each_class(tiny, shapes):
+    """With a weight that drowns the game, what the generator makes of a class is spread as the data are."""
+    changes = {"loss.energy": 100.0, "train.num_samples": 8_000, "optim.lr": 3e-3}
+    trainer = make(tiny.replace(changes), shapes)
+    samples, labels = shapes.batch(torch.arange(40))
+
+    def distance():
+        z = torch.randn(40, trainer.generator.z_size, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            fakes = trainer.generate(z, labels)
+        return float((energy_distance(fakes, samples, labels) - energy_distance(samples, samples, labels)).mean())
+
+    before = distance()
+    trainer.fit(lambda logs: True)
+    assert distance() < 0.1 * before
 
 
 @pytest.mark.parametrize("name", ["relativistic", "non-saturating"])

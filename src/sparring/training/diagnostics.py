@@ -105,8 +105,8 @@ def judge(rows: Sequence[Row], rollbacks: int) -> Verdict:
     if collapse := _collapse(rows):
         return Verdict(
             "collapsed",
-            f"Collapsed: {collapse}.{measured} Try a larger --loss.r1 and --loss.r2, a larger --model.noise_dim, a "
-            "larger --train.batch_size, or train for longer.",
+            f"Collapsed: {collapse}.{measured} Try a larger --loss.energy (0.3 is much), a larger --loss.r1 and "
+            "--loss.r2, a larger --train.batch_size, or train for longer.",
         )
     if gap > OVERPOWERED:
         return Verdict(

@@ -13,7 +13,7 @@ from sparring.augment import Augmentation, flip
 from sparring.config import Config
 from sparring.data.dataset import Dataset
 from sparring.data.order import ShuffledOrder, derive_seed
-from sparring.losses import LOSSES, GradientNormalization, logit_centring, optimal_transport
+from sparring.losses import LOSSES, GradientNormalization, energy_distance, logit_centring, optimal_transport
 from sparring.models.attention import attention_backend
 from sparring.models.networks import Networks
 from sparring.penalties import exact_penalty, finite_difference_penalty
@@ -95,7 +95,7 @@ class Trainer:
             penalties = self.gamma * (loss.r1 * r1.mean() + loss.r2 * r2.mean())
             penalties = penalties + loss.centring * logit_centring(logits_real, logits_fake).mean()
             slope = backward_through_discriminator(share * (loss_d + penalties), share * loss_g, logits_fake, judged)
-            ((slope * seen).sum() + share * self._transport(batch, fakes)).backward()
+            ((slope * seen).sum() + share * self._pull(batch, fakes)).backward()
             gap = logits_real - logits_fake
             losses = {"loss/d": loss_d, "loss/g": loss_g, "loss/r1": r1, "loss/r2": r2}
             logs.add(share, losses | {"logits/gap": gap, "signs/real": gap > 0})
@@ -155,12 +155,17 @@ class Trainer:
             r1 = r2 = logits.new_zeros(1)
         return logits_real, logits_fake, r1, r2
 
-    def _transport(self, batch: Batch, fakes: Tensor) -> Tensor:
-        """The weighted optimal-transport term, or 0."""
-        if self.noise_codec is None:
-            return fakes.new_zeros(())
-        noise = self.noise_codec.decode(self.generator.split(batch.z)[1])
-        return self.config.loss.transport * optimal_transport(fakes, noise).mean()
+    def _pull(self, batch: Batch, fakes: Tensor) -> Tensor:
+        """What else the generator is asked for: the weighted transport term and energy distance, or 0."""
+        loss, pull = self.config.loss, fakes.new_zeros(())
+        if self.noise_codec is not None:
+            noise = self.noise_codec.decode(self.generator.split(batch.z)[1])
+            pull = pull + loss.transport * optimal_transport(fakes, noise).mean()
+        if loss.energy:
+            distance = energy_distance(batch.disturbed(fakes), batch.samples, batch.class_labels)
+            left = max(0.0, 1 - self.samples_seen / self.config.train.num_samples)
+            pull = pull + left * loss.energy * distance.mean()
+        return pull
 
     def _update(self, model: nn.Module, optimizer: torch.optim.Optimizer, lr: float) -> Tensor:
         """Moves one network at the rate that the samples seen ask for; returns its gradient's norm."""
