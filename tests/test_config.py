@@ -162,6 +162,7 @@ def test_there_is_a_preset_for_any_shape_that_makes_networks(shape):
 def test_a_small_set_fills_its_batches_and_is_not_learnt_by_heart(count, batch_size, num_samples):
     config = presets.for_set(presets.series(100), count)
     assert (config.train.batch_size, config.train.num_samples) == (batch_size, num_samples)
+    assert bool(config.loss.energy) is (count < 400)
 
 
 def test_what_is_augmented_may_be_seen_more_often_in_as_many_steps():

@@ -353,7 +353,7 @@ class Config(Section):
         if trained and self.model.bounded:
             raise ConfigError(f"--codec.name {self.codec.name} has unbounded latents: set --model.bounded false")
         if self.loss.energy and (self.train.micro_batch_size or self.train.batch_size) == 1:
-            raise ConfigError("--loss.energy has no effect on batches of one sample: drop it")
+            raise ConfigError("--loss.energy compares samples of a batch, and there is one: set --loss.energy 0")
         if self.loss.penalty == "exact" and self.train.compile:
             raise ConfigError("--train.compile cannot differentiate twice: use --loss.penalty finite-difference")
 
