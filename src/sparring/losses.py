@@ -117,7 +117,7 @@ def energy_distance(fakes: Tensor, samples: Tensor, class_labels: Tensor) -> Ten
 
 
 def _distances(x: Tensor, y: Tensor) -> Tensor:
-    """Euclidean distances (A, B) of x (A, D) to y (B, D); by a matrix product, as all differences would not fit."""
+    """Euclidean distances (A, B) of x (A, D) to y (B, D); `torch.cdist` has no way back on MPS."""
     middle = y.detach().mean(0)  # near zero the product's rounding hides the least
     x, y = x - middle, y - middle
     square = x.square().sum(1)[:, None] + y.square().sum(1) - 2 * x @ y.T
