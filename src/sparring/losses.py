@@ -99,7 +99,7 @@ def optimal_transport(samples: Tensor, noise: Tensor) -> Tensor:
     return (samples - noise).square().flatten(1).mean(1)
 
 
-# Székely & Rizzo 2013, eq. 5, within each class; as a generator's loss: Bellemare et al. 2017 (Cramér GAN)
+# Székely & Rizzo 2013, within each class; as a generator's loss: Bellemare et al. 2017 (Cramér GAN)
 def energy_distance(fakes: Tensor, samples: Tensor, class_labels: Tensor) -> Tensor:
     """2 E|G(z) - x| - E|G(z) - G(z')| of each fake, (B, ...) and labels (B,) -> (B,); |.| is the Euclidean norm.
 

@@ -69,6 +69,7 @@ def unconditional_digits() -> Config:
             "loss.final_gamma": 0.25,
             "loss.gamma_fall": None,
             "loss.penalty_fraction": 1.0,
+            "loss.energy": 0.0,
             "optim.decay": "cosine",
             "train.num_samples": 100_000,
             "train.evaluate_every": 20_000,
