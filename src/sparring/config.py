@@ -234,13 +234,16 @@ class LossConfig(Section):
         self._require_range(0, self.instance_noise, "final_noise")
         self._require_range(1, 1e12, "gamma_size")
         if self.gamma_size and not (self.r1 or self.r2):
-            raise ConfigError("--loss.gamma_size has no effect with --loss.r1 0 --loss.r2 0: drop it")
+            raise ConfigError("--loss.gamma_size has no effect with --loss.r1 0 --loss.r2 0: set it to none")
         self._require_range(1e-6, 1, "epsilon", "penalty_fraction", "final_gamma")
         self._require_range(1, 1e12, "gamma_fall")
         if self.final_gamma != 1 and not (self.r1 or self.r2):
-            raise ConfigError("--loss.final_gamma has no effect with --loss.r1 0 --loss.r2 0: drop it")
+            raise ConfigError(
+                "--loss.final_gamma has no effect with --loss.r1 0 --loss.r2 0: set --loss.final_gamma 1 "
+                "--loss.gamma_fall none"
+            )
         if self.final_gamma == 1 and self.gamma_fall:
-            raise ConfigError("--loss.gamma_fall has no effect with --loss.final_gamma 1: drop it")
+            raise ConfigError("--loss.gamma_fall has no effect with --loss.final_gamma 1: set it to none")
         if self.penalty == "exact" and self.epsilon != LossConfig.epsilon:
             raise ConfigError("--loss.epsilon has no effect with --loss.penalty exact: drop it")
 

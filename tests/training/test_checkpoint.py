@@ -82,6 +82,12 @@ def test_what_is_saved_is_loaded_bit_for_bit(tmp_path):
         assert torch.equal(tensors[name].flatten().view(torch.uint8), tensor.flatten().view(torch.uint8)), name
 
 
+def test_who_may_read_other_files_may_read_weights(tmp_path):
+    (tmp_path / "plain").touch()
+    save_tensors(tmp_path / "a.safetensors", {"x": torch.zeros(2)}, {})
+    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
 def test_views_and_weights_that_require_gradients_can_be_saved(tmp_path):
     matrix = torch.arange(6.0).view(2, 3).requires_grad_()
     save_tensors(tmp_path / "a.safetensors", {"turned": matrix.T, "column": matrix[:, 1]}, {})

@@ -34,12 +34,15 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, A
     cpu = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
 
     def write(temporary: Path) -> None:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         try:
             save_file(cpu, temporary, metadata={"sparring": json.dumps(meta)})
         except SafetensorError as error:  # it hides the system's error number in its text
             found = re.search(r"os error (\d+)", str(error))
             number = int(found[1]) if found else errno.EIO
             raise OSError(number, os.strerror(number), str(path)) from error
+        temporary.chmod(mode)  # else none but the owner may read it
 
     write_atomic(path, write)
 
