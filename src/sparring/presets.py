@@ -160,9 +160,9 @@ def long_sines(length: int) -> Config:
 def images(height: int, width: int, channels: int = 3, size: str = "S", count: int = 50_000) -> Config:
     """Any images: the patch and the stem follow from the resolution, so that there are about 64 tokens.
 
-    R1 and R2 fall where there are many: a discriminator held back to the end lets the classes of 50,000 (CIFAR-10)
-    repeat a few pictures. Of 3,648 (TinyHero) a steep one makes the generator repeat one a class, and the energy
-    distance keeps the variety; where there are many it slows the game.
+    R1 and R2 fall: a discriminator held back to the end lets the classes of 50,000 (CIFAR-10) repeat a few pictures. Of
+    3,648 (TinyHero) the generator repeats one a class whatever the discriminator does, so the energy distance keeps the
+    variety there; where there are many it slows the game.
     """
     if size not in SIZES:
         raise ConfigError(f"there is no size {size}; choose from {', '.join(SIZES)}")
@@ -170,17 +170,10 @@ def images(height: int, width: int, channels: int = 3, size: str = "S", count: i
     patch, stem = tokens_for(height, width)
     colorful = channels >= 3
     lr = 5e-4 * (64 / model_width) ** 0.5
-    many = count >= 20_000
     return Config(
         codec=CodecConfig(patch_size=patch),
         model=ModelConfig(width=model_width, depth=depth, num_heads=heads, stem=stem),
-        loss=LossConfig(
-            r1=0.5,
-            r2=0.5,
-            final_gamma=0.02 if many else 1.0,
-            gamma_fall=70_000 if many else None,
-            energy=0.0 if many else 0.3,
-        ),
+        loss=LossConfig(r1=0.5, r2=0.5, final_gamma=0.02, gamma_fall=70_000, energy=0.0 if count >= 20_000 else 0.3),
         augment=AugmentConfig(probability=0.5, cutout=0.25, color=0.2 if colorful else 0.0, flip=colorful),
         optim=OptimConfig(lr=lr, discriminator_lr=3 * lr),
         train=TrainConfig(num_samples=500_000, batch_size=16 if model_width <= 128 else 64),
