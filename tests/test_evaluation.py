@@ -165,13 +165,28 @@ def test_what_was_learnt_by_heart_is_called_copies(digits_apart, capsys):
 
 def test_what_cannot_be_compared_says_so(digits_apart, capsys, monkeypatch):
     monkeypatch.chdir(digits_apart)
+    np.savez("colours.npz", samples=np.random.default_rng(0).integers(0, 256, (50, 28, 28, 3), np.uint8))
+    np.savez("small.npz", samples=np.random.default_rng(0).integers(0, 256, (50, 8, 8), np.uint8))
+    (digits_apart / "texts.txt").write_text("one\ntwo\nthree\n" * 30)
+    (digits_apart / "pictures.html").mkdir()
+    (digits_apart / "no.png").write_text("no folder")
     fails(capsys, "evaluate", "pictures", saying="--data REFERENCE")
-    fails(capsys, "evaluate", "arrays.npz", "--data", "sines", saying="bring them to one shape")
+    fails(capsys, "evaluate", "arrays.npz", "--data", "sines", saying="they are of different kinds")
     fails(capsys, "evaluate", "arrays.npz", "--data", "digits", "--metrics", "fidd", saying="choose among frechet")
     fails(capsys, "evaluate", "arrays.npz", "--data", "digits", "--num", "9", saying="9 samples are too few")
     fails(capsys, "evaluate", "arrays.npz", "--data", "digits", "--neighbours", "x.txt", saying="must end in .png")
     fails(capsys, "evaluate", "arrays.npz", "--data", "digits", "--report", "x.pdf", saying="must end in .html")
+    fails(capsys, "evaluate", "arrays.npz", "--data", "digits", "--report", "pictures.html", saying="is a folder")
+    fails(capsys, "evaluate", "arrays.npz", "--data", "digits", "--report", "no.png/x.html", saying="cannot be written")
+    fails(capsys, "evaluate", "arrays.npz", "--data", "digits", "--repeats", "3", saying="--repeats is for the networks")
+    fails(capsys, "evaluate", "arrays.npz", "--data", "digits", "--extractor", "digits:x", saying="takes no file")
+    fails(capsys, "evaluate", "arrays.npz", "--data", "digits", "--device", "bogus", saying="bogus")
     fails(capsys, "evaluate", "arrays.npz", "--data", "rings", saying="bring them to one shape")
+    fails(capsys, "evaluate", "arrays.npz", "--data", "colours.npz", saying="as many channels")
+    fails(capsys, "evaluate", "digits", "--data", "small.npz", saying="28×28: bring them to one shape")
+    fails(capsys, "evaluate", "nowhere.npz", "--data", "digits", saying="there is no nowhere.npz")
+    fails(capsys, "evaluate", "arrays.npz", "--data", "texts.txt", saying="holds no texts")
+    fails(capsys, "evaluate", "names", "--data", "arrays.npz", saying="holds no texts")
     fails(capsys, "evaluate", "arrays.npz", "--data", "nowhere", saying="there is no file or folder")
     (digits_apart / "run").mkdir()
     (digits_apart / "run/config.json").write_text("{}")
@@ -214,7 +229,7 @@ def test_the_report_is_one_file_with_everything_in_it(digits_apart, capsys, monk
 
 def test_points_leave_nothing_to_choose():
     compared = Compared("dots", "rings", open_dataset("rings"), lambda num: (torch.zeros(num, 2, 1, 1), None))
-    assert "modes" in compared.scores()
+    assert compared.scores(num=500)["count"] == 500
     with pytest.raises(DataError, match="--metrics is for pictures, clips, series and texts, and these are points"):
         compared.scores(chosen=["modes"])
 

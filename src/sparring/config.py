@@ -318,6 +318,9 @@ class TrainConfig(Section):
         )
         if self.until is not None:
             self._require(UNTIL.fullmatch(self.until) is not None, "until", "is NAME<=NUMBER or NAME>=NUMBER: 'fd<=8'")
+            name, sign, value = self.goal or ("", "", 0.0)
+            if name == "c2st":
+                self._require(sign == "<=" and 0.5 <= value < 1, "until", "of c2st is a share from 0.5: 'c2st<=0.6'")
         for name in ("until", "extractor"):
             if getattr(self, name) is not None and not self.evaluate_every:
                 raise ConfigError(f"--train.{name} has no effect with --train.evaluate_every 0: drop one of the two")

@@ -1,7 +1,7 @@
 """What `sparring evaluate` compares: a run's samples, or samples made elsewhere, with real ones."""
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,10 @@ from sparring.data import DataError, open_dataset
 from sparring.data.dataset import Dataset, renumbered
 from sparring.data.text import read_texts
 from sparring.data.vocabulary import clean
+from sparring.device import choose_device
 from sparring.metrics import Sampler
-from sparring.metrics.canonical import keys
+from sparring.metrics.canonical import ordered
 from sparring.models.networks import DataSpec
-
-MOST_ORDERED = 50_000
-"""Of more samples than these, some are drawn before any is read."""
 
 
 @dataclass
@@ -44,7 +42,7 @@ class Compared:
         self,
         *,
         num: int = 10_000,
-        repeats: int = 5,
+        repeats: int | None = None,
         seed: int = 0,
         extractor: str | None = None,
         chosen: Collection[str] | None = None,
@@ -97,7 +95,7 @@ def of_run(path: str, *, device: str, seed: int = 0, data: str | None = None, fi
         compared.reference = [text for text, _ in read_texts(data, field=field, split=of_data.split or "line")]
         return compared
     reference = named()
-    _check_alike(reference, dataset, data, path)
+    _check_alike(reference, dataset, data, path, ours=True)
     if dataset.channels is not None:
         compared.dataset = reference
     else:
@@ -120,14 +118,11 @@ def of_samples(path: str, data: str, *, seed: int = 0, **settings: Any) -> Compa
     classes = renumbered(samples.labels(), samples.class_names, dataset.class_names)
     spec = DataSpec.of(samples)
     # Which of many are drawn depends on what they are, and not on the order of the files.
-    places = torch.arange(len(samples))
-    if len(samples) > MOST_ORDERED:
-        places = torch.randperm(len(samples), generator=shuffle)[:MOST_ORDERED]
-    alone = torch.cat([keys(part) for part in _batches(samples, places)])
-    chosen = places[alone.argsort(stable=True)][torch.randperm(len(places), generator=shuffle)]
+    places = ordered(samples)
+    chosen = places[torch.randperm(len(places), generator=shuffle)]
 
     def sample(num: int) -> tuple[Any, Tensor | None]:
-        drawn = torch.cat(list(_batches(samples, chosen[:num])))
+        drawn = torch.cat([samples.batch(part)[0] for part in chosen[:num].split(250)])
         return spec.finish(drawn), classes[chosen[:num]] if known else None
 
     return Compared(path, data, dataset, sample, len(chosen))
@@ -136,12 +131,14 @@ def of_samples(path: str, data: str, *, seed: int = 0, **settings: Any) -> Compa
 def open_compared(path: str, *, device: str, seed: int, data: str | None, settings: dict[str, Any]) -> Compared:
     """`path` is a run's folder, a hub id, or samples made elsewhere, which need `data`."""
     source = Path(path)
+    if data is not None and not source.exists() and source.suffix:
+        raise ConfigError(f"there is no {path}: give a run, or samples made elsewhere, a folder, .npz, ...")
     ours = not source.exists() or (source / "config.json").is_file() or (data is None and path in pretrained.shipped())
     if ours:
-        given = {name: value for name, value in settings.items() if value is not None and name != "field"}
-        if given:
-            raise ConfigError(f"--{next(iter(given))} is for samples made elsewhere: a run knows its own, drop it")
+        if given := [name.replace("_", "-") for name in settings if name != "field"]:
+            raise ConfigError(f"--{given[0]} is for samples made elsewhere: a run knows its own, drop it")
         return of_run(path, device=device, seed=seed, data=data, field=settings.get("field"))
+    choose_device(device)  # which samples made elsewhere do not need, and a typing error is one all the same
     if data is None:
         raise ConfigError(
             f"{path} is no run folder (it has no config.json); to judge samples made elsewhere name what they should "
@@ -170,17 +167,23 @@ def beside_floors(scores: Mapping[str, Any]) -> dict[str, Any]:
     return lines
 
 
-def _batches(dataset: Dataset, places: Tensor) -> Iterator[Tensor]:
-    return (dataset.batch(part)[0] for part in places.split(250))
-
-
-def _check_alike(first: Dataset, second: Dataset, first_name: str, second_name: str) -> None:
+def _check_alike(first: Dataset, second: Dataset, first_name: str, second_name: str, *, ours: bool = False) -> None:
     for dataset, name in ((first, first_name), (second, second_name)):
         if dataset.vocabulary is not None:
             raise DataError(f"{name} holds texts, and the other samples are none")
     if first.sample_shape != second.sample_shape:
         shapes = ["×".join(map(str, dataset.sample_shape)) for dataset in (first, second)]
-        raise DataError(
-            f"{first_name} holds samples of {shapes[0]} and {second_name} of {shapes[1]}: bring them to one shape"
-            + (", --resolution does it for pictures" if len(first.sample_shape) == 3 else "")
-        )
+        advice = _unlike(first, second, ours)
+        raise DataError(f"{first_name} holds samples of {shapes[0]} and {second_name} of {shapes[1]}: {advice}")
+
+
+def _unlike(first: Dataset, second: Dataset, ours: bool) -> str:
+    """What to do about two shapes of samples; `ours` where one is a run's, which is as it is."""
+    one, other = first.sample_shape, second.sample_shape
+    if len(one) != len(other):
+        return "they are of different kinds, so there is nothing to compare"
+    if len(one) > 2 and one[0] != other[0] and one[1:] == other[1:]:
+        return "bring both to as many channels, grey (1), RGB (3) or RGBA (4)"
+    if len(one) == 3 and not ours:
+        return "bring them to one shape, --resolution does it"
+    return "bring them to one shape"

@@ -18,6 +18,7 @@ SHOWN = 30  # series in one picture
 CHANNELS = 6  # lines in one plot
 LAGS = 0.5  # of the length: how far autocorrelation is drawn
 BANDS = (0.05, 0.25, 0.5, 0.75, 0.95)
+FORMATS = (".png", ".svg", ".pdf")
 PROJECTED = 500  # samples of each kind in the 2-D projection
 
 
@@ -61,7 +62,8 @@ def compare(samples: Tensor, real: Tensor, names: tuple[str, ...], path: Path) -
             bands.plot(steps, quantiles[2], color=color, label=label)
             correlation.plot(autocorrelation(series[:, channel]).numpy(), color=color, label=label)
             example.plot(values[:5].T, color=color, linewidth=0.8, alpha=0.8)
-        bands.set(ylabel=names[channel], title="quantiles 5, 25, 50, 75, 95%" if channel == 0 else "")
+        some = f", {count} of {len(names)} channels" if count < len(names) else ""
+        bands.set(ylabel=names[channel], title=f"quantiles 5, 25, 50, 75, 95%{some}" if channel == 0 else "")
         correlation.set(title="autocorrelation" if channel == 0 else "", ylim=(-1.05, 1.05))
         example.set(title="five of each" if channel == 0 else "")
     axes[0].legend()

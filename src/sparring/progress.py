@@ -48,7 +48,7 @@ class TrainingProgress:
 def describe(progress: Progress) -> str:
     """Samples seen, speed, time left, both losses, the gap, the penalties, and what was measured."""
     row, rate = progress.row, progress.samples_per_second
-    left = (progress.num_samples - progress.samples_seen) / rate if rate else 0
+    left = max(0, progress.num_samples - progress.samples_seen) / rate if rate else 0
     parts = [
         f"{progress.samples_seen:,}/{progress.num_samples:,} samples",
         f"{rate:,.0f}/s",

@@ -62,8 +62,18 @@ def check_files(compared: Compared, report: str | None, neighbours: str | None) 
     """Raises `ConfigError` for a file that cannot be written, before minutes of work."""
     sheet = showing.sheet_suffix(compared.dataset.sample_shape)
     for option, name, suffixes in (("report", report, (".html", ".htm")), ("neighbours", neighbours, (sheet,))):
-        if name is not None and Path(name).suffix.lower() not in suffixes:
+        if name is None:
+            continue
+        path = Path(name)
+        if path.suffix.lower() not in suffixes:
             raise ConfigError(f"--{option} {name} must end in {' or '.join(suffixes)}")
+        if path.is_dir():
+            raise ConfigError(f"--{option} {name} is a folder: name a file")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=path.parent).close()
+        except OSError as error:
+            raise ConfigError(f"--{option} {name} cannot be written: {error.strerror}") from error
 
 
 def save_neighbours(look: "Look", path: Path) -> Path:

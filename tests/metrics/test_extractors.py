@@ -66,7 +66,7 @@ def test_a_key_is_of_the_weights_and_not_of_the_file(resnet20, tmp_path):
     keys = {key, *(make_extractor(name, (1, 28, 28)).key for name in others)}
     assert len(keys) == 4
     assert make_extractor("untrained", (3, 28, 28)).key not in keys  # its weights are others for colours
-    assert {k.rpartition("-")[0] for k in keys} == {"cifar10-resnet", "untrained", "digits"}
+    assert {k.rpartition("-")[0] for k in keys} == {"cifar10-resnet", "untrained, 4 shades", "digits"}
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ def rows(gap=0.8, r1=0.05, **last):
     [
         (rows(diversity=0.95), 0, "healthy", "Healthy"),
         (rows(diversity=0.2), 0, "collapsed", "--loss.r1"),
+        (rows(diversity=31.9), 0, "scattered", "31.9 times as diverse"),
         (rows(diversity=0.9, recall=0.1, recall_floor=0.8), 0, "collapsed", "cover 10% of the data"),
         (rows(recall=0.3, recall_floor=0.8, most_share=0.2), 0, "healthy", "Healthy"),
         (rows(diversity=0.9, most_share=1.0), 0, "collapsed", "100% of the samples are taken for one class"),
@@ -68,7 +69,7 @@ def test_verdicts_on_texts_compare_with_real_ones(texts, status, says):
 
 
 def test_the_metric_is_quoted_beside_its_floor():
-    assert "12.0 (real data: 1.5)" in judge(rows(diversity=0.9, frechet=12.0, frechet_floor=1.5), 0).text
+    assert "12 (real data: 1.5)" in judge(rows(diversity=0.9, frechet=12.0, frechet_floor=1.5), 0).text
 
 
 def test_diversity_is_that_within_a_class():

@@ -26,6 +26,12 @@ def test_what_is_no_goal_is_refused(text):
         goal(text)
 
 
+@pytest.mark.parametrize("text", ["c2st<=0.4", "c2st<=60", "c2st>=0.6"])
+def test_a_share_that_no_classifier_gets_or_every_one_does_is_refused(text):
+    with pytest.raises(ConfigError, match="share from 0.5"):
+        goal(text)
+
+
 def test_a_goal_without_measurements_is_refused():
     with pytest.raises(ConfigError, match=r"--train.until has no effect with --train.evaluate_every 0"):
         Config().replace({"train.until": "fd<=8", "train.evaluate_every": 0})

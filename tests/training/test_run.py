@@ -46,19 +46,22 @@ def measured(folder, name):
 
 
 def test_a_run_stops_once_its_goal_is_reached_and_stays_stopped(tiny, shapes, tmp_path):
-    config = tiny.replace({"train.evaluate_every": 16, "train.until": "c2st<=1.0"})
+    config = tiny.replace({"train.evaluate_every": 16, "train.until": "density>=0"})
     said = []
     train(config, tmp_path / "run", dataset=shapes, say=said.append)
-    assert list(measured(tmp_path / "run", "c2st")) == [16]
-    assert "c2st<=1.0 is reached at 16 samples" in said
+    assert list(measured(tmp_path / "run", "density")) == [16]
+    assert "density>=0 is reached at 16 samples" in said
     assert 16 in measured(tmp_path / "run", "diversity")  # of what it stopped with there is a picture
     assert (tmp_path / "run/samples/000000000016.png").exists()
     assert sparring.load(tmp_path / "run").sample(1).shape == (1, 1, 8, 8)
     train(config, tmp_path / "run", dataset=shapes)
-    assert list(measured(tmp_path / "run", "c2st")) == [16]
-    further = config.replace({"train.until": "c2st<=0.2"})
-    train(further, tmp_path / "run", dataset=shapes)
-    assert list(measured(tmp_path / "run", "c2st")) == [16, 32, 48, 64]
+    assert list(measured(tmp_path / "run", "density")) == [16]
+    further = config.replace({"train.until": "density>=99"})
+    verdict = train(further, tmp_path / "run", dataset=shapes, say=said.append)
+    densities = measured(tmp_path / "run", "density")
+    assert list(densities) == [16, 32, 48, 64]
+    assert f"density {densities[64]:.3g}, and density>=99 is asked for" in said
+    assert f"density>=99 was not reached: best was {max(densities.values()):.3g} at " in verdict.text
 
 
 @pytest.mark.parametrize(("r1", "r2", "measured"), [(0, 0, False), (0, 1, True), (1, 1, True)])

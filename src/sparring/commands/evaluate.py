@@ -17,10 +17,15 @@ def add(command: Command) -> None:
     add_run(
         evaluate, "a run: a folder, name or hub id; or samples made elsewhere, a folder, .npz, ..., which need --data"
     )
-    evaluate.add_argument("--data", help="compare with this data instead of what the run held out")
+    evaluate.add_argument("--data", 
+        help="compare with this data instead of what the run held out, or of series what it learnt from",
+    )  # fmt: skip
     evaluate.add_argument("--resolution", type=positive, help="of samples made elsewhere, and of --data: resize both")
     evaluate.add_argument("--window", type=positive, help="the same for series: steps of a sample")
+    evaluate.add_argument("--stride", type=positive, help="steps between the starts of two windows")
+    evaluate.add_argument("--fill-gaps", action="store_true", default=None, help="interpolate missing values of series")
     evaluate.add_argument("--frames", type=positive, help="the same for clips")
+    evaluate.add_argument("--frame-step", type=positive, help="take every n-th frame of a film")
     evaluate.add_argument("--field", help="texts: the field of --data")
     evaluate.add_argument("--num", type=positive, default=10_000, help="samples compared, at most (default: 10000)")
     evaluate.add_argument(
@@ -33,7 +38,7 @@ def add(command: Command) -> None:
         help="of pictures' features: digits, untrained, inception, dinov2:NAME, efficientnet-lite0:FILE or "
         "cifar10-resnet:FILE (default: by the data); of clips': untrained or i3d:FILE, which makes it FVD",
     )
-    evaluate.add_argument("--repeats", type=positive, default=5, help="of scores that train a network (default: 5)")
+    evaluate.add_argument("--repeats", type=positive, help="of series' scores, which train networks (default: 5)")
     evaluate.add_argument("--report", metavar="FILE.html", help="a page with all of it, and the samples")
     evaluate.add_argument("--neighbours", metavar="FILE.png", help="samples beside the real ones nearest to them")
     evaluate.add_argument("--json", action="store_true", help="print JSON")
@@ -49,7 +54,8 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     from sparring.evaluation import beside_floors, open_compared
     from sparring.report import Look, check_files, save_neighbours, write_report
 
-    settings = {name: getattr(arguments, name) for name in ("resolution", "window", "frames", "field")}
+    names = ("resolution", "window", "stride", "fill_gaps", "frames", "frame_step", "field")
+    settings = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
     compared = open_compared(
         arguments.folder, device=arguments.device, seed=arguments.seed, data=arguments.data, settings=settings
     )

@@ -53,8 +53,7 @@ def run_sample(arguments: argparse.Namespace) -> int:
     gan = _load(arguments)
     out = Path(arguments.out or f"samples{showing.showing_of(gan.spec.sample_shape).together[0]}")
     showing.check_out(out, gan.spec)
-    if arguments.plot and gan.spec.channels is None:
-        raise UsageError("--plot draws series, and this GAN makes none: drop it")
+    dataset = _open_for_plot(gan, arguments.plot) if arguments.plot else None
     samples = gan.sample(
         arguments.num,
         seed=arguments.seed,
@@ -66,27 +65,38 @@ def run_sample(arguments: argparse.Namespace) -> int:
         print(json.dumps(samples, ensure_ascii=False) if arguments.json else "\n".join(samples))
         return 0
     showing.save(samples, out, gan.spec)
-    if arguments.plot:
+    if dataset is not None:
         from sparring.sampling import class_indices
 
         wanted = None
         if arguments.class_label is not None:
             wanted = int(class_indices(arguments.class_label, 1, gan.class_names))
-        _plot_beside_real(gan, samples, wanted, Path(arguments.plot))
+        _plot_beside_real(gan, dataset, samples, wanted, Path(arguments.plot))
     print(json.dumps({"out": str(out)}) if arguments.json else out)
     return 0
 
 
-def _plot_beside_real(gan: Any, samples: Any, wanted: int | None, path: Path) -> None:
+def _open_for_plot(gan: Any, plot: str) -> Any:
+    """The real series, where they can be drawn: before anything is written."""
+    from sparring import plots
+    from sparring.pretrained import open_data_of
+
+    if gan.spec.channels is None:
+        raise UsageError("--plot draws series, and this GAN makes none: drop it")
+    if Path(plot).suffix.lower() not in plots.FORMATS:
+        raise UsageError(f"--plot {plot} must end in {', '.join(plots.FORMATS)}")
+    return open_data_of(gan)
+
+
+def _plot_beside_real(gan: Any, dataset: Any, samples: Any, wanted: int | None, path: Path) -> None:
     import torch
 
     from sparring import plots
     from sparring.models.networks import DataSpec
-    from sparring.pretrained import open_data_of
 
-    dataset = open_data_of(gan)
     places = torch.arange(len(dataset)) if wanted is None else (dataset.labels() == wanted).nonzero().flatten()
-    shown = places[torch.linspace(0, len(places) - 1, min(len(places), len(samples))).long()]
+    # At random: windows of a table lie in the order of time.
+    shown = places[torch.randperm(len(places), generator=torch.Generator().manual_seed(0))[: len(samples)]]
     plots.compare(samples, DataSpec.of(dataset).finish(dataset.batch(shown)[0]), gan.spec.channels.names, path)
 
 

@@ -21,7 +21,9 @@ SHORT = {
     "resolution": ("data.resolution", "crop to a square and resize to this many pixels a side"),
     "labels": ("data.labels", "a CSV of file,label"),
     "window": ("data.window", "steps of a sample cut from a long series"),
+    "stride": ("data.stride", "steps between the starts of two windows (default: 1)"),
     "frames": ("data.frames", "frames of a clip"),
+    "frame_step": ("data.frame_step", "take every n-th frame of a film (default: every one)"),
     "field": ("data.field", "field of a table or .jsonl that holds the text"),
     "split": ("data.split", "line or sentence: what of a text is a sample"),
     "tokenizer": ("data.tokenizer", "char, word or bpe: what texts are made of"),
@@ -44,6 +46,7 @@ def add(command: Command) -> None:
     train.add_argument("--size", help="XS, S, B, L or XL, for any images (default: S)")
     for name, (_, text) in SHORT.items():
         train.add_argument("--" + name.replace("_", "-"), metavar="N" if "samples" in text else None, help=text)
+    train.add_argument("--fill-gaps", action="store_true", help="interpolate missing values of series")
     train.add_argument("--unconditional", action="store_true", help="ignore the data's classes")
     train.add_argument("--help-all", action="store_true", help="list every setting")
     train.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -59,6 +62,8 @@ def run_train(arguments: argparse.Namespace) -> int:
     changes |= _settings(arguments.extra)
     if arguments.unconditional:
         changes["data.conditional"] = "false"
+    if arguments.fill_gaps:
+        changes["data.fill_gaps"] = "true"
 
     from sparring.progress import TrainingProgress
     from sparring.training.run import Interrupted, train
@@ -108,6 +113,8 @@ def _configure(arguments: argparse.Namespace, changes: dict[str, Any]) -> Any:
     config = presets.for_set(config, len(dataset))
     if "loss.name" in changes:
         config = presets.with_loss(config, changes["loss.name"])
+    if "train.until" in changes and not config.train.evaluate_every:  # a preset that does not measure by itself
+        config = config.replace({"train.evaluate_every": config.train.sample_every})
     return config.replace(changes), dataset
 
 

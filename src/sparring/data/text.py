@@ -90,6 +90,8 @@ def read_texts(path: str, *, field: str | None = None, split: Split = "line") ->
     if os.path.getsize(path) > LARGEST_FILE:
         raise DataError(f"{path} is larger than {LARGEST_FILE >> 30} GiB: train on a part of it")
     ending = os.path.splitext(path)[1].lower()
+    if ending not in (".txt", ".jsonl", *_TABLES):
+        raise DataError(f"{path} holds no texts: give a .txt, .jsonl, .csv or .tsv")
     if ending == ".txt" and field:
         raise DataError(f"--data.field has no effect on {path}, which has no fields: drop it")
     if ending == ".txt":

@@ -69,7 +69,7 @@ def evaluate(
     dataset: Dataset,
     sample: Sampler,
     *,
-    repeats: int = 5,
+    repeats: int | None = None,
     seed: int = 0,
     reference: Sequence[str] | None = None,
     extractor: str | None = None,
@@ -81,7 +81,7 @@ def evaluate(
     """All that can be measured, or the `metrics` named, beside what real data gets (`_floor`).
 
     Slower than what a run measures of series and texts: of series classifiers and predictors are trained `repeats`
-    times, of texts language models. Texts can be compared with other `reference` texts than the set's own held-out
+    times (5), of texts language models. Texts can be compared with other `reference` texts than the set's own held-out
     ones. `num` samples are compared at most, as far as there are as many real ones; pictures in the features of an
     `extractor` (`extractors.make_extractor`), clips in those of I3D (`i3d:FILE`) where it is given, and copies are
     looked for only in what the samples' maker was `trained_on`. Raises `DataError` for a metric that is named and not
@@ -89,6 +89,8 @@ def evaluate(
     """
     if extractor is not None and not (are_pictures(dataset) or are_clips(dataset)):
         raise DataError("--extractor looks at pictures and clips, and these are none: drop it")
+    if repeats is not None and dataset.channels is None:
+        raise DataError("--repeats is for the networks that series are scored by, and these are none: drop it")
     if dataset.vocabulary is not None:
         from sparring.metrics.texts import evaluate_texts
 
@@ -106,7 +108,7 @@ def evaluate(
         from sparring.metrics import series
 
         return series.evaluate_series(
-            dataset, sample, repeats=repeats, seed=seed, num=num, metrics=metrics, report=report
+            dataset, sample, repeats=repeats or 5, seed=seed, num=num, metrics=metrics, report=report
         )
     if are_clips(dataset):
         from sparring.metrics.clips import ClipMetric
@@ -119,7 +121,8 @@ def evaluate(
         raise DataError("--metrics is for pictures, clips, series and texts, and these are points: drop it")
     from sparring.metrics.modes import ModeMetric
 
-    return ModeMetric(dataset)(sample)
+    modes = ModeMetric(dataset, num)
+    return modes.facts | modes(sample)
 
 
 def chosen_of(

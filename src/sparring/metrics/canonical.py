@@ -3,6 +3,19 @@
 import torch
 from torch import Tensor
 
+from sparring.data.dataset import Dataset
+
+MOST_READ = 50_000
+"""Of larger sets only some samples are read."""
+
+
+def ordered(dataset: Dataset, most: int = MOST_READ) -> Tensor:
+    """The places of a set's samples in that order; of more than `most`, those of some, drawn by where they stand."""
+    places = torch.arange(len(dataset))
+    if len(places) > most:
+        places = torch.randperm(len(places), generator=torch.Generator().manual_seed(0))[:most]
+    return places[torch.cat([keys(dataset.batch(part)[0]) for part in places.split(250)]).argsort(stable=True)]
+
 
 def canonical(samples: Tensor) -> Tensor:
     """The places (N,) of samples (N, ...) in that order."""

@@ -1,7 +1,8 @@
-"""The feature extractor behind the clips' Fréchet distances: 3-D convolutions with fixed random weights.
+"""The feature extractor behind the clips' Fréchet distances: 3-D convolutions with fixed random weights, and shades.
 
-Untrained, so it knows nothing of digits or faces; what it sees is shading, edges and how they move, at three scales. It
-is not I3D: distances in its features compare with each other, and with nothing else.
+Untrained, so it knows nothing of digits or faces; what it sees is edges and how they move, at three scales, and how
+bright each part is in each colour: to the convolutions' activity alone a negative is as good as the picture. It is not
+I3D: distances in its features compare with each other, and with nothing else.
 """
 
 import math
@@ -10,14 +11,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-NAME = "sparring-clips (untrained 3-D convolutions, seed 0)"
+NAME = "sparring-clips (shades and untrained 3-D convolutions, seed 0)"
 CHANNELS = (16, 16, 16)
 SIDE = 32
+SHADES = 4
+"""Parts along each side of which the shade is seen."""
 
 
 # Random convolutions tell textures and motion apart about as well as trained ones do: Ustyuzhaninov et al. 2017
 class ClipFeatures(nn.Module):
-    """Clips (B, C, T, H, W) in [-1, 1] to features (B, 48): mean activity of every channel of every layer."""
+    """Clips (B, C, T, H, W) in [-1, 1] to features (B, 48 + 16 C): mean activity of every channel of every layer, and
+    the shades of 16 parts, which together weigh about as much."""
 
     def __init__(self, channels: int, frames: int) -> None:
         super().__init__()
@@ -35,7 +39,8 @@ class ClipFeatures(nn.Module):
     def forward(self, clips: Tensor) -> Tensor:
         frames = clips.shape[2]
         x = F.interpolate(clips.flatten(1, 2), (SIDE, SIDE), mode="bilinear", antialias=True).unflatten(1, (-1, frames))
-        features = []
+        shades = F.adaptive_avg_pool2d(x.mean(2), SHADES)
+        features = [shades.flatten(1) / SHADES]
         for weight in self.weights:
             x = F.conv3d(F.pad(x, (1, 1, 1, 1)), weight, stride=(1, 2, 2)).abs()
             features.append(x.mean((2, 3, 4)))

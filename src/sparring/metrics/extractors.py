@@ -1,7 +1,7 @@
 """Feature extractors for pictures, by name. A distance in the features of one says nothing of another's.
 
 digits                   the digit classifier that ships with the package (28×28 grey)
-untrained                convolutions with fixed random weights: shading and edges of any picture
+untrained                shades and convolutions with fixed random weights: what any picture is like at a glance
 inception                the network behind FID, its weights downloaded once; inception:FILE where they are there
 dinov2:NAME_OR_FOLDER    a DINOv2 of the Hugging Face hub or of a folder (extra: dinov2)
 efficientnet-lite0:FILE  a small classifier of ImageNet, from its weights file
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from sparring.data.dataset import DataError, digest
 from sparring.metrics.cifar_resnet import CLASSES, MEAN, STD, CifarResNet
-from sparring.metrics.clip_features import ClipFeatures
+from sparring.metrics.clip_features import SHADES, ClipFeatures
 from sparring.metrics.digit_classifier import load_digit_classifier
 from sparring.metrics.efficientnet import EfficientNet
 from sparring.metrics.inception import Inception, check_weights, published_weights
@@ -71,7 +71,9 @@ class Extractor:
 
 def make_extractor(name: str, sample_shape: tuple[int, ...]) -> Extractor:
     """Raises `DataError` for what is not there or does not go with pictures of this shape."""
-    kind, _, where = name.partition(":")
+    kind, colon, where = name.partition(":")
+    if colon and kind in ("digits", "untrained"):
+        raise DataError(f"the extractor {kind} takes no file: write --extractor {kind}")
     if kind == "digits":
         if sample_shape != (1, 28, 28):
             raise DataError(f"the extractor digits looks at 28×28 grey pictures, not {sample_shape}: try untrained")
@@ -81,10 +83,10 @@ def make_extractor(name: str, sample_shape: tuple[int, ...]) -> Extractor:
     if kind == "untrained":
         clips, resized = ClipFeatures(sample_shape[0], 1), "bilinear to 32×32"
         return Extractor(
-            "untrained convolutions, seed 0 (not Inception)",
+            "shades and untrained convolutions, seed 0 (not Inception)",
             lambda x: (clips(x[:, :, None]), None),
             resized,
-            _key(kind, resized, clips),
+            _key(f"{kind}, {SHADES} shades", resized, clips),
         )
     network: nn.Module
     if kind == "inception":
@@ -139,6 +141,8 @@ def read_weights(kind: str, file: str, holds: str, build: Callable[[Any], nn.Mod
         raise DataError(f"there is no weights file {file}: write {kind}:FILE") from None
     except pickle.UnpicklingError:  # PyTorch's own advice would be to let the file run code
         raise DataError(f"{file} holds no {holds}'s weights: it is no file of tensors alone") from None
+    except KeyError as error:  # a tensor that it lacks, or what an unpickler makes of a text
+        raise DataError(f"{file} holds no {holds}'s weights") from error
     except Exception as error:  # whatever an unpickler makes of a file that is something else
         raise DataError(f"{file} holds no {holds}'s weights: {_short(error)}") from error
 

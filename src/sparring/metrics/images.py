@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparring.data.dataset import DataError, Dataset, renumbered
+from sparring.data.dataset import DataError, Dataset, printable, renumbered
 from sparring.metrics import Metric, Sampler, chosen_of
-from sparring.metrics.canonical import canonical
+from sparring.metrics.canonical import MOST_READ, canonical, ordered
 from sparring.metrics.digits import DigitMetric
 from sparring.metrics.extractors import make_extractor
 from sparring.metrics.frechet import Given, frechet_distance
@@ -21,6 +21,8 @@ from sparring.metrics.two_sample import classifier_two_sample
 NEIGHBOURS = 5
 FEWEST = 20
 """Real pictures on either side of a floor."""
+FEWEST_TOLD = 100
+"""Samples that a classifier learns to tell from data: half of them are judged, so of 20 any share may come out."""
 WHILE_TRAINING = 1000
 """Pictures that a run compares."""
 
@@ -42,9 +44,11 @@ class ImageEvaluation:
         metrics: Collection[str] | None = None,
         seed: int = 0,
         trained_on: bool = True,
+        by_content: bool = True,
     ) -> None:
         """Only the named of `METRICS` are computed; None: all that the data and the extractor allow. Copies are looked
-        for where the dataset is what the samples' maker was `trained_on`."""
+        for where the dataset is what the samples' maker was `trained_on`. Which real pictures are drawn follows from
+        what they are, where `by_content`, else from where they stand in their sets, which need not be read then."""
         self.extractor, self.seed = make_extractor(extractor, dataset.sample_shape), seed
         self.dataset, self.classes, self.named = dataset, tuple(dataset.class_names), metrics is not None
         self.metrics = self._possible(metrics, trained_on)
@@ -55,11 +59,22 @@ class ImageEvaluation:
         if num < FEWEST:
             raise DataError(f"{num} samples are too few to compare: {FEWEST} are needed")
         self.count = count = min(num, there)
+        if count < FEWEST_TOLD and "c2st" in self.metrics:
+            if self.named:
+                raise DataError(f"c2st needs {FEWEST_TOLD} samples and as many real ones to say something, not {count}")
+            self.metrics = tuple(name for name in self.metrics if name != "c2st")
         source = held_out or dataset
-        order = torch.randperm(len(source), generator=torch.Generator().manual_seed(seed))
-        self.places = order[:count]
-        # Spread evenly, as in `DigitMetric`: all classes have their share where they come one after the other.
-        training = torch.linspace(0, len(dataset) - 1, count).long() if held_out else order[-count:]
+
+        def places_of(each: Dataset) -> Tensor:
+            return ordered(each, max(MOST_READ, 2 * count)) if by_content else torch.arange(len(each))
+
+        order = places_of(source)
+        order = order[torch.randperm(len(order), generator=torch.Generator().manual_seed(seed))]
+        self.places, training = order[:count], order[-count:]
+        if held_out:
+            others = places_of(dataset)
+            # Spread evenly, as in `DigitMetric`: all classes have their share where they come one after the other.
+            training = others[torch.linspace(0, len(others) - 1, count).long()]
         self.real, self.training = (
             features_of(self.extractor, *chosen) for chosen in ((source, self.places), (dataset, training))
         )
@@ -76,7 +91,7 @@ class ImageEvaluation:
             "extractor": self.extractor.name,
             "resized": self.extractor.resized,
             "count": count,
-            "compared_with": "pictures held out" if held_out else "half of the data, as none is held out",
+            "compared_with": printable(held_out.name) if held_out else "half of the data, as none is held out",
         }
         if "near_copies" in self.metrics:
             places = searched(self.extractor, dataset)
@@ -193,7 +208,7 @@ def image_metric(dataset: Dataset, extractor: str | None, also: str | None) -> M
         wanted.add(also)
     if wanted and len(dataset) >= 2 * FEWEST:
         name = extractor or default_extractor(dataset)
-        parts.append(ImageEvaluation(dataset, num=WHILE_TRAINING, extractor=name, metrics=wanted))
+        parts.append(ImageEvaluation(dataset, num=WHILE_TRAINING, extractor=name, metrics=wanted, by_content=False))
     if len(parts) < 2:
         return parts[0] if parts else None
     return Together(parts)

@@ -8,10 +8,10 @@ SAMPLES = 10_000
 
 
 class ModeMetric:
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset, num: int = SAMPLES) -> None:
         assert isinstance(dataset, Points)
-        self.modes, self.std = dataset.modes, dataset.std
+        self.modes, self.std, self.facts = dataset.modes, dataset.std, {"count": num}
 
     def __call__(self, sample: Sampler) -> dict[str, float]:
-        covered, share = mode_coverage(sample(SAMPLES)[0].flatten(1), self.modes, self.std)
+        covered, share = mode_coverage(sample(self.facts["count"])[0].flatten(1), self.modes, self.std)
         return {"modes": covered, "share_within_3_sigma": share}

@@ -162,14 +162,16 @@ def evaluate_texts(
     num: int = MOST,
     metrics: Collection[str] | None = None,
     report: Callable[[str], object] = lambda doing: None,
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """`TextEvaluation` of as many samples as there are training texts, `num` at most, and the same of the real texts
-    (`_floor`) and of the training texts' symbols shuffled within each (`_shuffled`)."""
+    (`_floor`) and of the training texts' symbols shuffled within each (`_shuffled`); before them the `encoder`, where
+    it is used, and the `count` of samples."""
     evaluation = TextEvaluation(dataset, seed=seed, reference=reference, metrics=metrics, report=report)
     texts = sample(min(num, len(evaluation.training)))[0]
     if len(texts) < FEWEST:
         raise DataError(f"{len(texts)} texts are too few to measure: {FEWEST} are needed")
-    scores = evaluation(texts)
+    facts = {"encoder": ENCODER} if "frechet" in evaluation.metrics else {}
+    scores = facts | {"count": len(texts)} | evaluation(texts)
     for suffix, found in (
         ("_floor", evaluation.floor()),
         ("_shuffled", evaluation.scores(shuffled(evaluation.training, seed), "shuffled texts")),

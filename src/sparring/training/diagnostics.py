@@ -13,6 +13,8 @@ Row = Mapping[str, float]
 
 COLLAPSED = 0.5
 """Samples that are this much less diverse than the data count as collapsed."""
+SCATTERED = 3.0
+"""Samples that are this much more diverse are noise yet."""
 ONE_SIDED = 0.6
 """So do digits of which more than this share are taken for one class."""
 FEW_SYMBOLS = 0.8
@@ -62,8 +64,8 @@ class Alarm:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`status` is healthy, collapsed, copies, repeats, discriminator-too-strong, discriminator-idle, unstable or
-    too-short."""
+    """`status` is healthy, collapsed, scattered, copies, repeats, discriminator-too-strong, discriminator-idle,
+    unstable or too-short."""
 
     status: str
     text: str
@@ -91,7 +93,7 @@ def judge(rows: Sequence[Row], rollbacks: int) -> Verdict:
     gap, slope = _mean(recent, "logits/gap"), _mean(recent, "loss/r1")
     diverse = _last(rows, "diversity")
     frechet, floor = _last(rows, "frechet"), _last(rows, "frechet_floor")
-    measured = f" The Fréchet distance is {frechet:.1f} (real data: {floor:.1f})." if not math.isnan(frechet) else ""
+    measured = f" The Fréchet distance is {frechet:.3g} (real data: {floor:.3g})." if not math.isnan(frechet) else ""
     if len(rows) < 10:
         return Verdict("too-short", "Too short a run to judge: train for more samples.")
     if rollbacks:
@@ -107,6 +109,12 @@ def judge(rows: Sequence[Row], rollbacks: int) -> Verdict:
             "collapsed",
             f"Collapsed: {collapse}.{measured} Try a larger --loss.energy (0.3 is much), a larger --loss.r1 and "
             "--loss.r2, a larger --train.batch_size, or train for longer.",
+        )
+    if diverse > SCATTERED:
+        return Verdict(
+            "scattered",
+            f"Not learnt: the samples are {diverse:,.1f} times as diverse as the data.{measured} Train for longer, or "
+            "look whether the data varies at all.",
         )
     if gap > OVERPOWERED:
         return Verdict(

@@ -184,6 +184,8 @@ class Run:
             if self.metric and evaluation:
                 row |= self.metric(self._sample)
                 self._keep_best(row)
+                if self.goal and (key := self.goal.key(row)):
+                    self.say(f"{key} {row[key]:.3g}, and {train.until} is asked for")
                 stop = self._reached([row])
             if picture or stop:
                 row |= self._picture() if phase is self.trainer else self._picture_codec()
@@ -204,6 +206,8 @@ class Run:
         showing.save_sheet(self._sample(GRID)[0], self.folder / "samples", self._columns())
         pictures.plot_training(self.log.rows, self.folder / "training.png")
         verdict = judge(self.log.rows, sum(phase.rollbacks for phase in self.phases))
+        if missed := self._missed():
+            verdict = dataclasses.replace(verdict, text=f"{verdict.text} {missed}")
         (self.folder / "verdict.txt").write_text(verdict.text + "\n", encoding="utf-8")
         return verdict
 
@@ -297,15 +301,19 @@ class Run:
     def _keep_best(self, row: dict[str, float]) -> None:
         """Writes the model to `best/` where no earlier measurement was as good."""
         goal = self.goal or Goal.lowest(row)
-        file = self.folder / "best" / "metrics.json"
-        best = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-        if goal is None or not goal.better(row, best):
+        if goal is None or not goal.better(row, self._best()):
             return
+        file = self.folder / "best" / "metrics.json"
         file.parent.mkdir(exist_ok=True)
         self._write_config(file.parent)
         self._write_model(file.parent, self._state()[0])
         facts = getattr(self.metric, "facts", {})  # in which features, of how many samples
         write_atomic(file, lambda temporary: temporary.write_text(json.dumps(row | facts), encoding="utf-8"))
+
+    def _best(self) -> dict[str, Any]:
+        """The best row so far and what was measured in, or nothing."""
+        file = self.folder / "best" / "metrics.json"
+        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
     # ---- "until the samples pass for real" -------------------------------------------------------------------------
 
@@ -326,6 +334,17 @@ class Run:
             return False
         self.say(f"{self.config.train.until} is reached at {measured[-1]['samples_seen']:,} samples")
         return True
+
+    def _missed(self) -> str:
+        """What came nearest to the goal, where it was not reached."""
+        if self.goal is None or not (best := self._best()) or self.goal.reached(best):
+            return ""
+        key = self.goal.key(best)
+        assert key is not None
+        return (
+            f"{self.config.train.until} was not reached: best was {best[key]:.3g} at {best['samples_seen']:,} samples, "
+            f"kept in {self.folder / 'best'}."
+        )
 
     def _roll_back(self, phase: CodecTrainer | Trainer) -> None:
         """Back to the last checkpoint, with smaller steps and other noise."""
