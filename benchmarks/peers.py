@@ -77,6 +77,10 @@ def load(path: str, names: tuple[str, ...], missing: tuple[str, ...], cuda: bool
     try:
         with believed, contextlib.redirect_stdout(sys.stderr):  # AFM's log goes where it finds stdout now
             return [importlib.import_module(name) for name in names]
+    except ModuleNotFoundError as error:
+        raise SystemExit(
+            f"{path} does not load ({error}): give the folder of a checkout, with what it needs installed"
+        ) from None
     finally:
         sys.path.remove(root)
         sys.meta_path.remove(stubs)

@@ -285,6 +285,8 @@ def main() -> None:
             print(title, file=sys.stderr)
             torch.compiler.reset()  # or what was compiled for other settings counts towards its limit
             found = contestants(setting, arguments)
+            if not found:
+                parser.error(f"--only {' '.join(arguments.only)} names no contestant here")
             if arguments.profile:
                 for contestant in found:
                     show_profile(contestant)

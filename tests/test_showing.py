@@ -8,6 +8,7 @@ from PIL import Image
 
 from sparring import showing
 from sparring.config import ConfigError
+from sparring.data import open_dataset
 from sparring.data.channels import Channels
 from sparring.data.vocabulary import Vocabulary
 from sparring.models.networks import DataSpec
@@ -64,6 +65,30 @@ def test_clips_are_one_tiled_film_with_every_frame(tmp_path, suffix):
         last = np.asarray(film.convert("L"))
     assert last.max() < 30
     assert last.shape[1] > last.shape[0]  # three columns, two rows
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("out", ["clips", "clips.npz"])
+def test_clips_that_are_saved_as_data_are_read_as_they_were(tmp_path, channels, out):
+    """To the last bit, whatever their size, and with all their frames: also the second, which stands still."""
+    pixels = torch.randint(0, 256, (3, channels, 6, 5, 7), generator=torch.Generator().manual_seed(0)).float()
+    pixels[1, :, 1:] = pixels[1, :, :1]
+    showing.save(pixels / 127.5 - 1, tmp_path / out, DataSpec((channels, 6, 5, 7)))
+    dataset = open_dataset(str(tmp_path / out), frames=6)
+    assert dataset.sample_shape == (channels, 6, 5, 7)
+    assert torch.equal((dataset.batch(torch.arange(3))[0] * 127.5 + 127.5).round(), pixels)
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_what_is_transparent_is_black_in_an_mp4(tmp_path, channels):
+    av = pytest.importorskip("av")
+    clips = torch.ones(1, channels, 4, 64, 64)
+    clips[:, -1, ..., :32] = -1  # white beneath
+    showing.save(clips, tmp_path / "clips.mp4", DataSpec((channels, 4, 64, 64)))
+    with av.open(str(tmp_path / "clips.mp4")) as container:
+        frame = next(container.decode(video=0)).to_ndarray(format="gray")
+    assert frame[:, :24].max() < 30
+    assert frame[:, 40:].min() > 225
 
 
 def test_clips_as_mp4(tmp_path):

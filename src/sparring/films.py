@@ -1,6 +1,8 @@
-"""Pictures in a row as a film, and clips as one."""
+"""Pictures in a row as a film, clips as one, and a clip as data."""
 
+import struct
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
@@ -35,6 +37,12 @@ def save_clips(clips: Tensor, path: Path, spec: DataSpec) -> None:
     save(frames * LOOPS if path.suffix.lower() == ".mp4" else frames, path, CLIP_FRAMES_PER_SECOND)
 
 
+def save_clip(clips: Tensor, path: Path, spec: DataSpec) -> None:
+    """The first of clips (N, C, T, H, W) as a .webp to be read again: each frame as it is, and as many as there are."""
+    frames = [pictures.to_image(frame) for frame in clips[0].transpose(0, 1)]
+    write_atomic(path, lambda temporary: temporary.write_bytes(_lossless_webp(frames, CLIP_FRAMES_PER_SECOND)))
+
+
 def save(frames: Sequence[Image.Image], path: Path, rate: int = FRAMES_PER_SECOND) -> None:
     """A looping .gif or .webp, or an .mp4, of so many frames a second."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,6 +62,31 @@ def _write_mp4(frames: Sequence[Image.Image], path: Path, rate: int) -> None:
         stream.width, stream.height = (side // 2 * 2 for side in frames[0].size)  # H.264 takes even sides
         stream.pix_fmt = "yuv420p"
         for frame in frames:
-            picture = frame.convert("RGB").crop((0, 0, stream.width, stream.height))
+            # What is transparent is black here as to the metrics, whatever colours lie beneath.
+            opaque = Image.alpha_composite(Image.new("RGBA", frame.size, "black"), frame.convert("RGBA"))
+            picture = opaque.convert("RGB").crop((0, 0, stream.width, stream.height))
             container.mux(stream.encode(av.VideoFrame.from_image(picture)))
         container.mux(stream.encode())
+
+
+def _lossless_webp(frames: Sequence[Image.Image], rate: int) -> bytes:
+    """A looping film (https://developers.google.com/speed/webp/docs/riff_container) of pictures that Pillow writes one
+    by one: told to write a film, it merges frames that are alike, and a clip that stands still becomes a picture."""
+    size = b"".join(_three_bytes(side - 1) for side in frames[0].size)
+    flags = 0x02 | 0x10 * frames[0].mode.endswith("A")  # a film; with transparency
+    chunks = [_chunk(b"VP8X", struct.pack("<I", flags) + size), _chunk(b"ANIM", bytes(6))]
+    for frame in frames:
+        buffer = BytesIO()
+        frame.save(buffer, "WEBP", lossless=True, exact=True)  # exact: colours beneath transparency too
+        picture = buffer.getvalue()[12:]  # behind the header of a file of its own
+        placed = bytes(6) + size + _three_bytes(1000 // rate) + b"\x02"  # at the corner, replacing what was
+        chunks.append(_chunk(b"ANMF", placed + picture))
+    return _chunk(b"RIFF", b"WEBP" + b"".join(chunks))
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return name + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
+
+
+def _three_bytes(number: int) -> bytes:
+    return number.to_bytes(3, "little")

@@ -55,7 +55,7 @@ SHOWINGS = {
         lambda samples, path, spec: pictures.save_image(pictures.grid(samples), path), ".png",
         (".png", ".webp", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff"),
     ),
-    3: Showing("clips", _clips_in_a_row, films.save_clips, films.save_clips, ".webp", (".webp", ".gif", ".mp4")),
+    3: Showing("clips", _clips_in_a_row, films.save_clip, films.save_clips, ".webp", (".webp", ".gif", ".mp4")),
 }  # fmt: skip
 
 

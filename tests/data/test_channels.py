@@ -14,6 +14,15 @@ def test_scaling_is_undone():
     assert torch.equal(channels.restore(channels.store(values)), values)
 
 
+def test_a_constant_channel_comes_back_whatever_the_networks_make_of_it():
+    tiny = float(torch.tensor(1e-6))
+    channels = Channels(("a", "flat"), (1.0, tiny), (2.0, 0.0))
+    stored = channels.store(torch.tensor([[[1.0, 3.0], [tiny, tiny]]]))
+    assert stored.tolist() == [[[0.0, 1.0], [0.0, 0.0]]]
+    assert channels.restore(torch.tensor([[[0.0, 1.0], [-5.0, 7.0]]])).tolist() == [[[1.0, 3.0], [tiny, tiny]]]
+    assert Channels.from_dict(channels.to_dict()) == channels
+
+
 def test_ends_are_a_channel_and_come_back_as_nan():
     channels = Channels(("a", "b"), (0.0, 0.0), (1.0, 10.0), masked=True)
     stored = channels.store(UNEQUAL)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sparring.data import DataError
+from sparring.data import DataError, open_dataset
 from sparring.data.clips import is_clips, open_clips
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "video" / "fluent_anim_64_strips.tar"
@@ -121,8 +121,9 @@ def test_pictures_of_many_frames_are_read(tmp_path, name, data, memory_limit):
     dataset = open_clips(path, frames=4, memory_limit=memory_limit)
     assert numbers(dataset) == [[0, 1, 2, 3], [4, 5, 6, 7]]
     assert numbers(open_clips(str(tmp_path / "set" / name), frames=8)) == [list(range(8))]
-    assert "1 " in dataset.notes[0]
-    assert "2 clips of 4 frames" in dataset.notes[0]
+    kind = "strip" if name.endswith("png") else "film"
+    assert dataset.notes[0] == f"1 {kind} of 8 frames gives 2 clips of 4 frames, 1 apart"
+    assert open_clips(path, frames=8, memory_limit=memory_limit).notes[0].endswith("gives 1 clip of 8 frames, 1 apart")
 
 
 def test_a_film_gives_as_many_clips_as_lie_side_by_side_in_it(tmp_path):
@@ -298,6 +299,7 @@ def test_bad_films_among_good_ones_are_named_and_left_out(tmp_path, mp4):
         "list.mp4": b"#EXTM3U\n#EXTINF:1,\na.gif\n#EXT-X-ENDLIST\n",
         "cut.mp4": mp4[: len(mp4) // 2],
         "empty.webm": b"",
+        "empty.mp4": b"",
         "cut.gif": GIF[:20],
         "short.gif": animation(film(2), "GIF"),
     }
@@ -308,6 +310,8 @@ def test_bad_films_among_good_ones_are_named_and_left_out(tmp_path, mp4):
         assert sorted(line.split(":")[0] for line in dataset.skipped) == sorted(bad)
         assert "short.gif: 2 frames, a clip spans 8" in dataset.skipped
         assert not any("Errno" in line for line in dataset.skipped)
+        assert "empty.webm: the file is empty" in dataset.skipped
+        assert "empty.mp4: the file is empty" in dataset.skipped
 
 
 def test_a_film_broken_in_its_middle_is_left_out_with_all_its_clips(tmp_path):
@@ -374,6 +378,59 @@ def test_what_cannot_be_used_says_why(tmp_path, files, settings, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("files", [{}, {"a.txt.zip": b"x"}])
+def test_a_folder_of_nothing_says_so_where_frames_are_asked_for(tmp_path, files):
+    with pytest.raises(DataError, match=r"no readable film in .*it holds no films and no numbered pictures"):
+        open_dataset(write(tmp_path / "set", files), frames=4)
+
+
+CLIPS = np.random.default_rng(0).integers(0, 256, (3, 1, 8, 6, 6), dtype=np.uint8)
+COLOURED = CLIPS.repeat(3, 1) // np.arange(1, 4, dtype=np.uint8)[:, None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        (CLIPS, CLIPS),
+        (CLIPS.astype(np.float32) / 127.5 - 1, CLIPS),
+        (COLOURED, COLOURED),
+        (np.moveaxis(COLOURED, 1, -1), COLOURED),
+    ],
+    ids=["bytes", "floats", "NCTHW", "NTHWC"],
+)
+@pytest.mark.parametrize("name", ["a.npz", "a.npy"])
+def test_arrays_of_five_axes_are_clips(tmp_path, stored, expected, name):
+    path = tmp_path / name
+    if name.endswith("npz"):
+        np.savez(path, samples=stored, labels=np.array([2, 0, 2]))
+    else:
+        np.save(path, stored)
+    dataset = open_dataset(str(path), frames=8)
+    assert dataset.sample_shape == expected.shape[1:]
+    samples, classes = dataset.batch(torch.arange(3))
+    assert np.array_equal((samples * 127.5 + 127.5).round().numpy(), expected)
+    assert classes.tolist() == ([1, 0, 1] if name.endswith("npz") else [0, 0, 0])
+    assert dataset.notes == ["3 films of 8 frames give 3 clips of 8 frames, 1 apart"]
+
+
+def test_clips_are_cut_out_of_the_films_of_an_array_as_of_others(tmp_path):
+    path = tmp_path / "films.npz"
+    films = np.stack([np.stack([np.asarray(frame) for frame in film(8, start=start)]) for start in (0, 9)])
+    np.savez(path, films=films, labels=np.array(["x", "y"]))
+    dataset = open_dataset(str(path), frames=3)
+    assert numbers(dataset) == [[0, 1, 2], [5, 6, 7], [9, 10, 11], [14, 15, 16]]
+    assert dataset.labels().tolist() == [0, 0, 1, 1]
+    assert numbers(open_dataset(str(path), frames=3, frame_step=3)) == [[0, 3, 6], [9, 12, 15]]
+    small = open_dataset(str(path), frames=8, resolution=8)
+    assert small.sample_shape == (3, 8, 8, 8)
+    assert numbers(small) == [list(range(8)), list(range(9, 17))]
+    with pytest.raises(DataError, match=r"spans 16, the longest film has 8; lower --data\.frames"):
+        open_dataset(str(path))
+    np.savez(path, films=films[0])
+    with pytest.raises(DataError, match=r"--data\.frames has no effect on pictures"):
+        open_dataset(str(path), frames=3)
+
+
 def test_a_missing_path_and_a_broken_archive_are_named(tmp_path):
     (tmp_path / "set.zip").write_bytes(b"junk")
     for path in ("none", "none.mp4", "set.zip"):
@@ -398,8 +455,9 @@ def test_what_holds_clips_is_told_from_what_holds_images(tmp_path):
         "animations": ({"1.png": square, "2.gif": GIF}, True, True),
         "stills": ({"1.gif": still, "2.png": square}, False, True),
         "strips": ({"1.png": strip(film(4))}, False, True),
-        "empty": ({}, False, False),
-        "text": ({"a.txt": b"x", "b.npz": b"x"}, False, False),
+        "empty": ({}, False, True),  # for open_clips to refuse
+        "text": ({"a.txt": b"x", "b.npz": b"x"}, False, True),
+        "IDX": ({"train-images-idx3-ubyte": b"x"}, False, False),
     }
     for name, (files, without, with_frames) in sets.items():
         path = write(tmp_path / name, files)

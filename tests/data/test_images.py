@@ -100,6 +100,21 @@ def test_what_may_be_films_is_told_how_they_are_read(tmp_path, files, what):
     assert len(open_dataset(folder, frames=3).sample_shape) == 4  # as the note promises
 
 
+@pytest.mark.parametrize("name", ["{:03d}.png", "scene_{:d}.png"])
+@pytest.mark.parametrize("moves", [True, False], ids=["films", "classes"])
+def test_folders_of_frames_are_told_from_classes_of_numbered_pictures(tmp_path, name, moves):
+    """Of films by what is in them: the next picture is more like one than others are."""
+    random, files = np.random.default_rng(0), {}
+    for folder in range(4):
+        scene = Image.fromarray(random.integers(0, 256, (9, 4), dtype=np.uint8)).resize((16, 39))
+        starts = range(24) if moves else random.permutation(24).tolist()
+        for number, start in enumerate(starts):
+            files[f"clip{folder}/{name.format(number)}"] = encoded(scene.crop((0, start, 16, start + 16)))
+    dataset = open_dataset(write(tmp_path, files))
+    assert dataset.num_classes == 4
+    assert any("frames of films, a folder each: pass --frames N" in note for note in dataset.notes) == moves
+
+
 @pytest.mark.parametrize("files", [TWO_CLASSES, {"1.png": encoded(grey(1, (16, 8)))}, {"a/1.png": encoded(grey(1))}])
 def test_other_pictures_are_not_told_about_films(make, files):
     assert not any("--frames" in note for note in open_dataset(make(files)).notes)

@@ -160,10 +160,14 @@ def test_labels_beside_arrays_and_in_a_file(tmp_path):
 
 def test_what_is_not_to_be_learnt_from_may_be_one_sample_and_constant(tmp_path):
     path = written(tmp_path, "a,b,c\n" + lines(TABLE[:8]))
-    with pytest.raises(DataError, match="only one sample"):
+    with pytest.raises(DataError, match=r"only one sample.*\(a smaller --window cuts"):
         open_series(path, window=8)
+    with pytest.raises(DataError, match=r"only one sample.*\(a --window cuts"):
+        open_series(saved(tmp_path, series=ROWS[:1]))
     assert close(restored(open_series(path, window=8, to_learn=False)), TABLE[:8].T[None])
     row = written(tmp_path, lines(ROWS[:1]))
+    with pytest.raises(DataError, match=r"only one sample.*\(add more rows"):
+        open_series(row)
     assert close(restored(open_series(row, to_learn=False)), ROWS[:1, None])
     flat = written(tmp_path, "a,label\n" + "3,walk\n" * 8)
     with pytest.raises(DataError, match="constant"):
@@ -235,10 +239,12 @@ def test_ts_of_a_regression_and_without_labels(tmp_path):
 
 
 def test_constant_channels_stay(tmp_path):
-    dataset = open_series(written(tmp_path, "a,b\n1,0.1\n2,0.1\n3,0.1\n4,0.1\n"), window=2)
+    dataset = open_series(written(tmp_path, "a,b\n1,1e-6\n2,1e-6\n3,1e-6\n4,1e-6\n"), window=2)
     assert "the channel 'b' is constant" in notes(dataset)
-    assert dataset.channels.scale[1] == 1
     assert not dataset.batch(torch.arange(3))[0][:, 1].any()
+    made = dataset.channels.restore(torch.randn(9, 2, 2))
+    assert (made[:, 1] == torch.tensor(1e-6)).all()
+    assert made[:, 0].unique().numel() > 1
 
 
 @pytest.mark.parametrize(
@@ -278,6 +284,8 @@ def test_what_is_taken_for_series(tmp_path):
     assert is_series(saved(tmp_path, series=ROWS))
     assert not is_series(saved(tmp_path, images=ROWS))
     assert is_series(saved(tmp_path, images=ROWS), window=3)
+    assert is_series(saved(tmp_path, x=ROWS))
+    assert not is_series(saved(tmp_path, x=ROWS[..., None]))
 
 
 def test_the_fingerprint_follows_values_windows_and_labels(tmp_path):

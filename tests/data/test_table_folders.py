@@ -101,14 +101,19 @@ def test_broken_files_are_skipped_and_named(tmp_path):
         "bad.csv": "a,b,c\n1,2\n",
         "empty.csv": "",
         "text.csv": "a\nx\ny\n",
+        "wild.csv": "a\n1\nx\n2\n",
         "readme.md": "hello",
         ".hidden.csv": "?",
     }
     dataset = open_dataset(folder_of(tmp_path, PARTS | junk), window=6)
     assert len(dataset) == 5 + 10 + 3
-    assert [line.split(":")[0] for line in dataset.skipped] == ["bad.csv", "empty.csv", "text.csv"]
+    assert [line.split(":")[0] for line in dataset.skipped] == ["bad.csv", "empty.csv", "text.csv", "wild.csv"]
     assert dataset.skipped[0] == "bad.csv: line 2 has 2 cells, the first has 3: correct it"
-    assert dataset.describe()["skipped"]["count"] == 3
+    assert dataset.skipped[2] == (
+        "text.csv: the column 'a' of it is text, e.g. 'x': remove it "
+        "(numbers have a decimal point, class labels the name 'label')"
+    )
+    assert dataset.describe()["skipped"]["count"] == 4
     assert "1 files that are no tables were left out" in notes(dataset)
 
 
@@ -123,6 +128,16 @@ def test_broken_files_are_skipped_and_named(tmp_path):
 def test_unusable_folders_are_one_clear_line(tmp_path, files, message):
     with pytest.raises(DataError, match=message):
         open_dataset(folder_of(tmp_path, files))
+
+
+@pytest.mark.parametrize("name", ["a.npy", ".hidden"])
+def test_a_window_of_a_folder_without_tables_is_told_what_it_may_hold(tmp_path, name):
+    folder = folder_of(tmp_path, {name: "x"})
+    with pytest.raises(DataError, match=r"cannot read a table in .*set, it holds none: .* \.csv \.tsv \.parquet files"):
+        open_dataset(folder, window=3)
+    Image.new("L", (8, 8)).save(tmp_path / "set/b.png")
+    with pytest.raises(DataError, match=r"--data\.window has no effect on pictures"):
+        open_dataset(folder, window=3)
 
 
 def test_gaps_are_filled_inside_a_file(tmp_path):

@@ -131,7 +131,6 @@ def test_columns_of_other_names_are_channels(tmp_path, names):
         ("when", [f"10:{day:02}:00 AM" for day in range(1, 31)]),
         ("Timestamp (s)", [str(1e9 + day) for day in range(30)]),
         ("date", [str(20200130 - day) for day in range(30)]),
-        ("Unnamed: 0", [str(day) for day in range(30)]),
     ],
 )
 def test_times_are_left_out_with_a_note(tmp_path, name, cells):
@@ -141,6 +140,77 @@ def test_times_are_left_out_with_a_note(tmp_path, name, cells):
     assert dataset.channels.names == ("a", "b", "c")
     assert close(restored(dataset), windows(TABLE[:30], 4))
     assert f"the column {name!r} holds times and was left out" in notes(dataset)
+
+
+COUNTED = [3 * row for row in range(30)]
+UNEVEN = [row * row for row in range(30)]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [",a,b,c", ",0,1,2", "Unnamed: 0,a,b,c", "__index_level_0__,a,b,c", "id,a,b,c", "index,a,b,c", "Unix,a,b,c"],
+)
+def test_counted_steps_are_left_out_with_a_note(tmp_path, header):
+    name, *channels = header.split(",")
+    rows = "\n".join(f"{count},{row}" for count, row in zip(COUNTED, lines(TABLE[:30]).split(), strict=True))
+    dataset = open_series(written(tmp_path, f"{header}\n{rows}"), window=4)
+    assert dataset.channels.names == tuple(channels)
+    assert close(restored(dataset), windows(TABLE[:30], 4))
+    assert f"the column {name or 'unnamed: 0'!r} counts the steps and was left out" in notes(dataset)
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("index", UNEVEN),  # of prices, say
+        ("id", COUNTED[::2] * 2),
+        ("unix", [7, 8] * 15),
+        ("ident", COUNTED),
+        ("", [7, 9, 8] * 10),
+    ],
+)
+def test_what_counts_no_steps_is_a_channel(tmp_path, name, cells):
+    rows = "\n".join(f"{count},{row}" for count, row in zip(cells, lines(TABLE[:30]).split(), strict=True))
+    dataset = open_series(written(tmp_path, f"{name},a,b,c\n{rows}"), window=4)
+    assert dataset.channels.names == (name or "unnamed: 0", "a", "b", "c")
+
+
+def test_the_index_of_pandas_may_have_gaps(tmp_path):
+    rows = "\n".join(f"{count},{row}" for count, row in zip(UNEVEN, lines(TABLE[:30]).split(), strict=True))
+    assert open_series(written(tmp_path, f",a,b,c\n{rows}"), window=4).channels.names == ("a", "b", "c")
+
+
+def ucr(first, rows=ROWS):
+    cells = zip(first, lines(rows, "\t").splitlines(), strict=True)
+    return "".join(f"{cell}\t{row}\n" for cell, row in cells)
+
+
+def test_the_first_column_of_ucr_rows_is_their_class(tmp_path):
+    path = written(tmp_path, ucr([-1, 1, 2, 1, -1, 1, 2]), "set.tsv")
+    dataset = open_series(path)
+    assert close(restored(dataset), ROWS[:, None])
+    assert [dataset.class_names[number] for number in dataset.labels()] == ["-1", "1", "2", "1", "-1", "1", "2"]
+    assert "the first column, of a few whole numbers, is the class" in notes(dataset)
+    assert open_series(path, window=3).channels.names[0] == "column 1"
+    plain = open_series(path, conditional=False)
+    assert (plain.sample_shape, plain.num_classes) == ((1, 12), 0)
+
+
+@pytest.mark.parametrize(
+    ("first", "rows", "name"),
+    [
+        ([0] * 7, ROWS, "set.tsv"),  # walks begin with 0
+        (range(7), ROWS, "set.tsv"),
+        ([0, 1, 0, 1, 0, 1, 0.5], ROWS, "set.tsv"),
+        ([0, 1, 0, 1, 0, 1, ""], ROWS, "set.tsv"),
+        ([0, 1, 0, 1, 0, 1, 0], ROWS.round(), "set.tsv"),
+        ([0, 1, 0, 1, 0, 1, 0], ROWS, "set.txt"),
+    ],
+    ids=["constant", "many", "fraction", "missing", "whole", "txt"],
+)
+def test_other_first_columns_are_steps(tmp_path, first, rows, name):
+    dataset = open_series(written(tmp_path, ucr(first, rows), name))
+    assert (dataset.sample_shape, dataset.num_classes) == ((1, 13), 0)
 
 
 def test_labels_that_are_numbers_stay_a_channel_with_a_note(tmp_path):
@@ -184,7 +254,8 @@ LONG = "a,b\n" + "1,2\n3,4\n" * 10
         ("class,label,b\nx,y,1\nx,y,2\n", {}, "2 columns of class labels"),
         ("date,label\n2020-01-01,y\n2020-01-02,y\n", {}, "no column of numbers"),
         (LONG, {"window": 21}, "window of 21 steps is longer than .*set.csv with 20"),
-        ("a,b\n1,2\n", {}, "window of 2 steps is longer than .* with 1"),
+        ("a,b\n1,2\n", {}, "no series of .* has 2 or more steps, .*: add rows"),
+        ("a,b\n1,2\n2,3\n", {}, r"only one sample.*\(add more rows\)"),
         (LONG, {"window": 20}, "only one sample"),
         (LONG, {"window": 1}, "window must be a whole number of at least 2"),
         (LONG, {"window": True}, "window must be a whole number"),

@@ -1,4 +1,4 @@
-"""Images in one array: NumPy's .npz and .npy, and the IDX files that MNIST came in."""
+"""Images or clips in one array: NumPy's .npz and .npy, and the IDX files that MNIST came in."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,7 @@ from sparring.data.dataset import (
     number_classes,
 )
 
+ENDINGS = (".npz", ".npy")
 IMAGE_KEYS = ("images", "x", "data", "arr_0", "x_train", "train_images")
 LABEL_KEYS = ("labels", "y", "label", "y_train", "train_labels")
 _NAMED_AS_IMAGES = ("images", "train_images")
@@ -46,7 +48,8 @@ Array = npt.NDArray[np.generic]
 def open_numpy(
     path: str, *, resolution: int | None = None, labels: str | None = None, conditional: bool = True
 ) -> TensorDataset:
-    """The images of an .npz or .npy file: (N, H, W), (N, H, W, C) or (N, C, H, W).
+    """The images of an .npz or .npy file: (N, H, W), (N, H, W, C) or (N, C, H, W); clips too: (N, C, T, H, W) or
+    (N, T, H, W, C).
 
     In an .npz, labels lie beside the images (`labels`, `y` or `label`); the CSV file `labels`, one
     label a row, goes before them.
@@ -74,6 +77,40 @@ def open_numpy(
     elif label_key is not None:
         classes = label_names(path, arrays[label_key])
     return build(path, images, classes, resolution=resolution, notes=notes)
+
+
+def holds_clips(path: str) -> bool:
+    """Whether an .npz or .npy file holds clips, by the five axes of its array."""
+    return _key_and_axes(path)[1] == 5
+
+
+def holds_rows(path: str) -> bool:
+    """Whether an .npz or .npy file holds rows of numbers: its array has too few axes for pictures, nor their name."""
+    key, axes = _key_and_axes(path)
+    return axes in (1, 2) and key not in _NAMED_AS_IMAGES
+
+
+def _key_and_axes(path: str) -> tuple[str, int]:
+    """What the array is called and how many axes it has, without reading more of it; 0 where that cannot be read."""
+    try:
+        if path.lower().endswith(".npy"):
+            with open(path, "rb") as file:
+                return "", _axes(file)
+        with zipfile.ZipFile(path) as archive:
+            axes = {}
+            for name in archive.namelist():
+                with archive.open(name) as member:
+                    axes[name.removesuffix(".npy")] = _axes(member)
+        key = _image_key(path, axes)
+        return key, axes[key]
+    except (DataError, *LOAD_ERRORS):
+        return "", 0  # `open_numpy` says what is wrong
+
+
+def _axes(file: IO[bytes]) -> int:
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    return len(read(file)[0])
 
 
 def idx_pair_in(folder: str) -> str | None:
@@ -120,24 +157,24 @@ def build(
     resolution: int | None = None,
     notes: Sequence[str] = (),
 ) -> TensorDataset:
-    """A data set in memory from an image array (see `open_numpy`); raises DataError where it is none."""
+    """A data set in memory from an array of images or clips (see `open_numpy`); raises DataError where it is none."""
     samples, value_range = _scale(name, _channels_first(name, images), _or_series(images))
     if labels is not None and len(labels) != len(samples):
         raise DataError(f"{name} has {len(samples)} images but {len(labels)} labels: the counts must match")
-    side = samples.shape[2:]
+    side = samples.shape[-2:]
     if resolution is not None:
         samples = _square(name, samples, resolution)
     classes, class_names = number_classes(labels, len(samples))
-    channels, height, width = samples.shape[1:]
+    channels, *_, height, width = samples.shape[1:]
     return TensorDataset(
         name=name,
-        sample_shape=(channels, height, width),
+        sample_shape=tuple(samples.shape[1:]),
         classes=classes,
         class_names=class_names,
         fingerprint=digest(samples, classes, class_names),
         value_range=value_range,
         image_modes={{1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]: len(samples)},
-        resized=f"centre crop, resized to {height}x{width}" if samples.shape[2:] != side else "",
+        resized=f"centre crop, resized to {height}x{width}" if samples.shape[-2:] != side else "",
         notes=list(notes),
         samples=samples,
     )
@@ -152,11 +189,20 @@ def load_arrays(path: str) -> dict[str, Array]:
             members = [(key, loaded[key]) for key in loaded.files]
         return {key: member for key, member in members if isinstance(member, np.ndarray)}
     except LOAD_ERRORS as error:
-        reason = "arrays of Python objects are not read" if "pickle" in str(error) else str(error) or "broken"
-        raise DataError(f"cannot read {path} as NumPy arrays: {reason}") from error
+        raise DataError(f"cannot read {path} as NumPy arrays: {why_unread(error)}") from error
 
 
-def _image_key(path: str, arrays: Mapping[str, Array]) -> str:
+def why_unread(error: BaseException) -> str:
+    """What one of LOAD_ERRORS means."""
+    text = str(error)
+    if "Object arrays" in text or "Python objects" in text:
+        return "arrays of Python objects are not read"
+    if "pickle" in text:  # what numpy takes any file for that begins like none of its own
+        return "it is broken, or was not written by NumPy"
+    return text or "broken"
+
+
+def _image_key(path: str, arrays: Mapping[str, object]) -> str:
     for key in IMAGE_KEYS:
         if key in arrays:
             return key
@@ -183,26 +229,27 @@ def label_names(path: str, labels: Array) -> list[str]:
 def _channels_first(name: str, images: Array) -> Array:
     if images.ndim == 3:
         images = images[:, None]
-    elif images.ndim == 4:
-        _, first, middle, last = images.shape
+    elif images.ndim in (4, 5):
+        _, first, *_, middle, last = images.shape
         if last in range(1, 5) and not (first in range(1, 5) and middle == last):
-            images = images.transpose(0, 3, 1, 2)
-    if images.ndim != 4 or images.shape[1] not in range(1, 5) or 0 in images.shape:
+            images = np.moveaxis(images, -1, 1)
+    if images.ndim not in (4, 5) or images.shape[1] not in range(1, 5) or 0 in images.shape:
         raise DataError(
             f"{name} has an array of the shape {images.shape}; images are (N, H, W), (N, H, W, C) or "
-            f"(N, C, H, W) with 1 to 4 channels{_or_series(images)}"
+            f"(N, C, H, W) with 1 to 4 channels, clips (N, C, T, H, W) or (N, T, H, W, C){_or_series(images)}"
         )
     return images
 
 
 def _or_series(images: Array) -> str:
     """What to do where an array of this shape was meant as series, after a message that it holds no pictures."""
-    if images.ndim not in (1, 2, 3) or 0 in images.shape:
+    if images.ndim not in (2, 3) or 0 in images.shape:
         return ""
-    return (
-        "; series, (N, T) or (N, T, C) or one long (T, C), are read with --window N (steps a sample) or, in an .npz, "
-        "under the name 'series'"
-    )
+    if images.ndim == 2:
+        return (
+            "; series (N, T) are read under the name 'series', one long table (T, C) with --window W (steps a sample)"
+        )
+    return "; series (N, T, C) are read with --window W (steps a sample) or, in an .npz, under the name 'series'"
 
 
 def _scale(name: str, images: Array, or_series: str) -> tuple[torch.Tensor, str]:
@@ -234,21 +281,22 @@ def _scale(name: str, images: Array, or_series: str) -> tuple[torch.Tensor, str]
 
 def _square(name: str, samples: torch.Tensor, resolution: int) -> torch.Tensor:
     """Crop centrally and resize; the type stays."""
-    count, channels, height, width = samples.shape
+    *counts, height, width = samples.shape
     if (height, width) == (resolution, resolution):
         return samples
-    needed = count * channels * resolution**2 * samples.element_size()
+    planes = samples.reshape(-1, 1, height, width)
+    needed = len(planes) * resolution**2 * samples.element_size()
     if needed > MEMORY_LIMIT:
         raise DataError(f"{name} at {resolution}x{resolution} would take {needed / 2**30:.1f} GiB: lower --resolution")
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    resized = torch.empty(count, channels, resolution, resolution, dtype=samples.dtype)
-    for start in range(0, count, _ROWS_AT_ONCE):
+    resized = torch.empty(len(planes), 1, resolution, resolution, dtype=samples.dtype)
+    for start in range(0, len(planes), _ROWS_AT_ONCE):
         rows = slice(start, start + _ROWS_AT_ONCE)
-        crop = samples[rows, :, top : top + side, left : left + side].float()
+        crop = planes[rows, :, top : top + side, left : left + side].float()
         smooth = interpolate(crop, (resolution, resolution), mode="bilinear", antialias=True)
         resized[rows] = smooth if samples.is_floating_point() else smooth.round().clamp(0, 255)
-    return resized
+    return resized.view(*counts, resolution, resolution)
 
 
 def _read_idx(path: str, *, dimensions: int) -> npt.NDArray[np.uint8]:

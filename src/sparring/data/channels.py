@@ -14,7 +14,8 @@ def unnamed(count: int) -> list[str]:
 
 @dataclass(frozen=True)
 class Channels:
-    """A series' own value is `offset + scale * stored`, channel by channel.
+    """A series' own value is `offset + scale * stored`, channel by channel; a constant channel has the scale 0, so that
+    it comes back as it was whatever the networks make of it.
 
     With `masked`, series end at different steps: one stored channel more follows the named ones and says how many
     steps are left, twice their share of all, which falls through 0 at the end; beyond it the others are 0. A mask of
@@ -29,7 +30,7 @@ class Channels:
     def store(self, values: Tensor) -> Tensor:
         """Own units (..., C, T), NaN beyond a series' end -> what the networks see, (..., C or C + 1, T)."""
         offset, scale = (values.new_tensor(v)[:, None] for v in (self.offset, self.scale))
-        stored = (values - offset) / scale
+        stored = (values - offset) / scale.masked_fill(scale == 0, 1)
         if not self.masked:
             return stored
         beyond = stored.isnan().all(-2, keepdim=True)

@@ -1,4 +1,4 @@
-"""Clips (C, T, H, W) from films: video files, animated pictures, strips of frames, folders of frames."""
+"""Clips (C, T, H, W) from films: video files, animated pictures, strips of frames, folders of frames, arrays."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import os
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import PurePosixPath
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import torch
 
+from sparring.data import arrays
 from sparring.data.archives import EXTENSIONS, TAR_ENDINGS, reason
 from sparring.data.dataset import (
     IGNORED_LABELS,
@@ -56,14 +57,19 @@ _LOOKED_AT = 16  # files that tell what a set's pictures are
 def is_clips(path: str, frames: int | None) -> bool:
     """Whether a file, folder or archive holds clips rather than images.
 
-    Video files and animated pictures are clips (the first 16 .gif and .webp files tell whether those of a set move).
-    Other pictures are clips, as strips or folders of frames, only where a number of `frames` is asked for.
+    Video files and animated pictures are clips (the first 16 .gif and .webp files tell whether those of a set move),
+    and so are arrays of five axes. Other pictures are clips, as strips or folders of frames, only where a number of
+    `frames` is asked for; a folder or archive without any is then for `open_clips` to refuse.
     """
+    if path.lower().endswith(arrays.ENDINGS):
+        return arrays.holds_clips(path)
     endings = (*VIDEO_ENDINGS, *EXTENSIONS, ".zip", *TAR_ENDINGS)
     if not os.path.isdir(path) and not (os.path.isfile(path) and path.lower().endswith(endings)):
         return False
     source = _source(path)
-    return bool(source.names) and (frames is not None or _holds_films(source))
+    if frames is not None:
+        return bool(source.names) or arrays.idx_pair_in(path) is None
+    return bool(source.names) and _holds_films(source)
 
 
 def open_clips(
@@ -79,7 +85,8 @@ def open_clips(
     """The clips of `frames` frames, every `frame_step`-th, of the films in a folder, .zip, .tar or single file.
 
     A film is a video file or an animated .gif or .webp. Where there are none, pictures are films: strips, if the
-    first of them are a whole number of squares side by side, else every folder of numbered pictures is one film.
+    first of them are a whole number of squares side by side, else every folder of numbered pictures is one film. Of
+    an .npz or .npy every sample is one (`arrays.open_numpy`).
 
     A clip spans S = (frames - 1) * frame_step + 1 frames; a film of F frames gives F // S clips, at starts spread
     evenly from its first frame to its frame F - S. Shorter films are left out. Classes come from the CSV file
@@ -90,6 +97,10 @@ def open_clips(
         raise DataError(f"a clip needs at least one frame, not {frames}: set --data.frames to 1 or more")
     if frame_step < 1:
         raise DataError(f"frames cannot be {frame_step} apart: set --data.frame_step to 1 or more")
+    span = (frames - 1) * frame_step + 1
+    if path.lower().endswith(arrays.ENDINGS):
+        in_array = arrays.open_numpy(path, resolution=resolution, labels=labels, conditional=conditional)
+        return _cut(in_array, frames, frame_step, span)
     source = _source(path)
     if not source.rereadable:
         if sum(source.sizes) > memory_limit:
@@ -97,13 +108,16 @@ def open_clips(
                 f"{path} is compressed and too large to hold in memory; unpack it, or make it a .zip or plain .tar"
             )
         source = HeldSource(source)
-    found, understood = _find(source)
+    found, kind = _find(source)
     names = [name for name, *_ in found]
-    span = (frames - 1) * frame_step + 1
     scanned, broken = _scan(found)
     films = {name: film for name, film in scanned.items() if film.count >= span}
     if not films:
-        _refuse(path, scanned, broken, f"a clip of {frames} frames, {frame_step} apart, spans {span}")
+        if scanned:
+            raise _too_short(path, max(film.count for film in scanned.values()), frames, frame_step, span)
+        seen = f"{len(broken)} broken, first {broken[0]}" if broken else "it holds no films and no numbered pictures"
+        known = " ".join((*VIDEO_ENDINGS, *ANIMATION_ENDINGS))
+        raise DataError(f"no readable film in {path} ({seen}); known are {known}, strips and folders of pictures")
     skipped = [*source.unreadable, *broken]
     skipped += [
         printable(f"{name}: {film.count} frames, a clip spans {span}")
@@ -146,8 +160,7 @@ def open_clips(
         "image_modes": dict(Counter(film.mode for film in used.values())),
         "resized": f"centre crop, resized to {resolution}x{resolution}" if resized else "",
         "notes": [
-            f"{len(used)} {understood} of {_lengths(used.values())} frames give {len(clips)} clips of {frames} frames, "
-            f"{frame_step} apart",
+            _note(kind, [film.count for film in used.values()], len(clips), frames, frame_step),
             *notes,
             *([f"{left_out} files that are no part of a film were left out"] if left_out else []),
         ],
@@ -204,7 +217,7 @@ _Found = tuple[str, Callable[[], Film], list[int]]  # a film's name, how to look
 
 
 def _find(source: FilmSource) -> tuple[list[_Found], str]:
-    """The films of a source, in its order, and what they are taken for."""
+    """The films of a source, in its order, and what one of them is taken for."""
     if _holds_films(source):
         found: list[_Found] = []
         for place, name in enumerate(source.names):
@@ -213,23 +226,21 @@ def _find(source: FilmSource) -> tuple[list[_Found], str]:
                 found.append((name, partial(look_at_video, source, place), [place]))
             elif name.lower().endswith(ANIMATION_ENDINGS):
                 found.append((name, partial(look_at_animation, source, place), [place]))
-        return found, "films"
+        return found, "film"
     headers = (look_at_header(source, place, None) for place in range(min(len(source.names), _LOOKED_AT)))
     pictures = [header for header in headers if isinstance(header, Picture)]
     if pictures and all(frames_side_by_side(picture) for picture in pictures):
         strips: list[_Found] = [
             (name, partial(look_at_strip, source, place), [place]) for place, name in enumerate(source.names)
         ]
-        return strips, "strips"
+        return strips, "strip"
     folders: dict[str, list[int]] = {}
     for place, name in enumerate(source.names):
         if re.search("[0-9]", PurePosixPath(name).stem):
             folders.setdefault(str(PurePosixPath(name).parent), []).append(place)
     for places in folders.values():
         places.sort(key=lambda place: natural_key(source.names[place]))
-    return [(name, partial(look_at_folder, source, places), places) for name, places in folders.items()], (
-        "folders of pictures"
-    )
+    return [(name, partial(look_at_folder, source, places), places) for name, places in folders.items()], "folder"
 
 
 def _require_pyav(name: str) -> None:
@@ -261,16 +272,29 @@ def _scan(found: Sequence[_Found]) -> tuple[dict[str, Film], list[str]]:
     return films, broken
 
 
-def _refuse(path: str, films: dict[str, Film], broken: list[str], needed: str) -> NoReturn:
-    if films:
-        longest = max(film.count for film in films.values())
-        raise DataError(
-            f"no film in {path} is long enough: {needed}, the longest film has {longest}; "
-            "lower --data.frames or --data.frame_step"
-        )
-    seen = f"{len(broken)} broken, first {broken[0]}" if broken else "it holds no films and no numbered pictures"
-    known = " ".join((*VIDEO_ENDINGS, *ANIMATION_ENDINGS))
-    raise DataError(f"no readable film in {path} ({seen}); known are {known}, strips and folders of pictures")
+def _too_short(path: str, longest: int, frames: int, frame_step: int, span: int) -> DataError:
+    return DataError(
+        f"no film in {path} is long enough: a clip of {_counted(frames, 'frame')}, {frame_step} apart, spans {span}, "
+        f"the longest film has {longest}; lower --data.frames or --data.frame_step"
+    )
+
+
+def _cut(films: TensorDataset, frames: int, frame_step: int, span: int) -> TensorDataset:
+    """The clips of films (N, C, T, H, W) that are held already."""
+    count = films.sample_shape[1]
+    if count < span:
+        raise _too_short(films.name, count, frames, frame_step, span)
+    starts = _starts(count, span)
+    within = torch.tensor(starts)[:, None] + torch.arange(frames) * frame_step
+    samples = films.samples[:, :, within].transpose(1, 2).flatten(0, 1)
+    return replace(
+        films,
+        sample_shape=tuple(samples.shape[1:]),
+        samples=samples,
+        classes=films.classes.repeat_interleave(len(starts)),
+        fingerprint=digest(films.fingerprint, frames, frame_step),
+        notes=[_note("film", [count] * len(films), len(samples), frames, frame_step), *films.notes],
+    )
 
 
 def _common_shape(path: str, films: list[Film], frames: int, resolution: int | None) -> tuple[int, int, int, int]:
@@ -293,9 +317,19 @@ def _starts(count: int, span: int) -> list[int]:
     return [int(start) for start in np.linspace(0, count - span, count // span).round()]
 
 
-def _lengths(films: Iterable[Film]) -> str:
-    counts = [film.count for film in films]
-    return f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+def _note(kind: str, counts: Sequence[int], clips: int, frames: int, frame_step: int) -> str:
+    """How many clips there are, and of what: films of a kind, of so many frames each."""
+    films = _counted(len(counts), kind) + " of pictures" * (kind == "folder")
+    lengths = "" if min(counts) == max(counts) else f"{min(counts)} to "
+    give = "gives" if len(counts) == 1 else "give"
+    return (
+        f"{films} of {lengths}{_counted(max(counts), 'frame')} {give} {_counted(clips, 'clip')} of "
+        f"{_counted(frames, 'frame')}, {frame_step} apart"
+    )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _decode_all(

@@ -171,6 +171,8 @@ def _frames_from(container: Any, stream: Any, start: int, moment: int) -> Iterat
 def _opened(source: FilmSource, place: int) -> Iterator[tuple[Any, Any]]:
     import av
 
+    if not source.sizes[place]:
+        raise ValueError("the file is empty")
     try:
         with source.open(place) as handle, av.open(handle, options=_DEMUXERS) as container:
             if not container.streams.video:

@@ -16,6 +16,7 @@ import torch
 
 from sparring.data import tables
 from sparring.data.archives import ARCHIVE_ERRORS
+from sparring.data.arrays import holds_rows
 from sparring.data.channels import Channels, unnamed
 from sparring.data.dataset import (
     IGNORED_LABELS,
@@ -79,15 +80,15 @@ class _Series:
 
 
 def is_series(path: str, window: int | None = None) -> bool:
-    """Whether the file holds series by its ending; an array does with a `window` or under the name `series`, a folder
-    if there are tables in it and no pictures."""
+    """Whether the file holds series by its ending; an array does with a `window`, under the name `series` or if it has
+    fewer axes than pictures, a folder if there are tables in it, or a `window` is asked for, and no pictures."""
     if os.path.isdir(path):
-        return is_table_folder(path)
+        return is_table_folder(path, asked=window is not None)
     ending = os.path.splitext(path)[1].lower()
     if ending not in (".npy", ".npz"):
         return ending in _ENDINGS
-    if window is not None or ending == ".npy":
-        return window is not None
+    if window is not None or holds_rows(path):
+        return True
     try:
         with zipfile.ZipFile(path) as archive:
             return "series.npy" in archive.namelist()
@@ -127,7 +128,10 @@ def open_series(
 
     found = find(path, labels)
     if to_learn and len(found.starts) < 2:
-        raise DataError(f"{path} gives only one sample; it needs at least 2 (a smaller --window cuts it into more)")
+        # A row of a CSV is a series only as long as there is no window.
+        cut = window != 2 if window or os.path.isdir(path) else not path.lower().endswith(tables.CSV_ENDINGS)
+        more = f"a{' smaller' if window else ''} --window cuts it into more" if cut else "add more rows"
+        raise DataError(f"{path} gives only one sample; it needs at least 2 ({more})")
     beside = path.removesuffix(_TRAIN) + _TEST
     test = None
     if path.endswith(_TRAIN) and os.path.isfile(beside):
@@ -154,7 +158,7 @@ def measure(
 ) -> tuple[Channels, str, list[str]]:
     """The scaling to mean 0 and standard deviation 1 of a table's channels, none of which is all NaN, in two passes.
 
-    Beside it the range of the values, for a person to read, and the names of constant channels: these have scale 1.
+    Beside it the range of the values, for a person to read, and the names of constant channels: these have scale 0.
     """
     total, squares, count = np.zeros((3, len(names)))
     low, high = np.full((2, len(names)), np.nan)
@@ -170,7 +174,7 @@ def measure(
     if to_learn and constant.all():
         raise DataError(f"every channel of {path} is constant: there is nothing to learn in it")
     first = int(np.argmin(constant))
-    channels = Channels(tuple(names), tuple(mean.tolist()), tuple(np.where(constant, 1, scale).tolist()), masked)
+    channels = Channels(tuple(names), tuple(mean.tolist()), tuple(np.where(constant, 0, scale).tolist()), masked)
     value_range = f"{'per channel, e.g. ' * (len(names) > 1)}{names[first]} {low[first]:.5g}..{high[first]:.5g}"
     return channels, value_range, [name for name, flat in zip(names, constant, strict=True) if flat]
 
@@ -293,6 +297,8 @@ def _cut(
         raise DataError(f"no series of {path} holds a number: all values are missing, correct the file")
     if not len(pieces):
         longest = lengths.max(initial=0)
+        if longest < 2:
+            raise DataError(f"no series of {path} has 2 or more steps, the least that a window has: add rows")
         raise DataError(f"a window of {window} steps is longer than {path} with {longest}: pass a smaller --window")
     lost = len(counts) - np.count_nonzero(counts)
     if lost:

@@ -39,9 +39,10 @@ class _Read:
     labels: Sequence[str] | None  # one a row where it is long, else one a series
 
 
-def is_table_folder(path: str) -> bool:
-    """Whether there are tables in a folder, and no pictures or videos: beside these a table may hold labels."""
-    found = False
+def is_table_folder(path: str, *, asked: bool = False) -> bool:
+    """Whether there are tables in a folder, or they are `asked` for, and no pictures or videos: beside these a table
+    may hold labels."""
+    found = asked
     for _, folders, files in os.walk(path):
         folders[:] = [folder for folder in folders if not folder.startswith(".")]
         names = [file.lower() for file in files if not file.startswith(".")]
@@ -69,9 +70,10 @@ def read_folder(path: str, window: int | None, labels: str | None, conditional: 
         if file.lower().endswith(".parquet"):
             require_parquet(file)  # or each of them would be skipped
         try:
-            table = read_table(file, window or 2, memory_limit)  # with a window any table is long
+            table = read_table(file, window or 2, memory_limit, alone=False)  # with a window any table is long
         except DataError as error:
-            skipped.append(printable(f"{name}: {str(error).removeprefix(file).removeprefix(':').strip()}"))
+            reason = str(error).removeprefix(file).removeprefix(":").strip().replace(file, "it")
+            skipped.append(printable(f"{name}: {reason}"))
             continue
         if kept is None:
             kept, first, spool = table, name, Spool(path, len(table.names), memory_limit)
@@ -87,9 +89,14 @@ def read_folder(path: str, window: int | None, labels: str | None, conditional: 
             spool.add(table.values[start : start + rows])
         found[name] = _Read(table.long, len(table.ends), table.labels() if table.labels else None)
         notes += [note for note in table.notes if note not in notes]
+    known = " ".join(ENDINGS)
+    if kept is None and skipped:
+        raise DataError(f"cannot read a table in {path} ({len(skipped)} broken, first {skipped[0]}); known are {known}")
     if kept is None:
-        seen = f"{len(skipped)} broken, first {skipped[0]}" if skipped else "it holds none"
-        raise DataError(f"cannot read a table in {path} ({seen}); known are {' '.join(ENDINGS)}")
+        raise DataError(
+            f"cannot read a table in {path}, it holds none: a folder of series holds {known} files; "
+            "put arrays into one .npy or .npz"
+        )
     other = source.other_files
     notes += [f"{other} files that are no tables were left out"] if other else []
     by_row, chosen = _labels_of_series(found, of_files, notes)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import importlib
-import os
 import re
 import shlex
 import tempfile
@@ -19,18 +18,22 @@ import numpy as np
 import numpy.typing as npt
 
 from sparring.data.archives import PARSE_ERRORS
-from sparring.data.arrays import IMAGE_KEYS, LABEL_KEYS, LOAD_ERRORS, Array, label_names, load_arrays
+from sparring.data.arrays import IMAGE_KEYS, LABEL_KEYS, LOAD_ERRORS, Array, label_names, load_arrays, why_unread
 from sparring.data.channels import unnamed
 from sparring.data.dataset import DataError
 
 BLOCK_CELLS = 1 << 17
+CSV_ENDINGS = (".csv", ".tsv", ".txt")
 LARGEST = 1e37  # so that the difference of two numbers is still a float32
 MISSING = {"", "?", "na", "n/a", "nan", "-nan", "null", "none"}
 
 _PLACES = ["sample", "step"]  # the first columns of what `sparring sample` writes
 _ROW_WISE_COLUMNS = 8  # a CSV without --window is one series a row if it has more columns than these
 _MOST_CLASSES = 100
-_TIME_NAMES = {"time", "times", "date", "datetime", "timestamp", "index", "epoch", "unnamed"}
+_TIME_NAMES = {"time", "times", "date", "datetime", "timestamp", "epoch"}
+_COUNT_NAMES = {"id", "index", "unix"}
+_UNNAMED = "unnamed: 0"  # what pandas calls the index that it wrote without a name into a CSV
+_PANDAS_INDEX = re.compile(r"unnamed\b|__index_level_\d+__", re.IGNORECASE)
 _LABEL_NAMES = {"label", "labels", "class", "target", "category", "activity"}
 _MOMENT = re.compile(  # a date, a time of day or both
     r"(?=.*[-/.: ])(\d{1,4}[-/. ]([0-3]?\d|[A-Za-z]{3,9})[-/. ,]+\d{1,4}|\d{4}[-/]\d\d?|[A-Za-z]{3,9} \d\d?, ?\d{4})?"
@@ -191,7 +194,8 @@ class CsvBlock(Block):
 def csv_blocks(path: str) -> Iterator[CsvBlock]:
     """The rows of a text file with a comma, semicolon or tab between cells, whichever the first line has.
 
-    The first row is a header if it holds no number, or text above a number. Blank lines are passed over.
+    The first row is a header if it holds no number, or text above a number, or if it is an empty cell and 0, 1, 2, ...:
+    so pandas writes a table whose columns have no names. Blank lines are passed over.
     """
     check_text(path)
     rows = _csv_rows(path)
@@ -199,6 +203,8 @@ def csv_blocks(path: str) -> Iterator[CsvBlock]:
     header = _is_header(first[1], second[1])
     cells = [cell.strip() if header else "" for cell in first[1]]
     names = [cell or f"column {index}" for index, cell in enumerate(cells, 1)]
+    if header and not cells[0]:
+        names[0] = _UNNAMED
     rows = chain([second] if header else [first, second], rows)
     rows = (row for row in rows if row[1])
     while numbered := list(islice(rows, max(2, BLOCK_CELLS // max(1, len(names))))):
@@ -233,6 +239,8 @@ def _is_number(cell: str) -> bool:
 def _is_header(first: Sequence[str], second: Sequence[str]) -> bool:
     texts = [not is_missing(cell) and not _is_number(cell) for cell in first]
     above = (text and _is_number(cell) for text, cell in zip(texts, second, strict=False))
+    if len(first) > 1 and list(first) == ["", *map(str, range(len(first) - 1))]:
+        return True
     return any(texts) and (not any(map(_is_number, first)) or any(above))
 
 
@@ -278,18 +286,19 @@ def parquet_blocks(path: str) -> Iterator[ParquetBlock]:
         raise DataError(f"cannot read {path} as Parquet: {error}; it may be cut off, fetch it again") from error
 
 
-def read_table(path: str, window: int | None, memory_limit: int) -> Table:
+def read_table(path: str, window: int | None, memory_limit: int, *, alone: bool = True) -> Table:
     """A CSV or Parquet file: with `window` one long table, whose columns are told apart by their first rows.
 
-    Without it a CSV may be one series a row: of numbers only, more than 8 in a row, and without a header. With or
-    without it, a table as `sparring sample` writes them is one series a sample.
+    Without it a CSV may be one series a row: of numbers only, more than 8 in a row, and without a header; in a .tsv as
+    those of the UCR archive the class comes first. With or without it, a table as `sparring sample` writes them is one
+    series a sample. Only the texts of a file `alone`, in no folder, can be learnt instead.
     """
     read: Callable[[str], Iterator[Block]] = parquet_blocks if path.lower().endswith(".parquet") else csv_blocks
     blocks = read(path)
     head = next(blocks, None)
     if head is None:
         raise DataError(f"{path} has no rows: it needs numbers below its header")
-    kinds = [_kind(path, name, head.texts(column)) for column, name in enumerate(head.names)]
+    kinds = [_kind(path, name, head.texts(column), alone) for column, name in enumerate(head.names)]
     label = kinds.index("label") if "label" in kinds else None
     ends: npt.NDArray[np.int64] | None = None
     notes: list[str] = []
@@ -303,6 +312,9 @@ def read_table(path: str, window: int | None, memory_limit: int) -> Table:
             kinds[:2] = ["place"] * 2
     channels = [column for column, kind in enumerate(kinds) if kind == "channel"]
     row_wise = window is None and not head.header and len(channels) == len(kinds) > _ROW_WISE_COLUMNS
+    if row_wise and path.lower().endswith(".tsv") and _begin_with_classes(head.read(channels)):
+        label, channels = 0, channels[1:]
+        notes.append("the first column, of a few whole numbers, is the class, as in the UCR archive")
     if window is None and not row_wise and ends is None:
         size = f"{sum(len(block.places) for block in chain([head], blocks))} rows and {len(kinds)} columns"
         raise DataError(f"pass --window N (steps a sample); {path} is one long table of {'; '.join([size, *notes])}")
@@ -323,8 +335,9 @@ def read_table(path: str, window: int | None, memory_limit: int) -> Table:
     steps = len(channels) if row_wise else spool.rows
     if ends is not None:
         labels = [labels[row - 1] for row in ends.tolist()] if labels else []
-    times = [name for name, kind in zip(head.names, kinds, strict=True) if kind == "time"]
-    notes += [f"the column {name!r} holds times and was left out" for name in times]
+    said = {"time": "holds times", "count": "counts the steps"}
+    left_out = ((name, said[kind]) for name, kind in zip(head.names, kinds, strict=True) if kind in said)
+    notes += [f"the column {name!r} {what} and was left out" for name, what in left_out]
     coded = [head.names[column] for column in channels if _words(head.names[column]) & _LABEL_NAMES]
     notes += [f"the column {name!r} of numbers is a channel; class labels are text" for name in coded]
     if row_wise:
@@ -367,30 +380,46 @@ def _ends_of_samples(blocks: Iterator[Block], label: int | None) -> npt.NDArray[
     return None if alike or len(ends) == rows else ends
 
 
+def _begin_with_classes(rows: npt.NDArray[np.float64]) -> bool:
+    """Whether the first cells of rows (n, m) are a few whole numbers, as the others are not."""
+    first, rest = rows[:, 0], rows[:, 1:]
+    whole = (first == np.rint(first)).all() and (rest[np.isfinite(rest)] % 1).any()
+    return bool(whole) and 2 <= len(np.unique(first)) <= min(_MOST_CLASSES, len(first) // 2)
+
+
 def _words(name: str) -> set[str]:
     return set(re.split("[^a-z]+", name.lower()))
 
 
-def _kind(path: str, name: str, cells: Sequence[str]) -> str:
-    """What a column is, from its first cells: "channel", "time" or "label"; raises DataError at other text."""
+def _kind(path: str, name: str, cells: Sequence[str], alone: bool) -> str:
+    """What a column is, from its first cells: "channel", "time", "count" or "label"; raises DataError at other text."""
     words = _words(name)
     present = [cell.strip() for cell in cells if not is_missing(cell)]
     texts = [cell for cell in present if not _is_number(cell)]
     if 2 * len(texts) <= len(present):
-        steps = np.diff([float(cell) for cell in present] if not texts and words & _TIME_NAMES else [])
-        ordered = steps.any() and ((steps >= 0).all() or (steps <= 0).all())
-        return "time" if ordered else "channel"
+        return "channel" if texts else _kind_of_numbers(name, present)
     if all(map(_MOMENT.fullmatch, texts)):
         return "time"
     if words & _LABEL_NAMES:
         return "label"
     hint = "numbers have a decimal point, class labels the name 'label'"
     # A column without a name of its own is not found by it, and 1,5 is no text to learn.
-    named = os.path.splitext(path)[1].lower() in (".csv", ".tsv") and not re.fullmatch(r"column \d+", name)
-    learn = (
-        f", or learn its texts with --field {shlex.quote(name)}" if named and re.search("[^\\W\\d]", texts[0]) else ""
-    )
+    named = path.lower().endswith((".csv", ".tsv")) and name != _UNNAMED and not re.fullmatch(r"column \d+", name)
+    learnt = alone and named and re.search("[^\\W\\d]", texts[0])
+    learn = f", or learn its texts with --field {shlex.quote(name)}" if learnt else ""
     raise DataError(f"the column {name!r} of {path} is text, e.g. {texts[0][:40]!r}: remove it ({hint}){learn}")
+
+
+def _kind_of_numbers(name: str, cells: Sequence[str]) -> str:
+    words, index = _words(name), _PANDAS_INDEX.match(name)
+    if not index and not words & (_TIME_NAMES | _COUNT_NAMES):
+        return "channel"
+    steps = np.diff(list(map(float, cells)))
+    runs_on = steps.any() and ((steps >= 0).all() or (steps <= 0).all())
+    if runs_on and (index or words & _TIME_NAMES):
+        return "count" if index else "time"
+    # An index may also be one of prices, which rises unevenly.
+    return "count" if runs_on and words & _COUNT_NAMES and np.allclose(steps, steps[0], atol=0) else "channel"
 
 
 def read_arrays(path: str, window: int | None, memory_limit: int) -> Table:
@@ -417,8 +446,10 @@ def read_arrays(path: str, window: int | None, memory_limit: int) -> Table:
         raise DataError(f"pass --window N (steps a sample); {path} is one long series of {len(array)} steps")
     long = array.ndim == 1 or (array.ndim == 2 and window is not None and len(array) > array.shape[1])
     if array.ndim == 2:
-        what = "the array {} is one long table of {} steps" if long else "the array {} holds {} series, one a row"
-        notes.append(what.format(array.shape, len(array)))
+        rows, columns = array.shape
+        readings = f"{rows} series of {columns} steps, one a row", f"one table of {rows} steps and {columns} channels"
+        other = f"; with{'out' * long} --window it is {readings[not long]}" if rows > columns else ""
+        notes.append(f"the array {array.shape} is {readings[long]}{other}")
     steps = 1 if long else array.shape[1]  # rows of the table for one of the array
     channels = array.shape[-1] if array.ndim == 3 or (long and array.ndim == 2) else 1
     spool = Spool(path, channels, memory_limit)
@@ -446,9 +477,7 @@ def _map(path: str) -> Array:
     try:
         loaded = np.load(path, mmap_mode="r", allow_pickle=False)
     except LOAD_ERRORS as error:
-        text = str(error)
-        reason = "arrays of Python objects are not read" if "pickle" in text or "Python objects" in text else text
-        raise DataError(f"cannot read {path} as a NumPy array: {reason or 'broken'}") from error
+        raise DataError(f"cannot read {path} as a NumPy array: {why_unread(error)}") from error
     if not isinstance(loaded, np.ndarray):
         raise DataError(f"{path} holds several arrays: rename it to .npz")
     return loaded
