@@ -178,7 +178,9 @@ def test_what_cannot_be_compared_says_so(digits_apart, capsys, monkeypatch):
     fails(capsys, "evaluate", "arrays.npz", "--data", "digits", "--report", "x.pdf", saying="must end in .html")
     fails(capsys, "evaluate", "arrays.npz", "--data", "digits", "--report", "pictures.html", saying="is a folder")
     fails(capsys, "evaluate", "arrays.npz", "--data", "digits", "--report", "no.png/x.html", saying="cannot be written")
-    fails(capsys, "evaluate", "arrays.npz", "--data", "digits", "--repeats", "3", saying="--repeats is for the networks")
+    fails(
+        capsys, "evaluate", "arrays.npz", "--data", "digits", "--repeats", "3", saying="--repeats is for the networks"
+    )
     fails(capsys, "evaluate", "arrays.npz", "--data", "digits", "--extractor", "digits:x", saying="takes no file")
     fails(capsys, "evaluate", "arrays.npz", "--data", "digits", "--device", "bogus", saying="bogus")
     fails(capsys, "evaluate", "arrays.npz", "--data", "rings", saying="bring them to one shape")

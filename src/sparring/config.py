@@ -93,16 +93,20 @@ class DataConfig(Section):
 
 @dataclass(frozen=True)
 class CodecConfig(Section):
-    name: Literal["patch", "autoencoder", "embedding"] = setting(
+    name: Literal["patch", "spectrum", "autoencoder", "embedding"] = setting(
         "patch",
-        "what the GAN works on: the samples' own patches, the latent tokens of a trained autoencoder, or the "
-        "embeddings of a text's symbols",
+        "what the GAN works on: the samples' own patches, the spectrum of series, the latent tokens of a trained "
+        "autoencoder, or the embeddings of a text's symbols",
     )
     patch_size: int = setting(
-        4, "side of a patch: a token stands for this many pixels (steps of a series); what it does not divide is padded"
+        4,
+        "side of a patch: a token stands for so many pixels (steps, frequencies); what it does not divide is padded",
     )
     patch_frames: int | None = setting(None, "frames that a clip's patch spans; unset: 1")
     overlap: int = setting(0, "pixels by which a patch reaches into its neighbours, blended on decoding")
+    whiten: float = setting(
+        0.5, "how far quick movements are brought to the size of slow ones: 0 not at all, 1 all the way (spectrum)"
+    )
     latents: int | None = setting(
         None,
         "latent tokens that stand for the whole sample (autoencoder); unset: one for each place of its grid, "
@@ -129,6 +133,7 @@ class CodecConfig(Section):
         self._require_range(1, 512, "depth")
         self._require_range(0, 5, "stem")
         self._require_range(0, 10, "noise")
+        self._require_range(0, 1, "whiten")
         self._require_range(1e-9, 1, "lr")
         self._require_range(1, 1e12, "num_samples")
         self._require(
@@ -150,9 +155,11 @@ def codec_uses(codec: str, field: str) -> bool:
     match codec:
         case "patch":
             return field in ("name", "patch_size", "patch_frames", "overlap")
+        case "spectrum":
+            return field in ("name", "patch_size", "whiten")
         case "embedding":
             return field in ("name", "latent_dim", "soft", "lr", "batch_size", "num_samples")
-    return field not in ("overlap", "soft")
+    return field not in ("overlap", "soft", "whiten")
 
 
 @dataclass(frozen=True)
@@ -345,18 +352,18 @@ class Config(Section):
     train: TrainConfig = TrainConfig()
 
     def __post_init__(self) -> None:
-        trained = self.codec.name != "patch"
-        if trained and self.augment.probability:
+        latent = self.codec.name != "patch"
+        if latent and self.augment.probability:
             raise ConfigError(
                 f"--augment.probability changes samples, and with --codec.name {self.codec.name} the discriminator "
                 "sees latents: set it to 0"
             )
-        if trained and self.augment.flip:
+        if latent and self.augment.flip:
             raise ConfigError(
                 f"--augment.flip mirrors samples, and with --codec.name {self.codec.name} the GAN sees latents: set it "
                 "to false"
             )
-        if trained and self.model.bounded:
+        if latent and self.model.bounded:
             raise ConfigError(f"--codec.name {self.codec.name} has unbounded latents: set --model.bounded false")
         if self.loss.energy and (self.train.micro_batch_size or self.train.batch_size) == 1:
             raise ConfigError("--loss.energy compares samples of a batch, and there is one: set --loss.energy 0")
@@ -366,7 +373,7 @@ class Config(Section):
     @property
     def codec_samples(self) -> int:
         """Samples that the codec sees before the GAN does; 0 for one that does not learn by itself."""
-        return self.codec.num_samples if self.codec.name != "patch" else 0
+        return self.codec.num_samples if self.codec.name in ("autoencoder", "embedding") else 0
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

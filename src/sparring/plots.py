@@ -11,12 +11,12 @@ from PIL import Image
 from torch import Tensor
 
 from sparring.figures import figure_to_image, make_figure
+from sparring.metrics.series_scores import autocorrelation
 from sparring.models.networks import DataSpec
 from sparring.training.checkpoint import write_atomic
 
 SHOWN = 30  # series in one picture
 CHANNELS = 6  # lines in one plot
-LAGS = 0.5  # of the length: how far autocorrelation is drawn
 BANDS = (0.05, 0.25, 0.5, 0.75, 0.95)
 FORMATS = (".png", ".svg", ".pdf")
 PROJECTED = 500  # samples of each kind in the 2-D projection
@@ -82,20 +82,6 @@ def compare(samples: Tensor, real: Tensor, names: tuple[str, ...], path: Path) -
         axis.set_axis_off()
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, lambda temporary: figure.savefig(temporary, format=path.suffix[1:].lower() or "png", dpi=100))
-
-
-def autocorrelation(series: Tensor) -> Tensor:
-    """Mean autocorrelation of series (N, T), NaN beyond their ends, at lags 0 to half the length."""
-    present = ~series.isnan()
-    centred = (series - series.nanmean(1, keepdim=True)).nan_to_num(0)
-    lags = max(1, round(LAGS * series.shape[1]))
-    variance = centred.square().sum(1) / present.sum(1)
-    values = []
-    for lag in range(lags):
-        pairs = (present[:, lag:] & present[:, : series.shape[1] - lag]).sum(1)
-        covariance = (centred[:, lag:] * centred[:, : series.shape[1] - lag]).sum(1) / pairs.clamp_min(1)
-        values.append((covariance / variance.clamp_min(1e-12))[pairs > 0].mean())
-    return torch.stack(values)
 
 
 def save_csv(samples: Tensor, path: Path, spec: DataSpec) -> None:

@@ -50,6 +50,7 @@ MEANING = {
     "discriminative": "how far above chance a GRU tells samples from real series: 0 is best",
     "predictive": "error of a GRU that learnt from samples, on real series",
     "correlational": "difference of the channels' correlations: 0 is best",
+    "autocorrelation": "difference of the channels' autocorrelations: 0 is best",
     "context_frechet": "Fréchet distance of features of whole series: 0 is best",
     "perplexity": "of samples to a language model of the data: as real texts' is best",
     "reverse_perplexity": "of real texts to a language model of samples: lower is better",

@@ -41,7 +41,9 @@ def test_metric_scores_real_series_like_the_floor_and_others_worse(dataset):
     metric = SeriesMetric(dataset)
     assert metric.count == 150
     good, bad = metric(sampler(dataset)), metric(sampler(dataset, constant))
-    assert good.keys() == {"correlational", "correlational_floor", "context_frechet", "context_frechet_floor"}
+    names = ("correlational", "autocorrelation", "context_frechet")
+    assert good.keys() == {f"{name}{floor}" for name in names for floor in ("", "_floor")}
+    assert good["autocorrelation"] < 2 * good["autocorrelation_floor"] < 0.5 * bad["autocorrelation"]
     assert good["context_frechet"] < 3 * good["context_frechet_floor"]
     assert good["correlational"] < 0.1
     assert bad["context_frechet"] > 4 * good["context_frechet"]
@@ -64,7 +66,7 @@ def test_metric_compares_in_the_units_of_the_data(dataset):
 def test_evaluation_reports_all_scores_with_their_floors(dataset):
     said = []
     scores = evaluate_series(dataset, sampler(dataset), repeats=2, report=said.append)
-    names = ("discriminative", "predictive", "correlational", "context_frechet")
+    names = ("discriminative", "predictive", "correlational", "autocorrelation", "context_frechet")
     assert scores["encoder"] == module.ENCODER
     assert scores["count"] == 300
     assert scores.keys() - {"encoder", "count"} == {

@@ -7,6 +7,7 @@ from torch import nn
 from sparring.data.sines import sines
 from sparring.metrics.series_scores import (
     _GRUs,
+    autocorrelation_score,
     context_frechet,
     correlational_score,
     discriminative_score,
@@ -128,6 +129,25 @@ def test_correlational_score_by_hand():
     assert correlational_score(real, torch.cat([up, flat, flat], 1)) == pytest.approx(1 / 10, abs=1e-6)
     assert correlational_score(real, real) == 0
     assert correlational_score(up, mixed) == 0
+
+
+def test_autocorrelation_score_sees_what_trembles_and_what_is_too_smooth():
+    torch.manual_seed(0)
+    noise = torch.randn(400, 2, 40)
+    half = torch.empty(800, 2, 40)  # of an autoregression: 0.5, 0.25, ... but for the mean of a short series
+    half[..., 0] = torch.randn(800, 2)
+    for step in range(1, 40):
+        half[..., step] = 0.5 * half[..., step - 1] + 0.75**0.5 * torch.randn(800, 2)
+    assert autocorrelation_score(half[:400], half[400:]) < 0.02
+    assert autocorrelation_score(1e-7 * half[:400] + 3, 1e-7 * half[:400] + 3) == 0
+    powers = sum(0.5**lag for lag in range(1, 20)) / 19
+    assert autocorrelation_score(half[:400], noise) == pytest.approx(powers, abs=0.02)
+    smooth = noise.mean(2, keepdim=True) + torch.linspace(-1, 1, 40)
+    assert autocorrelation_score(half[:400], smooth) > 0.2
+    ended = half.clone()
+    ended[..., 30:] = torch.nan
+    assert autocorrelation_score(ended[:400], ended[400:]) < 0.03
+    assert autocorrelation_score(half[:, :1] * 0, half[:, :1] * 0 + 1) == 0
 
 
 def test_correlational_score_agrees_with_numpy():

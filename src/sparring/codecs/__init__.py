@@ -3,14 +3,25 @@
 from sparring.codecs.autoencoder import AutoencoderCodec
 from sparring.codecs.embedding import EmbeddingCodec
 from sparring.codecs.patch import PatchCodec
+from sparring.codecs.spectrum import SpectrumCodec
 from sparring.codecs.text import TextCodec
-from sparring.codecs.trained import TrainedCodec
+from sparring.codecs.trained import LatentCodec, TrainedCodec
 from sparring.config import CodecConfig, Config, ConfigError
 from sparring.data.vocabulary import Vocabulary
 
-__all__ = ["AutoencoderCodec", "Codec", "EmbeddingCodec", "PatchCodec", "TextCodec", "TrainedCodec", "make_codec"]
+__all__ = [
+    "AutoencoderCodec",
+    "Codec",
+    "EmbeddingCodec",
+    "LatentCodec",
+    "PatchCodec",
+    "SpectrumCodec",
+    "TextCodec",
+    "TrainedCodec",
+    "make_codec",
+]
 
-Codec = PatchCodec | TrainedCodec
+Codec = PatchCodec | LatentCodec
 """All have `encode` (samples to tokens) and `decode` (back), in two steps each: `compress` and `expand` go between
 samples and latents of `latent_shape`, on which the GAN is trained, and `patches` between latents and tokens; and
 `error`, which says how far what comes back is from what went in."""
@@ -22,6 +33,10 @@ def make_codec(config: Config, sample_shape: tuple[int, ...], vocabulary: Vocabu
         return _text_codec(c, sample_shape, vocabulary)
     if c.name == "embedding":
         raise ConfigError("--codec.name embedding is for texts: set patch or autoencoder")
+    if c.name == "spectrum":
+        if len(sample_shape) != 2:
+            raise ConfigError("--codec.name spectrum is for series: set patch or autoencoder")
+        return SpectrumCodec(sample_shape, c.patch_size, c.whiten)
     frames = c.patch_frames or (1 if len(sample_shape) == 4 else None)
     if c.name == "patch":
         return PatchCodec(sample_shape, c.patch_size, c.overlap, frames, multiple=2**config.model.stem)
@@ -41,7 +56,7 @@ def make_codec(config: Config, sample_shape: tuple[int, ...], vocabulary: Vocabu
 
 
 def _text_codec(c: CodecConfig, sample_shape: tuple[int, ...], vocabulary: Vocabulary) -> TrainedCodec:
-    if c.name == "patch":
+    if c.name in ("patch", "spectrum"):
         raise ConfigError("texts need a trained codec: set --codec.name autoencoder (sparring.presets.texts does)")
     if c.name == "embedding":
         return EmbeddingCodec(sample_shape, len(vocabulary), dim=c.latent_dim, soft=c.soft)

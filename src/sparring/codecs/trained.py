@@ -1,4 +1,5 @@
-"""What all codecs share that learn, from a loss of their own, before the GAN does."""
+"""What all codecs share that know something of the data: measured, or learnt from a loss of their own before the GAN
+learns."""
 
 from abc import abstractmethod
 
@@ -9,15 +10,17 @@ from torch import Tensor, nn
 from sparring.codecs.patch import PatchCodec
 
 
-class TrainedCodec(nn.Module):
+class LatentCodec(nn.Module):
     """Samples to latents of `latent_shape`, on which the GAN is trained, by `compress`, and back by `expand`; `patches`
     goes between latents and tokens."""
 
     latent_shape: tuple[int, ...]
     patches: PatchCodec
+    looks_at: int = 256
+    """Samples that `measure` is shown, at most."""
 
     def measure(self, samples: Tensor) -> None:
-        """Learns what must be known of the data before the first step, from some of it; usually nothing."""
+        """Takes down what must be known of the data before the first step, from some of it; usually nothing."""
 
     @abstractmethod
     def compress(self, samples: Tensor) -> Tensor:
@@ -31,10 +34,6 @@ class TrainedCodec(nn.Module):
     def error(self, samples: Tensor, back: Tensor) -> float:
         """How far what comes back is from what went in."""
 
-    @abstractmethod
-    def loss(self, samples: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """What it is trained on: the terms, to be summed, by the names they are logged under."""
-
     def encode(self, samples: Tensor) -> Tensor:
         """(B, *sample_shape) -> tokens (B, L, K)."""
         return self.patches.encode(self.compress(samples))
@@ -42,6 +41,14 @@ class TrainedCodec(nn.Module):
     def decode(self, tokens: Tensor) -> Tensor:
         """Tokens (B, L, K) -> (B, *sample_shape)."""
         return self.expand(self.patches.decode(tokens))
+
+
+class TrainedCodec(LatentCodec):
+    """A codec that learns."""
+
+    @abstractmethod
+    def loss(self, samples: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """What it is trained on: the terms, to be summed, by the names they are logged under."""
 
 
 def normalized(latents: Tensor) -> Tensor:

@@ -31,7 +31,8 @@ def add(command: Command) -> None:
     evaluate.add_argument(
         "--metrics", nargs="+", metavar="NAME",
         help="only these: of pictures frechet (or fd), c2st, near_copies, ...; of clips frechet, frames, of bouncing "
-        "digits motion too; of series predictive, ...; of texts frechet, perplexity, bleu, diversity, copies, symbols",
+        "digits motion too; of series predictive, autocorrelation, ...; of texts frechet, perplexity, bleu, diversity, "
+        "copies, symbols",
     )  # fmt: skip
     evaluate.add_argument(
         "--extractor",

@@ -12,6 +12,7 @@ from sparring.data.dataset import DataError, Dataset
 from sparring.metrics import Sampler, chosen_of
 from sparring.metrics.frechet import frechet_distance
 from sparring.metrics.series_scores import (
+    autocorrelation_score,
     correlational_score,
     discriminative_scores,
     predictive_scores,
@@ -21,7 +22,7 @@ from sparring.metrics.ts2vec import MAX_STEPS, Encoder, fit_ts2vec
 
 ENCODER = "ts2vec (trained on the reference, seed 0)"
 SAMPLES = 1000
-METRICS = ("discriminative", "predictive", "correlational", "context_frechet", "length_tv")
+METRICS = ("discriminative", "predictive", "correlational", "autocorrelation", "context_frechet", "length_tv")
 OTHER_NAMES = dict.fromkeys(("fd", "frechet"), "context_frechet")
 MOST = 10_000
 """Real series, and as many generated ones, that `evaluate_series` compares."""
@@ -47,13 +48,15 @@ class SeriesMetric:
         self.encoder: Encoder | None = None
 
     def __call__(self, sample: Sampler) -> dict[str, float]:
-        """`correlational` (with two channels or more), `context_frechet` and, where they end at different steps,
-        `length_tv` of series in their own units, each beside its `_floor`, that of as many other real ones."""
+        """`correlational` (with two channels or more), `autocorrelation`, `context_frechet` and, where they end at
+        different steps, `length_tv` of series in their own units, each beside its `_floor`, that of as many other real
+        ones."""
         if self.encoder is None:
             self._prepare()
         assert self.encoder is not None
         series = sample(self.count)[0]
         scores = {"context_frechet": frechet_distance(self.encoder(series), self.features)}
+        scores["autocorrelation"] = autocorrelation_score(self.reference, series)
         if self.reference.shape[1] > 1:
             scores["correlational"] = correlational_score(self.reference, series)
         if self.reference.isnan().any():
@@ -66,6 +69,7 @@ class SeriesMetric:
         self.reference, others = real[: self.count], real[-self.count :]
         self.features = self.encoder(self.reference)
         self.floor = {"context_frechet_floor": frechet_distance(self.encoder(others), self.features)}
+        self.floor["autocorrelation_floor"] = autocorrelation_score(self.reference, others)
         if real.shape[1] > 1:
             self.floor["correlational_floor"] = correlational_score(self.reference, others)
         if self.reference.isnan().any():
@@ -89,7 +93,7 @@ def evaluate_series(
 
     As many samples, series in their own units, are drawn as there are real ones, `num` at most. A repeat is a GRU of
     another seed, trained as published, on all of them; its floor tells one half of the real series from the other, or
-    is trained on the real ones that it predicts. For the other two, whose size depends on the number of series, a
+    is trained on the real ones that it predicts. For the others, whose size depends on the number of series, a
     repeat is another half of the real ones, compared with as many samples and with the other half.
 
     `report` is told what is going on. On one core it takes about four minutes for series of 24 steps, and longer
@@ -124,6 +128,7 @@ def evaluate_series(
             found.setdefault("context_frechet_floor", []).append(floor)
     by_halves = {
         "correlational": (correlational_score, real.shape[1] > 1),
+        "autocorrelation": (autocorrelation_score, True),
         "length_tv": (length_variation, bool(real.isnan().any())),
     }
     for name, (score, possible) in by_halves.items():

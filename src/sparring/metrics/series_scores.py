@@ -15,6 +15,8 @@ from torch import Tensor
 from sparring.metrics.frechet import frechet_distance
 
 BATCH = 128
+LAGS = 0.5
+"""Of the length: how far autocorrelations are looked at."""
 _TRAINED = 0.8  # the share of the series that the discriminative GRU sees
 _LIMIT = 20_000_000  # numbers in the gates of the GRUs that are trained side by side
 
@@ -78,6 +80,32 @@ def correlational_score(real: Tensor, fake: Tensor) -> float:
     count = len(real)
     difference = _correlations(values[:count], ends[:count]) - _correlations(values[count:], ends[count:])
     return difference.abs().tril(-1).sum().item() / 10
+
+
+def autocorrelation_score(real: Tensor, fake: Tensor) -> float:
+    """How far the channels' autocorrelations are from the real ones', the mean over channels and lags: series that
+    tremble, or that are too smooth, score high. After the ACF score of Wiese et al. 2020. A constant channel counts as
+    0."""
+    if real.ndim != 3 or real.shape[1:] != fake.shape[1:]:
+        raise ValueError(f"{tuple(fake.shape)} are not series like {tuple(real.shape)}")
+    low, span = scaling(real)
+    real, fake = ((series.detach().cpu().float() - low) / span for series in (real, fake))
+    apart = [autocorrelation(real[:, c]) - autocorrelation(fake[:, c]) for c in range(real.shape[1])]
+    return torch.stack(apart).abs()[:, 1:].nanmean().nan_to_num(0).item()  # no lag reaches beyond all series' ends
+
+
+def autocorrelation(series: Tensor) -> Tensor:
+    """Mean autocorrelation of series (N, T), NaN beyond their ends, at lags 0 to half the length."""
+    present = ~series.isnan()
+    centred = (series - series.nanmean(1, keepdim=True)).nan_to_num(0)
+    lags = max(2, round(LAGS * series.shape[1]))
+    variance = centred.square().sum(1) / present.sum(1)
+    values = []
+    for lag in range(lags):
+        pairs = (present[:, lag:] & present[:, : series.shape[1] - lag]).sum(1)
+        covariance = (centred[:, lag:] * centred[:, : series.shape[1] - lag]).sum(1) / pairs.clamp_min(1)
+        values.append((covariance / variance.clamp_min(1e-12))[pairs > 0].mean())
+    return torch.stack(values)
 
 
 def context_frechet(real: Tensor, fake: Tensor, encoder: Callable[[Tensor], Tensor]) -> float:

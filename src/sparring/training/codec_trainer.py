@@ -1,12 +1,13 @@
 """Training a codec, before the GAN that works on its latents: encode, decode, compare."""
 
 import math
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
-from sparring.codecs import TrainedCodec
+from sparring.codecs import LatentCodec, TrainedCodec
 from sparring.config import Config
 from sparring.data.dataset import Dataset, TensorDataset
 from sparring.data.order import ShuffledOrder, derive_seed
@@ -17,8 +18,8 @@ WARMUP = 0.02  # of the training
 CHUNK_NUMBERS = 16_000_000  # in the samples that are looked at or encoded at once
 
 
-def _chunk(dataset: Dataset) -> int:
-    return max(1, min(256, CHUNK_NUMBERS // math.prod(dataset.sample_shape)))
+def _chunk(dataset: Dataset, most: int = 256) -> int:
+    return max(1, min(most, CHUNK_NUMBERS // math.prod(dataset.sample_shape)))
 
 
 class CodecTrainer:
@@ -28,9 +29,8 @@ class CodecTrainer:
         self, config: Config, codec: TrainedCodec, dataset: Dataset, device: torch.device, dtype: torch.dtype
     ) -> None:
         self.config, self.dataset, self.device, self.dtype = config, dataset, device, dtype
-        self.codec = codec.to(device)
-        looked_at = torch.linspace(0, len(dataset) - 1, min(_chunk(dataset), len(dataset))).long()
-        self.codec.measure(dataset.batch(looked_at)[0].to(device))
+        self.codec = codec
+        measure(codec, dataset, device)
         self.optimizer = torch.optim.Adam(self.codec.parameters(), config.codec.lr, betas=(0.9, 0.99), fused=True)
         self.order = ShuffledOrder(len(dataset), derive_seed(config.train.seed, "codec"))
         self.samples_seen, self.rollbacks = 0, 0
@@ -62,12 +62,23 @@ class CodecTrainer:
         self.samples_seen, self.rollbacks = counts["samples_seen"], counts["rollbacks"]
 
 
+def measure(codec: LatentCodec, dataset: Dataset, device: torch.device) -> None:
+    """Shows the codec some of the data, spread over the set."""
+    chunk = _chunk(dataset, codec.looks_at)
+    codec.to(device).measure(
+        dataset.batch(torch.linspace(0, len(dataset) - 1, min(chunk, len(dataset))).long())[0].to(device)
+    )
+
+
 @torch.no_grad()
-def latents_of(dataset: Dataset, codec: TrainedCodec, device: torch.device) -> TensorDataset:
-    """What the trained codec makes of every sample, in memory: what the GAN is trained on.
+def latents_of(dataset: Dataset, codec: LatentCodec, device: torch.device) -> Dataset:
+    """What the codec makes of every sample, which is what the GAN is trained on: of a trained one in memory, of another
+    as it is asked for, as windows of a table need many times the table's memory.
 
     Always in the same chunks, as a sample's last bits may depend on its neighbours in the batch.
     """
+    if not isinstance(codec, TrainedCodec):
+        return _Latents.of(dataset, codec, device)
     chunks = torch.arange(len(dataset)).split(_chunk(dataset))
     latents = torch.cat([codec.compress(dataset.batch(chunk)[0].to(device)).cpu() for chunk in chunks])
     return TensorDataset(
@@ -79,3 +90,27 @@ def latents_of(dataset: Dataset, codec: TrainedCodec, device: torch.device) -> T
         value_range="latents of zero mean and unit variance",
         samples=latents,
     )
+
+
+@dataclass(kw_only=True, eq=False)
+class _Latents(Dataset):
+    """Latents of another set's samples."""
+
+    source: Dataset
+    codec: LatentCodec
+    device: torch.device
+
+    storage: ClassVar[str] = "computed when asked for"
+
+    @classmethod
+    def of(cls, dataset: Dataset, codec: LatentCodec, device: torch.device) -> Self:
+        return cls(
+            name=dataset.name, sample_shape=codec.latent_shape, classes=dataset.classes,
+            class_names=dataset.class_names, fingerprint=dataset.fingerprint, value_range="latents",
+            source=dataset, codec=codec, device=device,
+        )  # fmt: skip
+
+    @torch.no_grad()
+    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        samples, classes = self.source.batch(indices)
+        return self.codec.compress(samples.to(self.device)), classes

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from sparring import pictures, showing
-from sparring.codecs import TrainedCodec
+from sparring.codecs import LatentCodec, TrainedCodec
 from sparring.config import Config, ConfigError, differences
 from sparring.data import open_dataset
 from sparring.data.dataset import Dataset
@@ -36,11 +36,11 @@ from sparring.metrics import metric_for
 from sparring.models.networks import DataSpec, Networks, parameter_count
 from sparring.pretrained import GAN, read_config, run_json, write_model
 from sparring.training.checkpoint import Checkpoints, write_atomic
-from sparring.training.codec_trainer import CodecTrainer, latents_of
+from sparring.training.codec_trainer import CodecTrainer, latents_of, measure
 from sparring.training.diagnostics import Alarm, Verdict, diversity, judge
 from sparring.training.goal import Goal
 from sparring.training.logs import MetricsLog
-from sparring.training.state import under
+from sparring.training.state import flatten, under
 from sparring.training.trainer import Trainer
 
 MAX_ROLLBACKS = 3
@@ -111,6 +111,8 @@ class Run:
         self.phases: list[CodecTrainer | Trainer] = [self.trainer]
         if isinstance(self.codec, TrainedCodec):
             self.phases.insert(0, CodecTrainer(config, self.codec, self.dataset, device, dtype))
+        elif isinstance(self.codec, LatentCodec):
+            measure(self.codec, self.dataset, device)
         probe = None if config.train.compile else self.trainer.probe  # which would be compiled for this alone
         self.threads, why = choose_threads(probe, device)
         self.checkpoints = Checkpoints(folder / "checkpoints", config.train.keep_checkpoints)
@@ -150,7 +152,7 @@ class Run:
         for phase in self.phases:
             if phase.samples_seen >= phase.num_samples or (phase is self.trainer and self._reached(self.log.rows)):
                 continue
-            if phase is self.trainer and isinstance(self.codec, TrainedCodec):
+            if phase is self.trainer and isinstance(self.codec, LatentCodec):
                 self.codec.eval().requires_grad_(False)
                 self.trainer.dataset = latents_of(self.dataset, self.codec, self.trainer.device)
             self._fit(phase, report, caught)
@@ -218,7 +220,7 @@ class Run:
         mirrored, windows overlap; a text comes again as it is, and twice in a batch it teaches nothing."""
         count = len(self.dataset)
         sizes = {"train": self.config.train.batch_size}
-        if self.config.codec.name != "patch":
+        if self.config.codec_samples:
             sizes["codec"] = self.config.codec.batch_size
         large = [f"--{section}.batch_size {size}" for section, size in sizes.items() if size > count]
         if self.spec.vocabulary is not None and large:
@@ -275,6 +277,7 @@ class Run:
         write_atomic(folder / "config.json", lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
     def _restore(self, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
+        self.codec.load_state_dict(under(tensors, "codec."))
         for phase in self.phases:
             phase.restore(tensors, meta if phase is self.trainer else meta["codec"])
 
@@ -288,6 +291,7 @@ class Run:
 
     def _state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors, meta = self.trainer.state()
+        tensors |= flatten({"codec": self.codec}, {})
         for phase in self.phases[:-1]:
             codec, meta["codec"] = phase.state()
             tensors |= codec

@@ -1,0 +1,98 @@
+"""Series as slow and quick movements, each brought to a size that the GAN can see: a codec that is measured, not
+trained.
+
+Shapes: B batch, C channels, T steps.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from sparring.codecs.patch import PatchCodec
+from sparring.codecs.trained import LatentCodec
+
+LONGEST = 4096
+"""Steps of a series: the transform is a matrix of so many rows and columns."""
+_STILL = 1e-6
+"""Of the largest spread: what varies less is constant but for rounding."""
+_LEAST = 1e-4
+"""Of a channel's largest coefficient: smaller ones are not made any larger than these."""
+
+
+class SpectrumCodec(LatentCodec):
+    """Series (B, C, T) to the coefficients of their cosine transform along time, of channels turned so that they do not
+    vary together, each divided by its spread to the power of `whiten`; and back, without loss.
+
+    A price that moves by a hundredth of its spread from step to step is to the discriminator, whose slope R1 and R2
+    hold back, a level: what is made of the steps themselves has the right level and trembles. Here a step is as visible
+    as a level with `whiten` 1, and as little as in the series with 0.
+    """
+
+    looks_at = 20_000
+
+    def __init__(self, sample_shape: tuple[int, ...], patch_size: int, whiten: float = 0.5) -> None:
+        super().__init__()
+        channels, steps = sample_shape
+        if steps > LONGEST:
+            raise ValueError(f"--codec.name spectrum is for series of up to {LONGEST} steps: set --codec.name patch")
+        self.sample_shape, self.latent_shape, self.whiten = sample_shape, sample_shape, whiten
+        self.patches = PatchCodec(sample_shape, patch_size)
+        self.register_buffer("basis", cosines(steps), persistent=False)
+        self.register_buffer("mean", torch.zeros(channels, 1))
+        self.register_buffer("spread", torch.ones(channels, 1))
+        self.register_buffer("turn", torch.eye(channels))
+        self.register_buffer("centre", torch.zeros(channels, steps))
+        self.register_buffer("gain", torch.ones(channels, steps))
+
+    basis: Tensor
+    mean: Tensor
+    spread: Tensor
+    turn: Tensor
+    centre: Tensor
+    gain: Tensor
+
+    def measure(self, samples: Tensor) -> None:
+        """Learns how the channels vary together, and each coefficient's mean and spread."""
+        x = samples.cpu().double()  # no device but the CPU has such numbers for certain
+        mean = x.mean((0, 2))[:, None]
+        spread = (x - mean).square().mean((0, 2)).sqrt()[:, None]
+        spread = torch.where(spread > _STILL * spread.max(), spread, 0)
+        x = (x - mean) / spread.where(spread > 0, 1)
+        _, turn = torch.linalg.eigh(torch.einsum("nct,ndt->cd", x, x) / (x.shape[0] * x.shape[2]))
+        turn = turn.flip(1).T * (2 * (turn.flip(1).T.sum(1, keepdim=True) >= 0) - 1)  # the sign is anyone's choice
+        coefficients = torch.einsum("cd,ndt,kt->nck", turn, x, self.basis.cpu().double())
+        std = coefficients.std(0, correction=0)
+        gain = std.clamp_min(_LEAST * std.amax(1, keepdim=True)) ** self.whiten
+        # Beside their slow and quick movements the channels are of one size.
+        gain = gain * (std / gain).square().mean(1, keepdim=True).sqrt()
+        gain = torch.where(std.amax(1, keepdim=True) > _STILL * std.max(), gain, 0)
+        for buffer, value in (
+            (self.mean, mean), (self.spread, spread), (self.turn, turn), (self.centre, coefficients.mean(0)),
+            (self.gain, gain),
+        ):  # fmt: skip
+            buffer.copy_(value)
+
+    def compress(self, samples: Tensor) -> Tensor:
+        """(B, C, T) -> (B, C, T): zeros where nothing varies."""
+        x = (samples - self.mean) / self.spread.where(self.spread > 0, 1)
+        coefficients = self.turn @ x @ self.basis.T - self.centre
+        return torch.where(self.gain > 0, coefficients / self.gain.where(self.gain > 0, 1), 0)
+
+    def expand(self, latents: Tensor) -> Tensor:
+        """(B, C, T) -> (B, C, T), the inverse of `compress`."""
+        x = self.turn.T @ (latents * self.gain + self.centre) @ self.basis
+        return x * self.spread + self.mean
+
+    def error(self, samples: Tensor, back: Tensor) -> float:
+        """The mean squared error, of rounding."""
+        return self.patches.error(samples, back)
+
+
+# Ahmed et al. 1974, the cosine transform: eigenvectors, nearly, of what varies smoothly along time
+def cosines(steps: int) -> Tensor:
+    """The orthonormal rows (T, T), slow ones first."""
+    k, t = torch.arange(steps, dtype=torch.float64)[:, None], torch.arange(steps, dtype=torch.float64) + 0.5
+    basis = torch.cos(math.pi / steps * k * t) * (2 / steps) ** 0.5
+    basis[0] *= 0.5**0.5
+    return basis.float()
