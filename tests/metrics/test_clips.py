@@ -45,7 +45,7 @@ def test_features_are_the_same_everywhere_and_whatever_the_batch(dataset):
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 5, 16])
 def test_any_number_of_frames(frames):
-    assert ClipFeatures(3, frames)(torch.randn(2, 3, frames, 20, 24)).shape == (2, 48)
+    assert ClipFeatures(3, frames)(torch.randn(2, 3, frames, 20, 24)).shape == (2, 48 + 3 * 16)
 
 
 def test_bouncing_digits_are_measured_by_their_motion_too(dataset):
