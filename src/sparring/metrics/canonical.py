@@ -17,6 +17,12 @@ def ordered(dataset: Dataset, most: int = MOST_READ) -> Tensor:
     return places[torch.cat([keys(dataset.batch(part)[0]) for part in places.split(250)]).argsort(stable=True)]
 
 
+def spread(dataset: Dataset, places: Tensor, count: int) -> Tensor:
+    """As many of these places of a set, class by class: all have their share."""
+    by_class = places[dataset.labels()[places].argsort(stable=True)]
+    return by_class[torch.linspace(0, len(places) - 1, count).long()]
+
+
 def canonical(samples: Tensor) -> Tensor:
     """The places (N,) of samples (N, ...) in that order."""
     return keys(samples).argsort(stable=True)

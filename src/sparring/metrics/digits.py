@@ -4,6 +4,7 @@ import torch
 
 from sparring.data.dataset import Dataset
 from sparring.metrics import Sampler
+from sparring.metrics.canonical import ordered, spread
 from sparring.metrics.digit_classifier import NAME, load_digit_classifier, recognise
 from sparring.metrics.frechet import frechet_distance
 
@@ -16,8 +17,7 @@ class DigitMetric:
         self.model = load_digit_classifier()
         self.count = len(dataset.held_out)
         self.reference, _ = recognise(self.model, dataset.held_out.batch(torch.arange(self.count))[0])
-        spread = torch.linspace(0, len(dataset) - 1, self.count).long()
-        training, _ = recognise(self.model, dataset.batch(spread)[0])
+        training, _ = recognise(self.model, dataset.batch(spread(dataset, ordered(dataset), self.count))[0])
         self.floor = frechet_distance(training, self.reference)
         self.facts = {"extractor": f"{NAME} (not Inception)", "resized": "not resized", "count": self.count}
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sparring.data.dataset import DataError, Dataset, printable, renumbered
 from sparring.metrics import Metric, Sampler, chosen_of
-from sparring.metrics.canonical import MOST_READ, canonical, ordered
+from sparring.metrics.canonical import MOST_READ, canonical, ordered, spread
 from sparring.metrics.digits import DigitMetric
 from sparring.metrics.extractors import make_extractor
 from sparring.metrics.frechet import Given, frechet_distance
@@ -72,9 +72,7 @@ class ImageEvaluation:
         order = order[torch.randperm(len(order), generator=torch.Generator().manual_seed(seed))]
         self.places, training = order[:count], order[-count:]
         if held_out:
-            others = places_of(dataset)
-            # Spread evenly, as in `DigitMetric`: all classes have their share where they come one after the other.
-            training = others[torch.linspace(0, len(others) - 1, count).long()]
+            training = spread(dataset, places_of(dataset), count)
         self.real, self.training = (
             features_of(self.extractor, *chosen) for chosen in ((source, self.places), (dataset, training))
         )
