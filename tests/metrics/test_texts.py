@@ -10,6 +10,7 @@ from sparring.data.text import build
 from sparring.data.vocabulary import END
 from sparring.metrics import evaluate
 from sparring.metrics.texts import (
+    ENCODER,
     METRICS,
     ORDERS,
     SPAN,
@@ -84,16 +85,21 @@ def test_what_is_chosen_alone_scores_as_among_all(captions):
     samples = sampler(["a red red cat on a road.", "an old zebra on a hill.", *CAPTIONS[:60]])
     everything = evaluate(captions, samples, report=lambda line: None)
     left = dict(everything)
+    count = left.pop("count")
+    assert count >= 62
+    assert left.pop("encoder") == ENCODER
     for metric, names in GROUPS.items():
         said = []
         alone = evaluate(captions, samples, metrics=[metric], report=said.append)
+        assert alone.pop("count") == count
+        assert (alone.pop("encoder", None) == ENCODER) == (metric == "frechet")
         assert alone.keys() == {name + beside for name in names for beside in ("", "_floor", "_shuffled")}
         assert alone == {name: left.pop(name) for name in alone}
         assert len(said) == {"frechet": 1, "perplexity": 3}.get(metric, 0)
     assert not left
     both = evaluate(captions, samples, metrics=["copies", "frechet"], report=lambda line: None)
     assert both == {name: everything[name] for name in both}
-    assert {"copied", "span", "frechet"} <= both.keys()
+    assert {"encoder", "copied", "span", "frechet"} <= both.keys()
 
 
 def test_what_is_not_chosen_is_neither_needed_nor_made(captions, monkeypatch):
