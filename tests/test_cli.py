@@ -236,6 +236,13 @@ def test_a_table_becomes_a_gan_and_comes_back_as_a_table(tmp_path, capsys, monke
     assert len(table) == 1 + 5 * 12
     assert (tmp_path / "plot.png").stat().st_size > 1000
     fails(capsys, "sample", "run", "--out", "clips.mp4", saying=r"must end in \.csv")
+    fails(capsys, "sample", "run", "--out", "kept.csv", "--plot", "plot.xyz", saying=r"must end in \.png, \.svg, \.pdf")
+    assert not (tmp_path / "kept.csv").exists()
+    stride = ["--stride", "3", "--fill-gaps", "--until", "fd<=0"]
+    assert cli.main(["train", "log.csv", "--window", "12", "--out", "strides", *stride, *tiny]) == 0
+    assert "fd<=0 was not reached: best was " in capsys.readouterr().out
+    data = json.loads((tmp_path / "strides/config.json").read_text())["config"]["data"]
+    assert (data["stride"], data["fill_gaps"]) == (3, True)
     fails(capsys, "train", "log.csv", "--resolution", "8", saying="--data.resolution has no effect on series")
 
 

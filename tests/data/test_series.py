@@ -90,8 +90,7 @@ def test_windows_with_gaps_are_left_out_or_interpolated(tmp_path, token):
     dataset = open_series(path, window=4)
     kept = [start for start in range(17) if not {0, 9, 10, 19} & set(range(start, start + 4))]
     assert close(restored(dataset), windows(table, 4)[kept])
-    assert f"{17 - len(kept)} windows with gaps were left out; --data.fill_gaps true (" in notes(dataset)
-    assert "`sparring data`: --fill-gaps" in notes(dataset)
+    assert f"{17 - len(kept)} windows with gaps were left out; --fill-gaps interpolates" in notes(dataset)
     filled = open_series(path, window=4, fill_gaps=True)
     table[0, 0], table[19, 0] = 1, 18  # the nearest, where there is nothing to interpolate between
     assert close(restored(filled), windows(table, 4))

@@ -263,7 +263,7 @@ LONG = "a,b\n" + "1,2\n3,4\n" * 10
         (LONG, {"window": None, "stride": 2}, "pass --window"),
         ("a,b\n1,2\n1,2\n1,2\n", {}, "every channel of .* is constant"),
         ("a,b\n1,\n2,?\n3,\n", {}, "channel 'b' of .* holds no numbers"),
-        ("a,b\n1,\n,2\n3,\n,1\n", {}, "all 3 windows of .* have gaps .*--data.fill_gaps true .*--fill-gaps"),
+        ("a,b\n1,\n,2\n3,\n,1\n", {}, "all 3 windows of .* have gaps .*--fill-gaps"),
         ("a,b\n1,2\n3,inf\n", {}, "line 3, column 'b' holds inf"),
         ("a,b\n1,2\n3,-1e300\n", {}, "line 3, column 'b' holds -1e.300"),
         ('a,b\n1,"2\n' + "3,4\n" * 60000, {}, "cannot read .* as a table"),

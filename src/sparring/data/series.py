@@ -31,7 +31,7 @@ from sparring.data.table_folders import is_table_folder, read_folder
 from sparring.data.tables import Table, Values
 
 _ENDINGS = (".csv", ".tsv", ".txt", ".parquet", ".ts")
-_FILL = "--data.fill_gaps true (of `sparring data`: --fill-gaps)"
+_FILL = "--fill-gaps"
 _TRAIN, _TEST = "_TRAIN.ts", "_TEST.ts"
 
 Numbers = npt.NDArray[np.int64]
