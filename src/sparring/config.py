@@ -93,19 +93,19 @@ class DataConfig(Section):
 
 @dataclass(frozen=True)
 class CodecConfig(Section):
-    name: Literal["patch", "spectrum", "autoencoder", "embedding"] = setting(
+    name: Literal["patch", "whitened", "autoencoder", "embedding"] = setting(
         "patch",
-        "what the GAN works on: the samples' own patches, the spectrum of series, the latent tokens of a trained "
+        "what the GAN works on: the samples' own patches, those of whitened series, the latent tokens of a trained "
         "autoencoder, or the embeddings of a text's symbols",
     )
     patch_size: int = setting(
         4,
-        "side of a patch: a token stands for so many pixels (steps, frequencies); what it does not divide is padded",
+        "side of a patch: a token stands for so many pixels (steps of a series); what it does not divide is padded",
     )
     patch_frames: int | None = setting(None, "frames that a clip's patch spans; unset: 1")
     overlap: int = setting(0, "pixels by which a patch reaches into its neighbours, blended on decoding")
     whiten: float = setting(
-        0.5, "how far quick movements are brought to the size of slow ones: 0 not at all, 1 all the way (spectrum)"
+        0.5, "how far quick movements are brought to the size of slow ones: 0 not at all, 1 all the way (whitened)"
     )
     latents: int | None = setting(
         None,
@@ -155,7 +155,7 @@ def codec_uses(codec: str, field: str) -> bool:
     match codec:
         case "patch":
             return field in ("name", "patch_size", "patch_frames", "overlap")
-        case "spectrum":
+        case "whitened":
             return field in ("name", "patch_size", "whiten")
         case "embedding":
             return field in ("name", "latent_dim", "soft", "lr", "batch_size", "num_samples")

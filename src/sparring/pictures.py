@@ -59,6 +59,8 @@ def plot_training(rows: Sequence[Mapping[str, float]], path: Path) -> None:
     for name in DISTANCES:
         if any(name in row for row in rows):
             panels.append(("Fréchet distance", {name: "generated", f"{name}_floor": "real"}))
+    if any("c2st" in row for row in rows):
+        panels.append(("told from data by a classifier", {"c2st": "generated", "c2st_floor": "real"}))
     figure, axes = make_figure(1, len(panels), (4 * len(panels), 3.2))
     for axis, (title, lines) in zip(axes, panels, strict=True):
         for key, label in lines.items():

@@ -3,9 +3,9 @@
 from sparring.codecs.autoencoder import AutoencoderCodec
 from sparring.codecs.embedding import EmbeddingCodec
 from sparring.codecs.patch import PatchCodec
-from sparring.codecs.spectrum import SpectrumCodec
 from sparring.codecs.text import TextCodec
 from sparring.codecs.trained import LatentCodec, TrainedCodec
+from sparring.codecs.whitened import WhitenedCodec
 from sparring.config import CodecConfig, Config, ConfigError
 from sparring.data.vocabulary import Vocabulary
 
@@ -15,9 +15,9 @@ __all__ = [
     "EmbeddingCodec",
     "LatentCodec",
     "PatchCodec",
-    "SpectrumCodec",
     "TextCodec",
     "TrainedCodec",
+    "WhitenedCodec",
     "make_codec",
 ]
 
@@ -33,10 +33,10 @@ def make_codec(config: Config, sample_shape: tuple[int, ...], vocabulary: Vocabu
         return _text_codec(c, sample_shape, vocabulary)
     if c.name == "embedding":
         raise ConfigError("--codec.name embedding is for texts: set patch or autoencoder")
-    if c.name == "spectrum":
+    if c.name == "whitened":
         if len(sample_shape) != 2:
-            raise ConfigError("--codec.name spectrum is for series: set patch or autoencoder")
-        return SpectrumCodec(sample_shape, c.patch_size, c.whiten)
+            raise ConfigError("--codec.name whitened is for series: set patch or autoencoder")
+        return WhitenedCodec(sample_shape, c.patch_size, c.whiten)
     frames = c.patch_frames or (1 if len(sample_shape) == 4 else None)
     if c.name == "patch":
         return PatchCodec(sample_shape, c.patch_size, c.overlap, frames, multiple=2**config.model.stem)
@@ -56,7 +56,7 @@ def make_codec(config: Config, sample_shape: tuple[int, ...], vocabulary: Vocabu
 
 
 def _text_codec(c: CodecConfig, sample_shape: tuple[int, ...], vocabulary: Vocabulary) -> TrainedCodec:
-    if c.name in ("patch", "spectrum"):
+    if c.name in ("patch", "whitened"):
         raise ConfigError("texts need a trained codec: set --codec.name autoencoder (sparring.presets.texts does)")
     if c.name == "embedding":
         return EmbeddingCodec(sample_shape, len(vocabulary), dim=c.latent_dim, soft=c.soft)

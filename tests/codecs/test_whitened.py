@@ -4,15 +4,15 @@ import pytest
 import torch
 
 import sparring
-from sparring.codecs import SpectrumCodec, make_codec
-from sparring.codecs.spectrum import cosines
+from sparring.codecs import WhitenedCodec, make_codec
+from sparring.codecs.whitened import cosines
 from sparring.config import Config, ConfigError
 from sparring.data import open_dataset
 from sparring.models.networks import DataSpec, Networks
 from sparring.training.codec_trainer import latents_of, measure
 from sparring.training.run import Interrupted, train
 
-SPECTRUM = {"codec.name": "spectrum", "codec.patch_size": 4, "model.bounded": False}
+WHITENED = {"codec.name": "whitened", "codec.patch_size": 4, "model.bounded": False}
 
 
 def walks(count, steps=24):
@@ -23,7 +23,7 @@ def walks(count, steps=24):
 
 
 def measured(samples, **options):
-    codec = SpectrumCodec(tuple(samples.shape[1:]), 4, **options)
+    codec = WhitenedCodec(tuple(samples.shape[1:]), 4, **options)
     codec.measure(samples)
     return codec
 
@@ -55,7 +55,7 @@ def test_what_never_changes_stays_so_whatever_is_made():
 
 def test_quick_movements_are_as_large_as_slow_ones_once_whitened():
     samples = walks(3000)
-    plain, half, whole = (measured(samples, whiten=w).compress(samples) for w in (0, 0.5, 1))
+    plain, half, whole = (measured(samples, whiten=w).compress(samples) @ cosines(24).T for w in (0, 0.5, 1))
     for latents in (plain, half, whole):
         torch.testing.assert_close(latents.mean(0), torch.zeros(3, 24), atol=0.02, rtol=0)
         size = latents.square().mean((0, 2))
@@ -68,12 +68,13 @@ def test_quick_movements_are_as_large_as_slow_ones_once_whitened():
 
 def test_turned_channels_do_not_vary_together():
     samples = walks(3000)
-    latents = measured(samples, whiten=0).compress(samples)[:, :2].transpose(0, 1).flatten(1)
+    codec = measured(samples, whiten=0)
+    latents = codec.compress(samples)[:, :2].transpose(0, 1).flatten(1)
     assert abs(torch.corrcoef(latents)[0, 1]) < 0.01
 
 
 def test_a_run_stops_goes_on_and_samples_as_any_other(tiny, tmp_path):
-    config = tiny.replace(SPECTRUM | {"data.path": "sines", "train.evaluate_every": 0})
+    config = tiny.replace(WHITENED | {"data.path": "sines", "train.evaluate_every": 0})
     dataset = open_dataset("sines", window=12)
     train(config, tmp_path / "straight", dataset=dataset)
 
@@ -92,7 +93,7 @@ def test_a_run_stops_goes_on_and_samples_as_any_other(tiny, tmp_path):
 
 def test_windows_are_compressed_as_they_are_asked_for():
     dataset = open_dataset("sines", window=12)
-    codec = SpectrumCodec(dataset.sample_shape, 4)
+    codec = WhitenedCodec(dataset.sample_shape, 4)
     measure(codec, dataset, torch.device("cpu"))
     latents = latents_of(dataset, codec, torch.device("cpu"))
     chosen = torch.tensor([5, 3, 5])
@@ -102,9 +103,9 @@ def test_windows_are_compressed_as_they_are_asked_for():
     assert torch.equal(latents.batch(chosen)[1], dataset.batch(chosen)[1])
 
 
-def test_what_has_no_spectrum_is_refused(tmp_path):
-    config = Config().replace(SPECTRUM | {"augment.probability": 0, "augment.flip": False})
-    with pytest.raises(ConfigError, match="spectrum is for series"):
+def test_what_cannot_be_whitened_is_refused(tmp_path):
+    config = Config().replace(WHITENED | {"augment.probability": 0, "augment.flip": False})
+    with pytest.raises(ConfigError, match="whitened is for series"):
         make_codec(config, (1, 8, 8))
     with pytest.raises(ValueError, match="up to 4096 steps"):
         make_codec(config, (1, 5000))

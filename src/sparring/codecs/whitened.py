@@ -1,4 +1,4 @@
-"""Series as slow and quick movements, each brought to a size that the GAN can see: a codec that is measured, not
+"""Series whose slow and quick movements are brought to sizes that the GAN can see: a codec that is measured, not
 trained.
 
 Shapes: B batch, C channels, T steps.
@@ -13,20 +13,21 @@ from sparring.codecs.patch import PatchCodec
 from sparring.codecs.trained import LatentCodec
 
 LONGEST = 4096
-"""Steps of a series: the transform is a matrix of so many rows and columns."""
+"""Steps of a series: the cosine transform is a matrix of so many rows and columns."""
 _STILL = 1e-6
 """Of the largest spread: what varies less is constant but for rounding."""
 _LEAST = 1e-4
 """Of a channel's largest coefficient: smaller ones are not made any larger than these."""
 
 
-class SpectrumCodec(LatentCodec):
-    """Series (B, C, T) to the coefficients of their cosine transform along time, of channels turned so that they do not
-    vary together, each divided by its spread to the power of `whiten`; and back, without loss.
+class WhitenedCodec(LatentCodec):
+    """Series (B, C, T) to series (B, C, T) whose channels do not vary together and whose quick movements are as large
+    as their slow ones, or with `whiten` below 1 less so; and back, without loss.
 
-    A price that moves by a hundredth of its spread from step to step is to the discriminator, whose slope R1 and R2
-    hold back, a level: what is made of the steps themselves has the right level and trembles. Here a step is as visible
-    as a level with `whiten` 1, and as little as in the series with 0.
+    Channels are turned to what they vary along, and each frequency of what comes out is divided by its spread to the
+    power of `whiten`, as speech is before it is coded. A price moves from step to step by a hundredth of what it moves
+    in years: to a discriminator whose slope R1 and R2 hold back a window of it is a level, and what a GAN makes of the
+    prices themselves has the right level and trembles.
     """
 
     looks_at = 20_000
@@ -35,7 +36,7 @@ class SpectrumCodec(LatentCodec):
         super().__init__()
         channels, steps = sample_shape
         if steps > LONGEST:
-            raise ValueError(f"--codec.name spectrum is for series of up to {LONGEST} steps: set --codec.name patch")
+            raise ValueError(f"--codec.name whitened is for series of up to {LONGEST} steps: set --codec.name patch")
         self.sample_shape, self.latent_shape, self.whiten = sample_shape, sample_shape, whiten
         self.patches = PatchCodec(sample_shape, patch_size)
         self.register_buffer("basis", cosines(steps), persistent=False)
@@ -77,11 +78,11 @@ class SpectrumCodec(LatentCodec):
         """(B, C, T) -> (B, C, T): zeros where nothing varies."""
         x = (samples - self.mean) / self.spread.where(self.spread > 0, 1)
         coefficients = self.turn @ x @ self.basis.T - self.centre
-        return torch.where(self.gain > 0, coefficients / self.gain.where(self.gain > 0, 1), 0)
+        return torch.where(self.gain > 0, coefficients / self.gain.where(self.gain > 0, 1), 0) @ self.basis
 
     def expand(self, latents: Tensor) -> Tensor:
         """(B, C, T) -> (B, C, T), the inverse of `compress`."""
-        x = self.turn.T @ (latents * self.gain + self.centre) @ self.basis
+        x = self.turn.T @ (latents @ self.basis.T * self.gain + self.centre) @ self.basis
         return x * self.spread + self.mean
 
     def error(self, samples: Tensor, back: Tensor) -> float:
