@@ -182,3 +182,10 @@ def test_the_textbook_s_pairs_get_ten_times_the_penalty():
     assert presets.with_loss(presets.digits(), "hinge").loss.r1 == usual.r1
     with pytest.raises(ConfigError, match="did you mean hinge"):
         presets.with_loss(presets.digits(), "hing")
+
+
+def test_series_are_whitened_where_they_can_be():
+    assert presets.preset_for((2, 24)).codec.name == "whitened"
+    assert presets.preset_for((2, 24), masked=True).codec.name == "patch"
+    assert presets.preset_for((2, 5000)).codec.name == "patch"
+    assert presets.sines(24).codec == dataclasses.replace(presets.series(24).codec, name="patch")

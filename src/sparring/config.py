@@ -91,6 +91,10 @@ class DataConfig(Section):
             raise ConfigError("--data.labels has no effect with --data.conditional false: drop one of the two")
 
 
+LONGEST_WHITENED = 4096
+"""Steps of a series that can be whitened: its cosine transform is a matrix of so many rows and columns."""
+
+
 @dataclass(frozen=True)
 class CodecConfig(Section):
     name: Literal["patch", "whitened", "autoencoder", "embedding"] = setting(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sparring.config import (
+    LONGEST_WHITENED,
     AugmentConfig,
     CodecConfig,
     Config,
@@ -94,11 +95,12 @@ def points(name: str = "grid") -> Config:
     )
 
 
-def series(length: int) -> Config:
-    """Series of any kind: longer ones in longer patches, so that 24 steps make 6 tokens and 256 make 32."""
+def series(length: int, whitened: bool = True) -> Config:
+    """Series of any kind: longer ones in longer patches, so that 24 steps make 6 tokens and 256 make 32; whitened where
+    they can be, so that they do not tremble."""
     patch = min(range(1, 33), key=lambda patch: _misfit(patch, 1.4 * length**0.3, length))
     return Config(
-        codec=CodecConfig(patch_size=patch),
+        codec=CodecConfig("whitened" if whitened and length <= LONGEST_WHITENED else "patch", patch_size=patch),
         model=ModelConfig(width=64, depth=3, num_heads=4, bounded=False, adaln_gain=4.0),
         loss=LossConfig(r1=0.5, r2=0.5, final_gamma=0.1, penalty_fraction=0.5),
         optim=OptimConfig(lr=5e-4, beta2=0.9),
@@ -117,7 +119,7 @@ def sines(length: int) -> Config:
     a codec, a latent for each of the five."""
     if length >= LONG:
         return long_sines(length)
-    return series(length).replace(
+    return series(length, whitened=False).replace(
         {
             "data.path": "sines",
             "model.adaln_gain": 1.0,
@@ -258,14 +260,14 @@ def names() -> Config:
     )
 
 
-def preset_for(sample_shape: tuple[int, ...], size: str = "S", count: int = 50_000) -> Config:
+def preset_for(sample_shape: tuple[int, ...], size: str = "S", count: int = 50_000, *, masked: bool = False) -> Config:
     """The preset for `count` samples of this shape: texts (L,), series (C, T), pictures (C, H, W) or clips
-    (C, T, H, W)."""
+    (C, T, H, W). `masked` series end at different steps."""
     match sample_shape:
         case (_,):
             return texts()
         case (_, length):
-            return series(length)
+            return series(length, whitened=not masked)
         case (channels, height, width):
             return images(height, width, channels, size, count)
         case (_, frames, height, width):

@@ -11,9 +11,8 @@ from torch import Tensor
 
 from sparring.codecs.patch import PatchCodec
 from sparring.codecs.trained import LatentCodec
+from sparring.config import LONGEST_WHITENED
 
-LONGEST = 4096
-"""Steps of a series: the cosine transform is a matrix of so many rows and columns."""
 _STILL = 1e-6
 """Of the largest spread: what varies less is constant but for rounding."""
 _LEAST = 1e-4
@@ -32,13 +31,17 @@ class WhitenedCodec(LatentCodec):
 
     looks_at = 20_000
 
-    def __init__(self, sample_shape: tuple[int, ...], patch_size: int, whiten: float = 0.5) -> None:
+    def __init__(
+        self, sample_shape: tuple[int, ...], patch_size: int, whiten: float = 0.5, *, multiple: int = 1
+    ) -> None:
         super().__init__()
         channels, steps = sample_shape
-        if steps > LONGEST:
-            raise ValueError(f"--codec.name whitened is for series of up to {LONGEST} steps: set --codec.name patch")
+        if steps > LONGEST_WHITENED:
+            raise ValueError(
+                f"--codec.name whitened is for series of up to {LONGEST_WHITENED} steps: set --codec.name patch"
+            )
         self.sample_shape, self.latent_shape, self.whiten = sample_shape, sample_shape, whiten
-        self.patches = PatchCodec(sample_shape, patch_size)
+        self.patches = PatchCodec(sample_shape, patch_size, multiple=multiple)
         self.register_buffer("basis", cosines(steps), persistent=False)
         self.register_buffer("mean", torch.zeros(channels, 1))
         self.register_buffer("spread", torch.ones(channels, 1))

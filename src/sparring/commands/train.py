@@ -107,7 +107,8 @@ def _configure(arguments: argparse.Namespace, changes: dict[str, Any]) -> Any:
     if preset and len(preset.shape) != len(dataset.sample_shape):
         raise ConfigError(f"the preset {name} is not for samples of shape {dataset.sample_shape}: drop --preset")
     if preset is None or name == "images":
-        config = presets.preset_for(dataset.sample_shape, arguments.size or "S", len(dataset))
+        masked = dataset.channels is not None and dataset.channels.masked
+        config = presets.preset_for(dataset.sample_shape, arguments.size or "S", len(dataset), masked=masked)
     else:
         config = preset.make(dataset.sample_shape)
     config = presets.for_set(config, len(dataset))
