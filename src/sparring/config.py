@@ -109,7 +109,7 @@ class CodecConfig(Section):
     patch_frames: int | None = setting(None, "frames that a clip's patch spans; unset: 1")
     overlap: int = setting(0, "pixels by which a patch reaches into its neighbours, blended on decoding")
     whiten: float = setting(
-        0.5, "how far quick movements are brought to the size of slow ones: 0 not at all, 1 all the way (whitened)"
+        0.3, "how far quick movements are brought to the size of slow ones: 0 not at all, 1 all the way (whitened)"
     )
     latents: int | None = setting(
         None,

@@ -16,15 +16,15 @@ from sparring.config import LONGEST_WHITENED
 _STILL = 1e-6
 """Of the largest spread: what varies less is constant but for rounding."""
 _LEAST = 1e-4
-"""Of a channel's largest coefficient: smaller ones are not made any larger than these."""
+"""Of the largest spread: smaller ones are not made any larger than this."""
 
 
 class WhitenedCodec(LatentCodec):
     """Series (B, C, T) to series (B, C, T) whose channels do not vary together and whose quick movements are as large
     as their slow ones, or with `whiten` below 1 less so; and back, without loss.
 
-    Channels are turned to what they vary along, and each frequency of what comes out is divided by its spread to the
-    power of `whiten`, as speech is before it is coded. A price moves from step to step by a hundredth of what it moves
+    Channels are turned to what they vary along, and each frequency of each is divided by its spread to the power of
+    `whiten`, as speech is before it is coded. A price moves from step to step by a hundredth of what it moves
     in years: to a discriminator whose slope R1 and R2 hold back a window of it is a level, and what a GAN makes of the
     prices themselves has the right level and trembles.
     """
@@ -32,7 +32,7 @@ class WhitenedCodec(LatentCodec):
     looks_at = 20_000
 
     def __init__(
-        self, sample_shape: tuple[int, ...], patch_size: int, whiten: float = 0.5, *, multiple: int = 1
+        self, sample_shape: tuple[int, ...], patch_size: int, whiten: float = 0.3, *, multiple: int = 1
     ) -> None:
         super().__init__()
         channels, steps = sample_shape
@@ -67,9 +67,8 @@ class WhitenedCodec(LatentCodec):
         turn = turn.flip(1).T * (2 * (turn.flip(1).T.sum(1, keepdim=True) >= 0) - 1)  # the sign is anyone's choice
         coefficients = torch.einsum("cd,ndt,kt->nck", turn, x, self.basis.cpu().double())
         std = coefficients.std(0, correction=0)
-        gain = std.clamp_min(_LEAST * std.amax(1, keepdim=True)) ** self.whiten
-        # Beside their slow and quick movements the channels are of one size.
-        gain = gain * (std / gain).square().mean(1, keepdim=True).sqrt()
+        gain = std.clamp_min(_LEAST * std.max()) ** self.whiten
+        gain = gain * (std / gain).square().mean().sqrt()  # so that all together have the variance 1
         gain = torch.where(std.amax(1, keepdim=True) > _STILL * std.max(), gain, 0)
         for buffer, value in (
             (self.mean, mean), (self.spread, spread), (self.turn, turn), (self.centre, coefficients.mean(0)),
