@@ -115,4 +115,4 @@ def test_what_cannot_be_whitened_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="unequal length"):
         Networks(config, spec)
     with pytest.raises(ConfigError, match=r"has no effect with --codec\.name patch"):
-        Config().replace({"codec.whiten": 0.3})
+        Config().replace({"codec.whiten": 0.7})
