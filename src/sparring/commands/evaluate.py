@@ -17,9 +17,9 @@ def add(command: Command) -> None:
     add_run(
         evaluate, "a run: a folder, name or hub id; or samples made elsewhere, a folder, .npz, ..., which need --data"
     )
-    evaluate.add_argument("--data", 
-        help="compare with this data instead of what the run held out, or of series what it learnt from",
-    )  # fmt: skip
+    evaluate.add_argument(
+        "--data", help="compare with this data instead of what the run held out, or of series what it learnt from"
+    )
     evaluate.add_argument("--resolution", type=positive, help="of samples made elsewhere, and of --data: resize both")
     evaluate.add_argument("--window", type=positive, help="the same for series: steps of a sample")
     evaluate.add_argument("--stride", type=positive, help="steps between the starts of two windows")
