@@ -62,6 +62,8 @@ def test_a_run_stops_once_its_goal_is_reached_and_stays_stopped(tiny, shapes, tm
     assert list(densities) == [16, 32, 48, 64]
     assert f"density {densities[64]:.3g}, and density>=99 is asked for" in said
     assert f"density>=99 was not reached: best was {max(densities.values()):.3g} at " in verdict.text
+    other = config.replace({"train.until": "coverage>=99"})  # which nothing measured before the run's end
+    assert "not reached" not in train(other, tmp_path / "run", dataset=shapes).text
 
 
 @pytest.mark.parametrize(("r1", "r2", "measured"), [(0, 0, False), (0, 1, True), (1, 1, True)])

@@ -341,10 +341,10 @@ class Run:
 
     def _missed(self) -> str:
         """What came nearest to the goal, where it was not reached."""
-        if self.goal is None or not (best := self._best()) or self.goal.reached(best):
+        best = self._best()
+        key = self.goal.key(best) if self.goal else None
+        if self.goal is None or key is None or self.goal.reached(best):  # a best by another goal may not have it
             return ""
-        key = self.goal.key(best)
-        assert key is not None
         return (
             f"{self.config.train.until} was not reached: best was {best[key]:.3g} at {best['samples_seen']:,} samples, "
             f"kept in {self.folder / 'best'}."
