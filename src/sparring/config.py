@@ -377,7 +377,7 @@ class Config(Section):
     @property
     def codec_samples(self) -> int:
         """Samples that the codec sees before the GAN does; 0 for one that does not learn by itself."""
-        return self.codec.num_samples if self.codec.name in ("autoencoder", "embedding") else 0
+        return self.codec.num_samples if codec_uses(self.codec.name, "num_samples") else 0
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -24,9 +24,9 @@ class WhitenedCodec(LatentCodec):
     as their slow ones, or with `whiten` below 1 less so; and back, without loss.
 
     Channels are turned to what they vary along, and each frequency of each is divided by its spread to the power of
-    `whiten`, as speech is before it is coded. A price moves from step to step by a hundredth of what it moves
-    in years: to a discriminator whose slope R1 and R2 hold back a window of it is a level, and what a GAN makes of the
-    prices themselves has the right level and trembles.
+    `whiten`, as speech is before it is coded. A price moves from step to step by a hundredth of what it moves in years:
+    to a discriminator whose slope R1 and R2 hold back a window of it is a level, and what a GAN makes of the prices
+    themselves has the right level and trembles.
     """
 
     looks_at = 20_000
@@ -63,8 +63,9 @@ class WhitenedCodec(LatentCodec):
         spread = (x - mean).square().mean((0, 2)).sqrt()[:, None]
         spread = torch.where(spread > _STILL * spread.max(), spread, 0)
         x = (x - mean) / spread.where(spread > 0, 1)
-        _, turn = torch.linalg.eigh(torch.einsum("nct,ndt->cd", x, x) / (x.shape[0] * x.shape[2]))
-        turn = turn.flip(1).T * (2 * (turn.flip(1).T.sum(1, keepdim=True) >= 0) - 1)  # the sign is anyone's choice
+        _, columns = torch.linalg.eigh(torch.einsum("nct,ndt->cd", x, x) / (x.shape[0] * x.shape[2]))
+        turn = columns.flip(1).T
+        turn = torch.where(turn.sum(1, keepdim=True) >= 0, turn, -turn)  # the sign is anyone's choice
         coefficients = torch.einsum("cd,ndt,kt->nck", turn, x, self.basis.cpu().double())
         std = coefficients.std(0, correction=0)
         gain = std.clamp_min(_LEAST * std.max()) ** self.whiten

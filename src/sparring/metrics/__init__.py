@@ -108,7 +108,7 @@ def evaluate(
         from sparring.metrics import series
 
         return series.evaluate_series(
-            dataset, sample, repeats=repeats or 5, seed=seed, num=num, metrics=metrics, report=report
+            dataset, sample, repeats=repeats or series.REPEATS, seed=seed, num=num, metrics=metrics, report=report
         )
     if are_clips(dataset):
         from sparring.metrics.clips import ClipMetric

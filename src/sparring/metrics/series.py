@@ -24,6 +24,7 @@ ENCODER = "ts2vec (trained on the reference, seed 0)"
 SAMPLES = 1000
 METRICS = ("discriminative", "predictive", "correlational", "autocorrelation", "context_frechet", "length_tv")
 OTHER_NAMES = dict.fromkeys(("fd", "frechet"), "context_frechet")
+REPEATS = 5
 MOST = 10_000
 """Real series, and as many generated ones, that `evaluate_series` compares."""
 
@@ -80,7 +81,7 @@ def evaluate_series(
     dataset: Dataset,
     sample: Sampler,
     *,
-    repeats: int = 5,
+    repeats: int = REPEATS,
     seed: int = 0,
     num: int = MOST,
     metrics: Collection[str] | None = None,
