@@ -62,7 +62,7 @@ def test_few_bouncing_digits_are_measured_against_as_few(dataset):
 
 
 MOTION = {"position_tv", "speed_tv", "direction_tv", "speed_distance", "persistent"}
-GROUPS = {"frechet": {"frechet_clips"}, "frames": {"frechet_frames"}, "motion": MOTION}
+GROUPS = {"frechet": {"frechet_clips"}, "frames": {"frechet_frames"}, "c2st": {"c2st"}, "motion": MOTION}
 
 
 def test_what_is_chosen_alone_scores_as_among_all(dataset, metric):
@@ -96,13 +96,13 @@ def test_what_is_not_chosen_is_not_made(dataset):
 
 
 def test_a_metric_of_clips_that_is_not_there_is_refused(dataset):
-    with pytest.raises(DataError, match="no metric fid here: choose among frechet, frames, motion"):
+    with pytest.raises(DataError, match="no metric fid here: choose among frechet, frames, c2st, motion"):
         evaluate(dataset, pytest.fail, metrics=["fid"], report=print)
     films = TensorDataset(
         name="films", sample_shape=(1, 8, 32, 32), samples=dataset.batch(torch.arange(8))[0],
         classes=torch.zeros(8, dtype=torch.int64), class_names=["film"], fingerprint="films", value_range="-1..1",
     )  # fmt: skip
-    with pytest.raises(DataError, match=r"no metric motion here: choose among frechet, frames$"):
+    with pytest.raises(DataError, match=r"no metric motion here: choose among frechet, frames, c2st$"):
         evaluate(films, pytest.fail, metrics=["motion"], report=print)
     assert evaluate(films, lambda num: (films.batch(torch.arange(num))[0], None), report=print).keys() == {
         "extractor", "resized", "count",

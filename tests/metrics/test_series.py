@@ -66,7 +66,7 @@ def test_metric_compares_in_the_units_of_the_data(dataset):
 def test_evaluation_reports_all_scores_with_their_floors(dataset):
     said = []
     scores = evaluate_series(dataset, sampler(dataset), repeats=2, report=said.append)
-    names = ("discriminative", "predictive", "correlational", "autocorrelation", "context_frechet")
+    names = ("discriminative", "predictive", "correlational", "autocorrelation", "context_frechet", "c2st")
     assert scores["encoder"] == module.ENCODER
     assert scores["count"] == 300
     assert scores.keys() - {"encoder", "count"} == {
@@ -78,9 +78,11 @@ def test_evaluation_reports_all_scores_with_their_floors(dataset):
     assert scores["discriminative"] < 0.2
     assert scores["predictive"] == pytest.approx(scores["predictive_floor"], rel=0.1)
     assert scores["context_frechet"] < 3 * scores["context_frechet_floor"]
+    assert scores["c2st"] < 0.65
     assert scores == evaluate_series(dataset, sampler(dataset), repeats=2)
     bad = evaluate_series(dataset, sampler(dataset, constant), repeats=1)
     assert bad["context_frechet"] > 4 * scores["context_frechet"]
+    assert bad["c2st"] > 0.9
     assert bad["predictive_std"] == 0
     for name in names:
         assert bad[f"{name}_floor"] == pytest.approx(scores[f"{name}_floor"], abs=0.1)

@@ -38,30 +38,30 @@ def metric_for(dataset: Dataset, *, extractor: str | None = None, also: str | No
     """What a run measures while it trains; None where there is nothing yet.
 
     Pictures are compared in the features of an `extractor`; `also` is one more of `images.METRICS` for them, which is
-    not measured otherwise as it takes its time.
+    not measured otherwise as it takes its time, and so is `c2st` for all others.
     """
     if extractor is not None and not are_pictures(dataset):
         raise DataError("--train.extractor looks at pictures, and these are none: drop it")
     if dataset.vocabulary is not None:
         from sparring.metrics.texts import TextMetric
 
-        return TextMetric(dataset)
+        return TextMetric(dataset, told=also == "c2st")
     if dataset.channels is not None:
         from sparring.metrics.series import SeriesMetric
 
-        return SeriesMetric(dataset)
+        return SeriesMetric(dataset, told=also == "c2st")
     if are_pictures(dataset):
         from sparring.metrics.images import image_metric
 
         return image_metric(dataset, extractor, also)
     if are_clips(dataset) and len(dataset.held_out or dataset) >= 4:
-        from sparring.metrics.clips import ClipMetric
+        from sparring.metrics.clips import ClipMetric, possible
 
-        return ClipMetric(dataset)
+        return ClipMetric(dataset, metrics=[name for name in possible(dataset) if name != "c2st" or also == "c2st"])
     if dataset.name in ("rings", "grid"):
         from sparring.metrics.modes import ModeMetric
 
-        return ModeMetric(dataset)
+        return ModeMetric(dataset, told=also == "c2st")
     return None
 
 
@@ -120,8 +120,9 @@ def evaluate(
     if metrics is not None:
         raise DataError("--metrics is for pictures, clips, series and texts, and these are points: drop it")
     from sparring.metrics.modes import ModeMetric
+    from sparring.metrics.two_sample import FEWEST
 
-    modes = ModeMetric(dataset, num)
+    modes = ModeMetric(dataset, num, told=num >= FEWEST)
     return modes.facts | modes(sample)
 
 

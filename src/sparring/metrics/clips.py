@@ -1,4 +1,5 @@
-"""How good generated clips are: Fréchet distances of clips and of single frames, and how digits move."""
+"""How good generated clips are: Fréchet distances of clips and of single frames, whether a classifier tells them from
+real ones, and how digits move."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from sparring.metrics.clip_features import NAME, SIDE, ClipFeatures
 from sparring.metrics.extractors import read_weights, rgb
 from sparring.metrics.frechet import frechet_distance
 from sparring.metrics.motion import MotionMetric
+from sparring.metrics.two_sample import classifier_two_sample, without_few
 
 CLIPS, FVD_CLIPS = 500, 2048
 """Compared at most; in I3D's features as many as published FVDs of today are of."""
@@ -21,13 +23,14 @@ BATCH = 50
 
 DISTANCES = {"frechet": "frechet_clips", "frames": "frechet_frames"}
 """By their names among the `METRICS`."""
-METRICS = (*DISTANCES, "motion")
+METRICS = (*DISTANCES, "c2st", "motion")
 OTHER_NAMES = {"fd": "frechet"} | {score: name for name, score in DISTANCES.items()}
 EXTRACTORS = ("untrained", "i3d:FILE")
 
 
 class _Look(NamedTuple):
-    """What one distance looks at: frames of every clip, by features (B, C, T, H, W) -> (B, D)."""
+    """What a distance looks at, and of whole clips the classifier too: frames of every clip, by features
+    (B, C, T, H, W) -> (B, D)."""
 
     score: str
     frames: range
@@ -53,7 +56,7 @@ class ClipMetric:
         if kind not in ("untrained", "i3d"):
             raise DataError(f"there is no extractor {extractor} for clips: choose {' or '.join(EXTRACTORS)}")
         fvd = kind == "i3d"
-        known = METRICS if isinstance(dataset, Bouncing) else tuple(DISTANCES)
+        known = possible(dataset)
         other_names = OTHER_NAMES | {"fvd": "frechet"} if fvd else OTHER_NAMES
         self.metrics = chosen_of(known, known if metrics is None else metrics, other_names)
         channels, frames, _, _ = dataset.sample_shape
@@ -62,17 +65,19 @@ class ClipMetric:
         self.count = min(most, len(other), len(dataset) if dataset.held_out else len(dataset) // 2)
         if self.count < 2:
             raise DataError(f"{dataset.name} cannot be measured: at least four clips are needed, and two samples")
+        self.metrics = without_few(self.metrics, self.count, named=metrics is not None)
         self.motion = MotionMetric(dataset, self.count) if "motion" in self.metrics else None
         self.looks: list[_Look] = []
         self.facts = {"extractor": NAME, "resized": f"bilinear to {SIDE}×{SIDE}", "count": self.count}
-        if fvd and "frechet" in self.metrics:
+        whole = {"frechet", "c2st"} & set(self.metrics)
+        if fvd and whole:
             if frames < i3d.FEWEST_FRAMES:
                 raise DataError(f"I3D needs clips of {i3d.FEWEST_FRAMES} frames or more, and these have {frames}")
             network = read_weights(kind, file, "I3D", i3d.I3D.published)
             self.facts["extractor"] = f"I3D {Path(file).name} (single frames: {NAME})"
             self.facts["resized"] = f"bilinear to {i3d.SIDE}×{i3d.SIDE} (single frames: {SIDE}×{SIDE})"
             self.looks.append(_Look("fvd", range(frames), lambda clips: network(rgb(clips))))
-        elif "frechet" in self.metrics:
+        elif whole:
             self.looks.append(_Look(DISTANCES["frechet"], range(frames), ClipFeatures(channels, frames)))
         if "frames" in self.metrics:
             middle = range(frames // 2, frames // 2 + 1)
@@ -84,13 +89,13 @@ class ClipMetric:
         self.reference = self._features(_chunks(other, order[: self.count]))
         if dataset.held_out:
             order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(1))
-        self.floor = self._distances(self._features(_chunks(dataset, order[-self.count :])), "_floor")
+        self.floor = self._scores(self._features(_chunks(dataset, order[-self.count :])), "_floor")
 
     def __call__(self, sample: Sampler) -> dict[str, float]:
-        """Of the metrics chosen: `frechet_clips`, or `fvd` in I3D's features, and `frechet_frames`, beside what other
-        real clips get (`_floor`); of bouncing digits what `MotionMetric` finds too."""
+        """Of the metrics chosen: `frechet_clips`, or `fvd` in I3D's features, `frechet_frames` and `c2st`, beside what
+        other real clips get (`_floor`); of bouncing digits what `MotionMetric` finds too."""
         clips = sample(self.count)[0]
-        scores = self._distances(self._features(clips.split(BATCH)), "") | self.floor
+        scores = self._scores(self._features(clips.split(BATCH)), "") | self.floor
         if self.motion is not None:
             scores |= self.motion(lambda count: (clips[:count], None))
         return scores
@@ -103,8 +108,20 @@ class ClipMetric:
                 found[score].append(features(chunk[:, :, frames.start : frames.stop]))
         return {score: torch.cat(parts) for score, parts in found.items()}
 
-    def _distances(self, features: dict[str, Tensor], suffix: str) -> dict[str, float]:
-        return {score + suffix: frechet_distance(found, self.reference[score]) for score, found in features.items()}
+    def _scores(self, features: dict[str, Tensor], suffix: str) -> dict[str, float]:
+        scores = {}
+        for score, found in features.items():
+            whole = score != DISTANCES["frames"]
+            if not whole or "frechet" in self.metrics:
+                scores[score + suffix] = frechet_distance(found, self.reference[score])
+            if whole and "c2st" in self.metrics:
+                scores[f"c2st{suffix}"] = classifier_two_sample(found, self.reference[score])
+        return scores
+
+
+def possible(dataset: Dataset) -> tuple[str, ...]:
+    """Of `METRICS`: motion is tracked where it is known what moves."""
+    return tuple(name for name in METRICS if name != "motion" or isinstance(dataset, Bouncing))
 
 
 def _chunks(dataset: Dataset, chosen: Tensor) -> Iterator[Tensor]:

@@ -16,13 +16,11 @@ from sparring.metrics.extractors import make_extractor
 from sparring.metrics.frechet import Given, frechet_distance
 from sparring.metrics.neighbours import manifold_scores, near_copies, near_repeats
 from sparring.metrics.real_pictures import features_of, logits_of, searched
-from sparring.metrics.two_sample import classifier_two_sample
+from sparring.metrics.two_sample import classifier_two_sample, without_few
 
 NEIGHBOURS = 5
 FEWEST = 20
 """Real pictures on either side of a floor."""
-FEWEST_TOLD = 100
-"""Samples that a classifier learns to tell from data: half of them are judged, so of 20 any share may come out."""
 WHILE_TRAINING = 1000
 """Pictures that a run compares."""
 
@@ -59,10 +57,7 @@ class ImageEvaluation:
         if num < FEWEST:
             raise DataError(f"{num} samples are too few to compare: {FEWEST} are needed")
         self.count = count = min(num, there)
-        if count < FEWEST_TOLD and "c2st" in self.metrics:
-            if self.named:
-                raise DataError(f"c2st needs {FEWEST_TOLD} samples and as many real ones to say something, not {count}")
-            self.metrics = tuple(name for name in self.metrics if name != "c2st")
+        self.metrics = without_few(self.metrics, count, named=self.named)
         source = held_out or dataset
 
         def places_of(each: Dataset) -> Tensor:

@@ -1,17 +1,38 @@
 """How many modes of a mixture of Gaussians are covered."""
 
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
 from sparring.data.dataset import Dataset
 from sparring.data.synthetic import Points, mode_coverage
 from sparring.metrics import Sampler
+from sparring.metrics.two_sample import classifier_two_sample
 
 SAMPLES = 10_000
 
 
 class ModeMetric:
-    def __init__(self, dataset: Dataset, num: int = SAMPLES) -> None:
+    def __init__(self, dataset: Dataset, num: int = SAMPLES, *, told: bool = False) -> None:
+        """`told`: whether a classifier is trained to tell points from data (`c2st`)."""
         assert isinstance(dataset, Points)
-        self.modes, self.std, self.facts = dataset.modes, dataset.std, {"count": num}
+        self.dataset, self.told, self.facts = dataset, told, {"count": num}
 
     def __call__(self, sample: Sampler) -> dict[str, float]:
-        covered, share = mode_coverage(sample(self.facts["count"])[0].flatten(1), self.modes, self.std)
-        return {"modes": covered, "share_within_3_sigma": share}
+        points = sample(self.facts["count"])[0].flatten(1)
+        covered, share = mode_coverage(points, self.dataset.modes, self.dataset.std)
+        scores = {"modes": covered, "share_within_3_sigma": share}
+        if self.told:
+            real, others = self.dataset.samples[: 2 * len(points)].flatten(1).chunk(2)
+            scores["c2st"], scores["c2st_floor"] = (
+                classifier_two_sample(self._placed(each), self._placed(real)) for each in (points.cpu(), others)
+            )
+        return scores
+
+    def _placed(self, points: Tensor) -> Tensor:
+        """Points (N, 2) as where they lie in the mode nearest to them, in its standard deviations, and which it is,
+        (N, 2 + K): a classifier of bare coordinates is too smooth for anything as narrow."""
+        modes = self.dataset.modes
+        nearest = torch.cdist(points, modes).argmin(1)
+        within = ((points - modes[nearest]) / self.dataset.std).clamp(-10, 10)
+        return torch.cat([within, F.one_hot(nearest, len(modes)).float()], 1)

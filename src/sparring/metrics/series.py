@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection
+from itertools import product
 from statistics import fmean, stdev
 from typing import Any
 
@@ -19,10 +20,11 @@ from sparring.metrics.series_scores import (
 )
 from sparring.metrics.texts import total_variation
 from sparring.metrics.ts2vec import MAX_STEPS, Encoder, fit_ts2vec
+from sparring.metrics.two_sample import classifier_two_sample, without_few
 
 ENCODER = "ts2vec (trained on the reference, seed 0)"
 SAMPLES = 1000
-METRICS = ("discriminative", "predictive", "correlational", "autocorrelation", "context_frechet", "length_tv")
+METRICS = ("discriminative", "predictive", "correlational", "autocorrelation", "context_frechet", "c2st", "length_tv")
 OTHER_NAMES = dict.fromkeys(("fd", "frechet"), "context_frechet")
 REPEATS = 5
 MOST = 10_000
@@ -42,10 +44,12 @@ class SeriesMetric:
     `evaluate_series`.
     """
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset, *, told: bool = False) -> None:
+        """`told`: whether a classifier is trained to tell samples from data in the encoder's features (`c2st`)."""
         self.dataset = dataset
         steps = dataset.sample_shape[1]
         self.count = max(2, min(SAMPLES, len(dataset) // 2, _STEPS // steps))
+        self.told = "c2st" in without_few(("c2st",) if told else (), self.count, named=True)
         self.encoder: Encoder | None = None
 
     def __call__(self, sample: Sampler) -> dict[str, float]:
@@ -54,27 +58,28 @@ class SeriesMetric:
         ones."""
         if self.encoder is None:
             self._prepare()
-        assert self.encoder is not None
         series = sample(self.count)[0]
-        scores = {"context_frechet": frechet_distance(self.encoder(series), self.features)}
-        scores["autocorrelation"] = autocorrelation_score(self.reference, series)
-        if self.reference.shape[1] > 1:
-            scores["correlational"] = correlational_score(self.reference, series)
-        if self.reference.isnan().any():
-            scores["length_tv"] = length_variation(series, self.reference)
-        return {**scores, **self.floor}
+        return self._scores(series) | self.floor
 
     def _prepare(self) -> None:
         real = _real(self.dataset, 0)
         self.encoder = fit_ts2vec(real, iterations=_iterations(real))
         self.reference, others = real[: self.count], real[-self.count :]
         self.features = self.encoder(self.reference)
-        self.floor = {"context_frechet_floor": frechet_distance(self.encoder(others), self.features)}
-        self.floor["autocorrelation_floor"] = autocorrelation_score(self.reference, others)
-        if real.shape[1] > 1:
-            self.floor["correlational_floor"] = correlational_score(self.reference, others)
+        self.floor = {f"{name}_floor": score for name, score in self._scores(others).items()}
+
+    def _scores(self, series: Tensor) -> dict[str, float]:
+        assert self.encoder is not None
+        features = self.encoder(series)
+        scores = {"context_frechet": frechet_distance(features, self.features)}
+        scores["autocorrelation"] = autocorrelation_score(self.reference, series)
+        if self.reference.shape[1] > 1:
+            scores["correlational"] = correlational_score(self.reference, series)
         if self.reference.isnan().any():
-            self.floor["length_tv_floor"] = length_variation(others, self.reference)
+            scores["length_tv"] = length_variation(series, self.reference)
+        if self.told:
+            scores["c2st"] = classifier_two_sample(features, self.features)
+        return scores
 
 
 def evaluate_series(
@@ -100,6 +105,7 @@ def evaluate_series(
     `report` is told what is going on. On one core it takes about four minutes for series of 24 steps, and longer
     with their length.
     """
+    named = metrics is not None
     if metrics is None:
         metrics = METRICS
     else:
@@ -114,19 +120,22 @@ def evaluate_series(
     real = _real(dataset, seed)[:num]
     fake = sample(len(real))[0].detach().to("cpu", torch.float32)
     seeds = range(seed, seed + repeats)
+    metrics = without_few(metrics, len(real) // 2, named=named)
     facts: dict[str, Any] = {"count": len(real)}
     found: dict[str, list[float]] = {}
-    if "context_frechet" in metrics:
+    in_features: dict[str, Callable[[Tensor, Tensor], float]] = {
+        "context_frechet": frechet_distance,
+        "c2st": classifier_two_sample,
+    }
+    if chosen := [name for name in in_features if name in metrics]:
         facts = {"encoder": ENCODER} | facts
         report(f"fitting {ENCODER}")
         encoder = fit_ts2vec(real)
         features = encoder(real), encoder(fake)
-        for first, second in (_halves(len(real), number) for number in seeds):
-            distance, floor = (
-                frechet_distance(f, features[0][first]) for f in (features[1][first], features[0][second])
-            )
-            found.setdefault("context_frechet", []).append(distance)
-            found.setdefault("context_frechet_floor", []).append(floor)
+        for name, (first, second) in product(chosen, [_halves(len(real), number) for number in seeds]):
+            score = in_features[name]
+            found.setdefault(name, []).append(score(features[1][first], features[0][first]))
+            found.setdefault(f"{name}_floor", []).append(score(features[0][second], features[0][first]))
     by_halves = {
         "correlational": (correlational_score, real.shape[1] > 1),
         "autocorrelation": (autocorrelation_score, True),

@@ -18,6 +18,7 @@ from sparring.data.vocabulary import END, UNKNOWN, clean
 from sparring.metrics import Sampler, chosen_of
 from sparring.metrics.frechet import frechet_distance
 from sparring.metrics.language_model import LanguageModel, fit_language_model, perplexity
+from sparring.metrics.two_sample import classifier_two_sample, without_few
 
 ENCODER = "lsa (1- and 2-grams of the reference's symbols, tf-idf, 64 directions)"
 MOST = 10_000
@@ -29,7 +30,7 @@ HYPOTHESES = 200  # whose BLEU is taken, each against all references
 ORDERS = (2, 3, 4, 5)
 
 COUNTED = ("diversity", "copies", "symbols")
-METRICS = ("frechet", "perplexity", "bleu", *COUNTED)
+METRICS = ("frechet", "c2st", "perplexity", "bleu", *COUNTED)
 """Each several scores of `TextEvaluation`: quality and variety go together."""
 OTHER_NAMES = {
     "fd": "frechet",
@@ -50,12 +51,14 @@ Texts = Sequence[tuple[int, ...]]
 class TextMetric:
     """Compares 1,000 samples at most with the training texts."""
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset, *, told: bool = False) -> None:
+        """`told`: whether a classifier is trained to tell samples from the data (`c2st`)."""
         assert dataset.vocabulary is not None
         self.vocabulary, self.length = dataset.vocabulary, dataset.sample_shape[0]
         training = spread_over(dataset, MOST)
         held_out = spread_over(dataset.held_out or dataset, 1000)
         self.count = len(held_out)
+        self.told = "c2st" in without_few(("c2st",) if told else (), self.count, named=True)
         self.encoder, self.known = Encoder(training), Known(training)
         self.features = self.encoder(training)
         self.floor = {f"{name}_floor": value for name, value in self._scores(held_out).items()}
@@ -65,13 +68,15 @@ class TextMetric:
         return self._scores(self.vocabulary.encode(sample(self.count)[0], self.length)) | self.floor
 
     def _scores(self, stored: Tensor) -> dict[str, float]:
-        return self.known.scores(stored) | {"frechet": frechet_distance(self.encoder(stored), self.features)}
+        features = self.encoder(stored)
+        scores = self.known.scores(stored) | {"frechet": frechet_distance(features, self.features)}
+        return scores | ({"c2st": classifier_two_sample(features, self.features)} if self.told else {})
 
 
 class TextEvaluation:
     """Scores of texts against texts the GAN has not seen: those held out, or a `reference`. Of `METRICS`
 
-    - `frechet` is the distance in the features of `Encoder`;
+    - `frechet` is the distance in the features of `Encoder`, `c2st` the share that a classifier tells apart in them;
     - `perplexity` gives that of samples to a language model trained on the data, and `reverse_perplexity` of real texts
       to one trained on samples;
     - `bleu` gives `bleu_n` of 200 samples against the reference and `self_bleu_n` against the other samples (not for
@@ -91,9 +96,11 @@ class TextEvaluation:
         seed: int = 0,
         reference: Sequence[str] | None = None,
         metrics: Collection[str] | None = None,
+        num: int = MOST,
         report: Callable[[str], object] = lambda doing: None,
     ) -> None:
-        """Only the named of `METRICS` are computed; None: all that there are for these texts."""
+        """Only the named of `METRICS` are computed; None: all that there are for these texts, and for `num` samples or
+        more."""
         assert dataset.vocabulary is not None
         self.vocabulary, self.seed, self.report = dataset.vocabulary, seed, report
         known = [name for name in METRICS if name != "bleu" or self.vocabulary.tokenizer != "char"]
@@ -111,9 +118,11 @@ class TextEvaluation:
             raise DataError(
                 f"the reference holds {len(self.real)} texts of up to {length} symbols: {FEWEST} are needed"
             )
+        few = min(num, len(self.real), len(self.training))
+        self.metrics = without_few(self.metrics, few, named=metrics is not None)
         self.known = Known(self.training)
-        if "frechet" in self.metrics:
-            report(f"Fréchet distance in the features of {ENCODER}")
+        if {"frechet", "c2st"} & set(self.metrics):
+            report(f"comparing texts in the features of {ENCODER}")
             self.encoder = Encoder(self.real)
             self.features = self.encoder(self.real)
         self.references = References(_as_tuples(self.real)) if "bleu" in self.metrics else None
@@ -141,8 +150,12 @@ class TextEvaluation:
         """`compared` stands for `stored` where the real texts would be compared with themselves."""
         # The number of texts decides how many are unique and how alike distributions are.
         found = self.known.scores(stored[: len(self.real)], self.metrics)
-        if "frechet" in self.metrics:
-            found["frechet"] = frechet_distance(self.encoder(compared), self.features)
+        if {"frechet", "c2st"} & set(self.metrics):
+            features = self.encoder(compared)
+            if "frechet" in self.metrics:
+                found["frechet"] = frechet_distance(features, self.features)
+            if "c2st" in self.metrics:
+                found["c2st"] = classifier_two_sample(features, self.features, seed=self.seed)
         if self.model is not None and learner is not None:
             found["perplexity"] = perplexity(self.model, stored)
             found["reverse_perplexity"] = perplexity(learner, self.real)
@@ -166,11 +179,11 @@ def evaluate_texts(
     """`TextEvaluation` of as many samples as there are training texts, `num` at most, and the same of the real texts
     (`_floor`) and of the training texts' symbols shuffled within each (`_shuffled`); before them the `encoder`, where
     it is used, and the `count` of samples."""
-    evaluation = TextEvaluation(dataset, seed=seed, reference=reference, metrics=metrics, report=report)
-    texts = sample(min(num, len(evaluation.training)))[0]
+    texts = sample(min(num, MOST, len(dataset)))[0]
     if len(texts) < FEWEST:
         raise DataError(f"{len(texts)} texts are too few to measure: {FEWEST} are needed")
-    facts = {"encoder": ENCODER} if "frechet" in evaluation.metrics else {}
+    evaluation = TextEvaluation(dataset, seed=seed, reference=reference, metrics=metrics, num=len(texts), report=report)
+    facts = {"encoder": ENCODER} if {"frechet", "c2st"} & set(evaluation.metrics) else {}
     scores = facts | {"count": len(texts)} | evaluation(texts)
     for suffix, found in (
         ("_floor", evaluation.floor()),

@@ -1,10 +1,16 @@
 """The classifier two-sample test: can samples be told from data at all?"""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sparring.data.dataset import DataError
 from sparring.metrics.canonical import canonical
+
+FEWEST = 100
+"""Samples that a classifier learns to tell from data: half of them are judged, so of 20 any share may come out."""
 
 WIDTH, STEPS, BATCH, LR, WEIGHT_DECAY = 128, 1000, 128, 2e-3, 1e-2
 
@@ -14,7 +20,7 @@ def classifier_two_sample(features: Tensor, reference: Tensor, *, seed: int = 0)
     """The accuracy, 0.5 to 1, with which a small network tells features (N, D) of samples from those (M, D) of data
     that it has not seen: half of each is learnt from, the other half judged. 0.5 is perfect.
     The rows' order plays no part."""
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(seed)
         count = min(len(features), len(reference))
         half = count // 2
@@ -38,3 +44,13 @@ def classifier_two_sample(features: Tensor, reference: Tensor, *, seed: int = 0)
         with torch.no_grad():
             right = ((model.eval()(judged) > 0) == (labels > 0)).float().mean().item()
     return max(0.5, right)
+
+
+def without_few(metrics: Sequence[str], count: int, *, named: bool) -> tuple[str, ...]:
+    """The metrics without `c2st` where the `count` of samples is too few for it; raises `DataError` where it was
+    `named`."""
+    if count >= FEWEST or "c2st" not in metrics:
+        return tuple(metrics)
+    if named:
+        raise DataError(f"c2st needs {FEWEST} samples and as many real ones to say something, not {count}")
+    return tuple(name for name in metrics if name != "c2st")
