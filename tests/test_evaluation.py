@@ -92,7 +92,7 @@ def test_series_and_texts_from_elsewhere(tmp_path, capsys):
         name: texts[name] for name in ("copied", "unique_floor")
     }
     assert "perplexity" not in chosen
-    fails(capsys, *command, "fidd", saying="no metric fidd here: choose among frechet, perplexity")
+    fails(capsys, *command, "fidd", saying="no metric fidd here: choose among frechet, c2st, perplexity")
     with pytest.raises(DataError, match="9 texts are too few"):
         of_samples(str(tmp_path / "few.txt"), str(tmp_path / "data.txt")).scores()
 

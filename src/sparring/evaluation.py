@@ -37,6 +37,8 @@ class Compared:
     run: Path | None = None
     trained_on: bool = True
     """Whether the dataset is, as far as is known, what the samples' maker learnt from."""
+    device: torch.device | str = "cpu"
+    """On which extractors look at pictures and clips."""
 
     def scores(
         self,
@@ -52,7 +54,7 @@ class Compared:
         found = metrics.evaluate(
             self.dataset, self.sample, repeats=repeats, seed=seed, reference=self.reference, extractor=extractor,
             metrics=chosen, num=num if self.most is None else min(num, self.most), trained_on=self.trained_on,
-            report=report,
+            device=self.device, report=report,
         )  # fmt: skip
         warnings = metrics.warnings_of(found)
         if not self.trained_on and metrics.are_pictures(self.dataset):
@@ -85,7 +87,7 @@ def of_run(path: str, *, device: str, seed: int = 0, data: str | None = None, fi
         known = not set(names).isdisjoint(wanted)
         return gan.sample(num, seed=seed), renumbered(torch.arange(num) % len(names), names, wanted) if known else None
 
-    compared = Compared(path, data or of_data.path, dataset, sample, run=run, trained_on=not moved)
+    compared = Compared(path, data or of_data.path, dataset, sample, run=run, trained_on=not moved, device=gan.device)
     if data is None or moved:
         return compared
     if texts:
@@ -103,9 +105,10 @@ def of_run(path: str, *, device: str, seed: int = 0, data: str | None = None, fi
     return compared
 
 
-def of_samples(path: str, data: str, *, seed: int = 0, **settings: Any) -> Compared:
+def of_samples(path: str, data: str, *, device: str = "auto", seed: int = 0, **settings: Any) -> Compared:
     """Samples made elsewhere, in any form that data may have, and the `data` that they should be like; both are read
     with the same `settings` of `open_dataset`, and their classes matched by name."""
+    looks_on = choose_device(device)
     dataset = open_dataset(data, **settings)
     shuffle = torch.Generator().manual_seed(seed)
     if dataset.vocabulary is not None:
@@ -125,7 +128,7 @@ def of_samples(path: str, data: str, *, seed: int = 0, **settings: Any) -> Compa
         drawn = torch.cat([samples.batch(part)[0] for part in chosen[:num].split(250)])
         return spec.finish(drawn), classes[chosen[:num]] if known else None
 
-    return Compared(path, data, dataset, sample, len(chosen))
+    return Compared(path, data, dataset, sample, len(chosen), device=looks_on)
 
 
 def open_compared(path: str, *, device: str, seed: int, data: str | None, settings: dict[str, Any]) -> Compared:
@@ -138,13 +141,12 @@ def open_compared(path: str, *, device: str, seed: int, data: str | None, settin
         if given := [name.replace("_", "-") for name in settings if name != "field"]:
             raise ConfigError(f"--{given[0]} is for samples made elsewhere: a run knows its own, drop it")
         return of_run(path, device=device, seed=seed, data=data, field=settings.get("field"))
-    choose_device(device)  # which samples made elsewhere do not need, and a typing error is one all the same
     if data is None:
         raise ConfigError(
             f"{path} is no run folder (it has no config.json); to judge samples made elsewhere name what they should "
             f"be like: sparring evaluate {path} --data REFERENCE"
         )
-    return of_samples(path, data, seed=seed, **settings)
+    return of_samples(path, data, device=device, seed=seed, **settings)
 
 
 def beside_floors(scores: Mapping[str, Any]) -> dict[str, Any]:

@@ -126,7 +126,7 @@ class Look:
         self.dataset, self.spec = compared.dataset, DataSpec.of(compared.dataset)
         count = CANDIDATES if compared.most is None else min(CANDIDATES, compared.most)
         self.samples, self.classes = compared.sample(count)
-        found = searched_in(compared.dataset, extractor)
+        found = searched_in(compared.dataset, extractor, compared.device)
         self.name, self.places = found.name, found.places
         self.distance, self.nearest = nearest(found.look(self.samples), found.features)
 

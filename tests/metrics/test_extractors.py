@@ -8,6 +8,8 @@ from sparring.data import DataError, open_dataset
 from sparring.metrics.cifar_resnet import CifarResNet
 from sparring.metrics.efficientnet import EfficientNet
 from sparring.metrics.extractors import NAMES, make_extractor, rgb
+from sparring.metrics.i3d import I3D
+from sparring.metrics.inception import Inception
 
 
 @pytest.fixture
@@ -44,6 +46,20 @@ def test_nor_do_those_of_networks_from_files(resnet20, tmp_path):
     torch.save(EfficientNet().state_dict(), tmp_path / "lite0.pth")
     extractor = make_extractor(f"efficientnet-lite0:{tmp_path / 'lite0.pth'}", (3, 40, 40))
     assert unchanged_by_batch_and_order(extractor, samples).shape == (9, 1000)
+
+
+def test_they_look_on_the_device_that_is_asked_for(resnet20, tmp_path):
+    """The device "meta" holds no numbers, and takes none that were left on the CPU."""
+    torch.save(EfficientNet().state_dict(), tmp_path / "lite0.pth")
+    names = ["digits", "untrained", f"cifar10-resnet:{resnet20}", f"efficientnet-lite0:{tmp_path / 'lite0.pth'}"]
+    for name in names:
+        extractor = make_extractor(name, (1, 28, 28), "meta")
+        found = [each for each in extractor.look(torch.zeros(3, 1, 28, 28, device="meta")) if each is not None]
+        assert {each.device.type for each in found} == {"meta"}
+        assert extractor.key != make_extractor(name, (1, 28, 28)).key  # as devices round differently
+    for network, shape in ((Inception(), (2, 3, 40, 40)), (I3D(), (1, 3, 16, 40, 40))):
+        found = network.to("meta").eval()(torch.zeros(shape, device="meta"))
+        assert (found if isinstance(found, torch.Tensor) else found[0]).device.type == "meta"
 
 
 def test_grey_becomes_colour_and_transparency_black():

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from sparring.data.dataset import DataError, Dataset, printable
@@ -34,11 +35,18 @@ class Metric(Protocol):
     def __call__(self, sample: Sampler) -> dict[str, float]: ...
 
 
-def metric_for(dataset: Dataset, *, extractor: str | None = None, also: str | None = None) -> Metric | None:
+def metric_for(
+    dataset: Dataset,
+    *,
+    extractor: str | None = None,
+    also: str | None = None,
+    device: torch.device | str = "cpu",
+) -> Metric | None:
     """What a run measures while it trains; None where there is nothing yet.
 
     Pictures are compared in the features of an `extractor`; `also` is one more of `images.METRICS` for them, which is
-    not measured otherwise as it takes its time, and so is `c2st` for all others.
+    not measured otherwise as it takes its time, and so is `c2st` for all others. Extractors of pictures and clips look
+    on the `device`.
     """
     if extractor is not None and not are_pictures(dataset):
         raise DataError("--train.extractor looks at pictures, and these are none: drop it")
@@ -53,11 +61,12 @@ def metric_for(dataset: Dataset, *, extractor: str | None = None, also: str | No
     if are_pictures(dataset):
         from sparring.metrics.images import image_metric
 
-        return image_metric(dataset, extractor, also)
+        return image_metric(dataset, extractor, also, device)
     if are_clips(dataset) and len(dataset.held_out or dataset) >= 4:
         from sparring.metrics.clips import ClipMetric, possible
 
-        return ClipMetric(dataset, metrics=[name for name in possible(dataset) if name != "c2st" or also == "c2st"])
+        wanted = [name for name in possible(dataset) if name != "c2st" or also == "c2st"]
+        return ClipMetric(dataset, metrics=wanted, device=device)
     if dataset.name in ("rings", "grid"):
         from sparring.metrics.modes import ModeMetric
 
@@ -76,6 +85,7 @@ def evaluate(
     metrics: Collection[str] | None = None,
     num: int = 10_000,
     trained_on: bool = True,
+    device: torch.device | str = "cpu",
     report: Callable[[str], None],
 ) -> dict[str, Any]:
     """All that can be measured, or the `metrics` named, beside what real data gets (`_floor`).
@@ -83,9 +93,9 @@ def evaluate(
     Slower than what a run measures of series and texts: of series classifiers and predictors are trained `repeats`
     times (5), of texts language models. Texts can be compared with other `reference` texts than the set's own held-out
     ones. `num` samples are compared at most, as far as there are as many real ones; pictures in the features of an
-    `extractor` (`extractors.make_extractor`), clips in those of I3D (`i3d:FILE`) where it is given, and copies are
-    looked for only in what the samples' maker was `trained_on`. Raises `DataError` for a metric that is named and not
-    known or cannot be measured.
+    `extractor` (`extractors.make_extractor`), clips in those of I3D (`i3d:FILE`) where it is given, on the `device`;
+    copies are looked for only in what the samples' maker was `trained_on`. Raises `DataError` for a metric that is
+    named and not known or cannot be measured.
     """
     if extractor is not None and not (are_pictures(dataset) or are_clips(dataset)):
         raise DataError("--extractor looks at pictures and clips, and these are none: drop it")
@@ -101,7 +111,7 @@ def evaluate(
         chosen = extractor or images.default_extractor(dataset)
         report(f"comparing pictures in the features of the extractor {chosen}")
         evaluation = images.ImageEvaluation(
-            dataset, num=num, extractor=chosen, seed=seed, metrics=metrics, trained_on=trained_on
+            dataset, num=num, extractor=chosen, seed=seed, metrics=metrics, trained_on=trained_on, device=device
         )
         return evaluation.facts | evaluation(sample)
     if dataset.channels is not None:
@@ -115,7 +125,7 @@ def evaluate(
 
         extractor = extractor or "untrained"
         report(f"comparing clips in the features of the extractor {extractor}")
-        clips = ClipMetric(dataset, num=num, metrics=metrics, extractor=extractor)
+        clips = ClipMetric(dataset, num=num, metrics=metrics, extractor=extractor, device=device)
         return clips.facts | clips(sample)
     if metrics is not None:
         raise DataError("--metrics is for pictures, clips, series and texts, and these are points: drop it")

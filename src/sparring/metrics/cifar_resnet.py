@@ -3,7 +3,6 @@
 import re
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -60,7 +59,8 @@ class CifarResNet(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if x.shape[2:] != (SIDE, SIDE):
             x = F.interpolate(x, (SIDE, SIDE), mode="bilinear", antialias=True)
-        x = (x - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+        mean, std = (x.new_tensor(number)[:, None, None] for number in (MEAN, STD))
+        x = (x - mean) / std
         x = F.relu(self.bn1(self.conv1(x)))
         for stage in self.stages:
             x = stage(x)

@@ -47,11 +47,13 @@ class ClipMetric:
         num: int = FVD_CLIPS,
         metrics: Collection[str] | None = None,
         extractor: str = "untrained",
+        device: torch.device | str = "cpu",
     ) -> None:
         """Of `num` samples at most, and of `CLIPS` or `FVD_CLIPS`; raises `DataError` where there are fewer than two
         on either side. Only the named of `METRICS` are computed; None: all that there are for these clips. With the
         `extractor` "i3d:FILE" the distance of clips is FVD, and called so; single frames stay with the untrained
-        features."""
+        features. Features are taken on the `device`."""
+        self.device = torch.device(device)
         kind, _, file = extractor.partition(":")
         if kind not in ("untrained", "i3d"):
             raise DataError(f"there is no extractor {extractor} for clips: choose {' or '.join(EXTRACTORS)}")
@@ -73,15 +75,17 @@ class ClipMetric:
         if fvd and whole:
             if frames < i3d.FEWEST_FRAMES:
                 raise DataError(f"I3D needs clips of {i3d.FEWEST_FRAMES} frames or more, and these have {frames}")
-            network = read_weights(kind, file, "I3D", i3d.I3D.published)
+            network = read_weights(kind, file, "I3D", i3d.I3D.published).to(self.device)
             self.facts["extractor"] = f"I3D {Path(file).name} (single frames: {NAME})"
             self.facts["resized"] = f"bilinear to {i3d.SIDE}×{i3d.SIDE} (single frames: {SIDE}×{SIDE})"
             self.looks.append(_Look("fvd", range(frames), lambda clips: network(rgb(clips))))
         elif whole:
-            self.looks.append(_Look(DISTANCES["frechet"], range(frames), ClipFeatures(channels, frames)))
+            self.looks.append(
+                _Look(DISTANCES["frechet"], range(frames), ClipFeatures(channels, frames).to(self.device))
+            )
         if "frames" in self.metrics:
             middle = range(frames // 2, frames // 2 + 1)
-            self.looks.append(_Look(DISTANCES["frames"], middle, ClipFeatures(channels, 1)))
+            self.looks.append(_Look(DISTANCES["frames"], middle, ClipFeatures(channels, 1).to(self.device)))
         self.floor: dict[str, float] = {}
         if not self.looks:
             return  # no clip need be read for distances
@@ -105,7 +109,7 @@ class ClipMetric:
         found: dict[str, list[Tensor]] = {look.score: [] for look in self.looks}
         for chunk in chunks:
             for score, frames, features in self.looks:
-                found[score].append(features(chunk[:, :, frames.start : frames.stop]))
+                found[score].append(features(chunk[:, :, frames.start : frames.stop].to(self.device)).cpu())
         return {score: torch.cat(parts) for score, parts in found.items()}
 
     def _scores(self, features: dict[str, Tensor], suffix: str) -> dict[str, float]:

@@ -60,17 +60,20 @@ class Extractor:
     """Whether it gives logits: of the `classes`, or of others that have no names here."""
     quick: bool = True
     """Looks at thousands of pictures in seconds."""
+    device: torch.device | str = "cpu"
+    """On which it looks; features and logits come back to the CPU."""
 
     @torch.no_grad()
     def __call__(self, pictures: Tensor) -> tuple[Tensor, Tensor | None]:
         """Of any number of pictures, always in the same batches: a result does not depend on how many there are."""
-        parts = [self.look(chunk.float().cpu().clamp(-1, 1)) for chunk in pictures.split(self.batch)]
-        logits = [found for _, found in parts if found is not None]
-        return torch.cat([features for features, _ in parts]), torch.cat(logits) if logits else None
+        parts = [self.look(chunk.to(self.device, torch.float32).clamp(-1, 1)) for chunk in pictures.split(self.batch)]
+        logits = [found.cpu() for _, found in parts if found is not None]
+        return torch.cat([features.cpu() for features, _ in parts]), torch.cat(logits) if logits else None
 
 
-def make_extractor(name: str, sample_shape: tuple[int, ...]) -> Extractor:
+def make_extractor(name: str, sample_shape: tuple[int, ...], device: torch.device | str = "cpu") -> Extractor:
     """Raises `DataError` for what is not there or does not go with pictures of this shape."""
+    device = torch.device(device)
     kind, colon, where = name.partition(":")
     if colon and kind in ("digits", "untrained"):
         raise DataError(f"the extractor {kind} takes no file: write --extractor {kind}")
@@ -78,15 +81,21 @@ def make_extractor(name: str, sample_shape: tuple[int, ...]) -> Extractor:
         if sample_shape != (1, 28, 28):
             raise DataError(f"the extractor digits looks at 28×28 grey pictures, not {sample_shape}: try untrained")
         digits, resized = load_digit_classifier(), "not resized"
-        key = _key(kind, resized, digits)
-        return Extractor("sparring-digits (not Inception)", digits, resized, key, tuple("0123456789"), classifies=True)
+        key = _key(kind, resized, digits, device)
+        return Extractor(
+            "sparring-digits (not Inception)", digits.to(device), resized, key, tuple("0123456789"), classifies=True,
+            device=device,
+        )  # fmt: skip
     if kind == "untrained":
         clips, resized = ClipFeatures(sample_shape[0], 1), "bilinear to 32×32"
+        key = _key(f"{kind}, {SHADES} shades", resized, clips, device)
+        clips.to(device)
         return Extractor(
             "shades and untrained convolutions, seed 0 (not Inception)",
             lambda x: (clips(x[:, :, None]), None),
             resized,
-            _key(f"{kind}, {SHADES} shades", resized, clips),
+            key,
+            device=device,
         )
     network: nn.Module
     if kind == "inception":
@@ -105,16 +114,19 @@ def make_extractor(name: str, sample_shape: tuple[int, ...]) -> Extractor:
         network = read_weights(kind, where, "CIFAR-10 ResNet", CifarResNet.published)
     else:
         raise DataError(f"there is no extractor {name}: choose {', '.join(NAMES[:-1])} or {NAMES[-1]}")
+    key = _key(kind, resized, network, device)
+    network.to(device)
     return Extractor(
         title,
         lambda x: network(rgb(x)),
         resized,
-        _key(kind, resized, network),
+        key,
         CLASSES if kind == "cifar10-resnet" else (),
         fid=kind == "inception",
         batch=BATCH if kind == "cifar10-resnet" else _LARGE,
         classifies=kind != "dinov2",
-        quick=kind == "cifar10-resnet",
+        quick=kind == "cifar10-resnet" or device.type != "cpu",
+        device=device,
     )
 
 
@@ -127,8 +139,9 @@ def rgb(pictures: Tensor) -> Tensor:
     return x.expand(-1, 3, *x.shape[2:]) if x.shape[1] == 1 else x
 
 
-def _key(kind: str, resized: str, network: nn.Module) -> str:
-    return f"{kind}-{digest(resized, *chain.from_iterable(network.state_dict().items()))}"
+def _key(kind: str, resized: str, network: nn.Module, device: torch.device) -> str:
+    """Of a network on the CPU that will look on the device, which rounds in its own way."""
+    return f"{kind}-{digest(resized, device.type, *chain.from_iterable(network.state_dict().items()))}"
 
 
 def read_weights(kind: str, file: str, holds: str, build: Callable[[Any], nn.Module]) -> nn.Module:
@@ -177,5 +190,6 @@ class _Dinov2(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, None]:
         if x.shape[2:] != (_SIDE, _SIDE):
             x = F.interpolate(x, (_SIDE, _SIDE), mode="bicubic", antialias=True).clamp(0, 1)
-        x = (x - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+        mean, std = (x.new_tensor(number)[:, None, None] for number in (MEAN, STD))
+        x = (x - mean) / std
         return self.model(pixel_values=x).last_hidden_state[:, 0], None

@@ -27,14 +27,15 @@ class Searched:
     look: Callable[[Any], Tensor]
 
 
-def searched_in(dataset: Dataset, extractor: str | None = None) -> Searched:
-    """All of the set's samples, or of a large set the most that are looked at."""
+def searched_in(dataset: Dataset, extractor: str | None = None, device: torch.device | str = "cpu") -> Searched:
+    """All of the set's samples, or of a large set the most that are looked at; the extractor of pictures looks on the
+    `device`."""
     if are_pictures(dataset):
         from sparring.metrics import real_pictures
         from sparring.metrics.extractors import make_extractor
         from sparring.metrics.images import default_extractor
 
-        pictures = make_extractor(extractor or default_extractor(dataset), dataset.sample_shape)
+        pictures = make_extractor(extractor or default_extractor(dataset), dataset.sample_shape, device)
         places = real_pictures.searched(pictures, dataset)
         known = real_pictures.features_of(pictures, dataset, places)
         return Searched(pictures.name, places, known, lambda samples: pictures(samples)[0])

@@ -43,11 +43,13 @@ class ImageEvaluation:
         seed: int = 0,
         trained_on: bool = True,
         by_content: bool = True,
+        device: torch.device | str = "cpu",
     ) -> None:
         """Only the named of `METRICS` are computed; None: all that the data and the extractor allow. Copies are looked
         for where the dataset is what the samples' maker was `trained_on`. Which real pictures are drawn follows from
-        what they are, where `by_content`, else from where they stand in their sets, which need not be read then."""
-        self.extractor, self.seed = make_extractor(extractor, dataset.sample_shape), seed
+        what they are, where `by_content`, else from where they stand in their sets, which need not be read then. The
+        extractor looks on the `device`."""
+        self.extractor, self.seed = make_extractor(extractor, dataset.sample_shape, device), seed
         self.dataset, self.classes, self.named = dataset, tuple(dataset.class_names), metrics is not None
         self.metrics = self._possible(metrics, trained_on)
         held_out = dataset.held_out
@@ -190,7 +192,9 @@ def default_extractor(dataset: Dataset) -> str:
     return "digits" if dataset.name == "digits" else "untrained"
 
 
-def image_metric(dataset: Dataset, extractor: str | None, also: str | None) -> Metric | None:
+def image_metric(
+    dataset: Dataset, extractor: str | None, also: str | None, device: torch.device | str = "cpu"
+) -> Metric | None:
     """What a run measures of pictures as it trains: of digits what `DigitMetric` does, of others the Fréchet distance
     and recall; and `also` one more of `METRICS`. None where there are too few."""
     parts: list[DigitMetric | ImageEvaluation] = []
@@ -201,7 +205,11 @@ def image_metric(dataset: Dataset, extractor: str | None, also: str | None) -> M
         wanted.add(also)
     if wanted and len(dataset) >= 2 * FEWEST:
         name = extractor or default_extractor(dataset)
-        parts.append(ImageEvaluation(dataset, num=WHILE_TRAINING, extractor=name, metrics=wanted, by_content=False))
+        parts.append(
+            ImageEvaluation(
+                dataset, num=WHILE_TRAINING, extractor=name, metrics=wanted, by_content=False, device=device
+            )
+        )
     if len(parts) < 2:
         return parts[0] if parts else None
     return Together(parts)

@@ -60,7 +60,7 @@ def resize(pictures: Tensor, side: int) -> Tensor:
     other, and nothing smoothed before some are left out."""
     for dim in (3, 2):
         size = pictures.shape[dim]
-        place = torch.arange(side) * (size / side)
+        place = torch.arange(side, device=pictures.device) * (size / side)
         before = place.long()
         weight = (place - before).view(-1, *[1] * (3 - dim))
         here = pictures.index_select(dim, before)

@@ -120,7 +120,7 @@ class Run:
         self.metric = None
         if config.train.evaluate_every:
             also = self.goal.name if self.goal else None
-            self.metric = metric_for(self.dataset, extractor=config.train.extractor, also=also)
+            self.metric = metric_for(self.dataset, extractor=config.train.extractor, also=also, device=device)
         self._check_goal()
         zeros, slopes = torch.zeros(1), bool(config.loss.r1 or config.loss.r2)
         self.alarm = Alarm(self.trainer.loss.discriminator(zeros, zeros).item(), slopes=slopes)
