@@ -3,6 +3,7 @@ import os
 import pytest
 import torch
 
+from sparring.metrics import cache
 from sparring.metrics.cache import cache_folder, cached
 
 
@@ -32,6 +33,29 @@ def test_a_damaged_entry_is_made_again(folder):
     entry.write_bytes(b"cut short")
     assert torch.equal(cached(("data",), lambda: torch.zeros(2)), torch.zeros(2))
     assert torch.equal(cached(("data",), lambda: torch.ones(2)), torch.zeros(2))
+
+
+def test_what_was_asked_for_last_stays(folder, monkeypatch):
+    """Four entries fit; the first, asked for again, outlives the second."""
+    made = []
+
+    def ask(number):
+        cached((number,), lambda: made.append(number) or torch.zeros(1000))
+        for place, file in enumerate(sorted(files(), key=lambda file: file.stat().st_mtime_ns)):
+            os.utime(file, ns=(place, place))  # clocks may stand still between two entries
+
+    def files():
+        return list((folder / "features").iterdir())
+
+    ask(0)
+    monkeypatch.setattr(cache, "MOST_KEPT", 4 * files()[0].stat().st_size)
+    for number in (1, 2, 3, 0, 4):
+        ask(number)
+    assert len(files()) == 4
+    ask(0)
+    assert made == [0, 1, 2, 3, 4]
+    ask(1)
+    assert made == [0, 1, 2, 3, 4, 1]
 
 
 def test_without_a_place_to_write_it_goes_on(tmp_path, monkeypatch):

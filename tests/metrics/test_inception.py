@@ -1,3 +1,4 @@
+import hashlib
 import math
 from dataclasses import replace
 from urllib.error import URLError
@@ -89,10 +90,13 @@ def test_other_weights_are_refused(tmp_path):
         make_extractor(f"inception:{tmp_path / 'other.pth'}", (3, 32, 32))
 
 
-def test_a_checksum_that_begins_as_the_published_one_passes(tmp_path, monkeypatch):
+def test_the_published_checksum_passes_and_one_that_begins_like_it_does_not(tmp_path, monkeypatch):
     (tmp_path / "empty.pth").touch()
-    monkeypatch.setattr(inception, "SHA256", "e3b0c442")
+    monkeypatch.setattr(inception, "SHA256", hashlib.sha256().hexdigest())
     check_weights(tmp_path / "empty.pth")
+    monkeypatch.setattr(inception, "SHA256", hashlib.sha256().hexdigest()[:-1] + "0")
+    with pytest.raises(DataError, match="is not FID's Inception"):
+        check_weights(tmp_path / "empty.pth")
 
 
 def test_weights_are_downloaded_once(tmp_path, monkeypatch):
@@ -113,7 +117,7 @@ class Download:
 
     def __call__(self, url, file, hash_prefix):
         self.calls += 1
-        assert hash_prefix == "6726825d"
+        assert hash_prefix == inception.SHA256
         if self.error:
             raise self.error
         with open(file, "wb") as handle:

@@ -18,10 +18,10 @@ from sparring.data.dataset import DataError
 
 SIDE = 299
 FEATURES, LOGITS = 2048, 1008
-SHA256 = "6726825d"
-"""Begins the checksum of the weights' file, of which pytorch-fid and torch-fidelity publish the same."""
+SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+"""The checksum of the weights' file, of which pytorch-fid and torch-fidelity publish the same."""
 
-_FILE = f"pt_inception-2015-12-05-{SHA256}.pth"
+_FILE = f"pt_inception-2015-12-05-{SHA256[:8]}.pth"
 _URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{_FILE}"
 # A branch's convolutions: outputs and kernel, or two kernels whose outputs are joined.
 _Layers = tuple[tuple[int, str], ...]
@@ -49,9 +49,10 @@ def check_weights(file: Path) -> None:
             found = hashlib.file_digest(handle, "sha256").hexdigest()
     except OSError:
         raise DataError(f"there is no weights file {file}: write inception, or inception:FILE with {_FILE}") from None
-    if not found.startswith(SHA256):
+    if found != SHA256:
         raise DataError(
-            f"{file} is not FID's Inception, its SHA-256 begins with {found[:8]}, not {SHA256}: put {_URL} in its place"
+            f"{file} is not FID's Inception, its SHA-256 begins with {found[:8]}, not {SHA256[:8]}: put {_URL} in its "
+            "place"
         )
 
 
