@@ -92,7 +92,7 @@ class DataConfig(Section):
 
 
 LONGEST_WHITENED = 4096
-"""Steps of a series that can be whitened: its cosine transform is a matrix of so many rows and columns."""
+"""Steps of a series that can be whitened or taken apart into components: matrices of so many rows and columns do it."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,11 @@ class CodecConfig(Section):
     )
     patch_frames: int | None = setting(None, "frames that a clip's patch spans; unset: 1")
     overlap: int = setting(0, "pixels by which a patch reaches into its neighbours, blended on decoding")
+    components: int | None = setting(
+        None,
+        "principal components along time that stand for a series' steps, where it is so smooth that few are enough "
+        "(whitened, autoencoder); unset: all steps stay",
+    )
     whiten: float = setting(
         0.3, "how far quick movements are brought to the size of slow ones: 0 not at all, 1 all the way (whitened)"
     )
@@ -131,7 +136,7 @@ class CodecConfig(Section):
     def __post_init__(self) -> None:
         self._require_range(1, 256, "patch_size", "patch_frames")
         self._require_range(0, self.patch_size // 2, "overlap")
-        self._require_range(1, 4096, "latents", "batch_size", "stem_channels")
+        self._require_range(1, 4096, "components", "latents", "batch_size", "stem_channels")
         self._require_range(4, 4096, "latent_dim")
         self._require_range(8, 16_384, "width")
         self._require_range(1, 512, "depth")
@@ -150,6 +155,10 @@ class CodecConfig(Section):
                 raise ConfigError(
                     f"--codec.{field.name} has no effect with --codec.name {self.name}: drop one of the two"
                 )
+        if self.name == "autoencoder" and self.components is not None:
+            for name in ("patch_size", "stem"):
+                if getattr(self, name) != getattr(CodecConfig, name):
+                    raise ConfigError(f"--codec.{name} has no effect with --codec.components: drop one of the two")
         if self.stem == 0 and self.stem_channels != CodecConfig.stem_channels:
             raise ConfigError("--codec.stem_channels has no effect with --codec.stem 0: drop one of the two")
 
@@ -160,7 +169,7 @@ def codec_uses(codec: str, field: str) -> bool:
         case "patch":
             return field in ("name", "patch_size", "patch_frames", "overlap")
         case "whitened":
-            return field in ("name", "patch_size", "whiten")
+            return field in ("name", "patch_size", "components", "whiten")
         case "embedding":
             return field in ("name", "latent_dim", "soft", "lr", "batch_size", "num_samples")
     return field not in ("overlap", "soft", "whiten")

@@ -116,18 +116,26 @@ LONG = 128
 
 def sines(length: int) -> Config:
     """TimeGAN's sines: smooth and spread evenly, so a steep discriminator is right from the start; long ones by way of
-    a codec, a latent for each of the five."""
-    if length >= LONG:
+    a codec, a latent for each of the five.
+
+    Frequencies of at most 0.1 a step leave them as many numbers as one may know of them (Landau & Pollak 1962), and a
+    few more: all but a millionth of the variance.
+    """
+    components = min(length, round(0.1 * length / math.pi) + 4)
+    if length > LONGEST_WHITENED:
         return long_sines(length)
-    return series(length, whitened=False).replace(
+    if length >= LONG:
+        return long_sines(length).replace({"codec.patch_size": CodecConfig.patch_size, "codec.components": components})
+    return series(length).replace(
         {
             "data.path": "sines",
+            "codec.patch_size": 1,
+            "codec.components": components,
             "model.adaln_gain": 1.0,
             "loss.r1": 0.1,
             "loss.r2": 0.1,
-            "loss.final_gamma": 1.0,
+            "loss.final_gamma": 0.1,
             "loss.penalty_fraction": 0.25,
-            "train.num_samples": 380_000,
         }
     )
 

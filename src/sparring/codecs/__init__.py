@@ -6,7 +6,7 @@ from sparring.codecs.patch import PatchCodec
 from sparring.codecs.text import TextCodec
 from sparring.codecs.trained import LatentCodec, TrainedCodec
 from sparring.codecs.whitened import WhitenedCodec
-from sparring.config import CodecConfig, Config, ConfigError
+from sparring.config import LONGEST_WHITENED, CodecConfig, Config, ConfigError
 from sparring.data.vocabulary import Vocabulary
 
 __all__ = [
@@ -33,10 +33,17 @@ def make_codec(config: Config, sample_shape: tuple[int, ...], vocabulary: Vocabu
         return _text_codec(c, sample_shape, vocabulary)
     if c.name == "embedding":
         raise ConfigError("--codec.name embedding is for texts: set patch or autoencoder")
+    if c.components is not None:
+        if len(sample_shape) != 2:
+            raise ConfigError("--codec.components is for series: drop it")
+        if c.components > sample_shape[1]:
+            raise ConfigError(f"--codec.components {c.components}: there are no more than the {sample_shape[1]} steps")
+        if sample_shape[1] > LONGEST_WHITENED:
+            raise ConfigError(f"--codec.components is for series of up to {LONGEST_WHITENED} steps: drop it")
     if c.name == "whitened":
         if len(sample_shape) != 2:
             raise ConfigError("--codec.name whitened is for series: set patch or autoencoder")
-        return WhitenedCodec(sample_shape, c.patch_size, c.whiten, multiple=2**config.model.stem)
+        return WhitenedCodec(sample_shape, c.patch_size, c.whiten, c.components, multiple=2**config.model.stem)
     frames = c.patch_frames or (1 if len(sample_shape) == 4 else None)
     if c.name == "patch":
         return PatchCodec(sample_shape, c.patch_size, c.overlap, frames, multiple=2**config.model.stem)
@@ -44,6 +51,7 @@ def make_codec(config: Config, sample_shape: tuple[int, ...], vocabulary: Vocabu
         sample_shape,
         patch_size=c.patch_size,
         patch_frames=frames,
+        components=c.components,
         latents=c.latents,
         latent_dim=c.latent_dim,
         width=c.width,
@@ -60,7 +68,7 @@ def _text_codec(c: CodecConfig, sample_shape: tuple[int, ...], vocabulary: Vocab
         raise ConfigError("texts need a trained codec: set --codec.name autoencoder (sparring.presets.texts does)")
     if c.name == "embedding":
         return EmbeddingCodec(sample_shape, len(vocabulary), dim=c.latent_dim, soft=c.soft)
-    for name in ("patch_size", "patch_frames", "stem", "stem_channels"):
+    for name in ("patch_size", "patch_frames", "components", "stem", "stem_channels"):
         if getattr(c, name) != getattr(CodecConfig, name):
             raise ConfigError(f"--codec.{name} has no effect on texts: drop it")
     return TextCodec(

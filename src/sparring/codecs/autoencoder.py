@@ -8,6 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from sparring.codecs.components import ComponentCodec
 from sparring.codecs.patch import PatchCodec
 from sparring.codecs.trained import TrainedCodec, normalized
 from sparring.models.attention import reaches
@@ -27,6 +28,9 @@ class AutoencoderCodec(TrainedCodec):
 
     A latent has zero mean and unit variance over its K numbers, whatever the sample, so noise of a fixed size on it is
     all that keeps neighbours alike. The GAN is trained on samples of `latent_shape`: (K, *places) or (K, L).
+
+    With `components` it sees series not in patches of steps but as so many principal components along time of each
+    channel: those of 256 steps that are sines are 13 numbers each, and what comes back is smooth.
     """
 
     def __init__(
@@ -35,6 +39,7 @@ class AutoencoderCodec(TrainedCodec):
         *,
         patch_size: int,
         patch_frames: int | None = None,
+        components: int | None = None,
         latents: int | None = None,
         latent_dim: int = 16,
         width: int = 96,
@@ -45,7 +50,11 @@ class AutoencoderCodec(TrainedCodec):
         noise: float = 0.3,
     ) -> None:
         super().__init__()
-        self.pixels = PatchCodec(sample_shape, patch_size, patch_frames=patch_frames, multiple=2**stem)
+        self.pixels: PatchCodec | ComponentCodec
+        if components is None:
+            self.pixels = PatchCodec(sample_shape, patch_size, patch_frames=patch_frames, multiple=2**stem)
+        else:
+            self.pixels, self.looks_at = ComponentCodec(sample_shape, components), 5_000
         self.sample_shape, self.noise = sample_shape, noise
         fine, token_dim = self.pixels.grid, self.pixels.token_dim
         coarse = coarse_grid(fine, stem)
@@ -94,6 +103,8 @@ class AutoencoderCodec(TrainedCodec):
         self.mean.copy_(samples.mean(over, keepdim=True))
         std = samples.std(over, keepdim=True)
         self.std.copy_(std.clamp_min(0.1 * std.max().clamp_min(1e-3)))  # a channel may rarely change
+        if isinstance(self.pixels, ComponentCodec):
+            self.pixels.measure((samples - self.mean) / self.std)
 
     def compress(self, samples: Tensor) -> Tensor:
         """(B, *sample_shape) -> (B, *latent_shape)."""
@@ -109,10 +120,6 @@ class AutoencoderCodec(TrainedCodec):
             x = block(x, self.places.rotary)
         x = self.to_patch(self.decoder_norm(x))
         return self.pixels.decode(x.float()) * self.std + self.mean
-
-    def error(self, samples: Tensor, back: Tensor) -> float:
-        """The mean squared error."""
-        return self.pixels.error(samples, back)
 
     def loss(self, samples: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """The squared error of what comes back through latents with noise, as a share of each channel's variance."""

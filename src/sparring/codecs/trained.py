@@ -30,9 +30,9 @@ class LatentCodec(nn.Module):
     def expand(self, latents: Tensor) -> Tensor:
         """(B, *latent_shape) -> (B, *sample_shape)."""
 
-    @abstractmethod
     def error(self, samples: Tensor, back: Tensor) -> float:
-        """How far what comes back is from what went in."""
+        """How far what comes back is from what went in: the mean squared error, where there is no better measure."""
+        return (back - samples).square().mean().item()
 
     def encode(self, samples: Tensor) -> Tensor:
         """(B, *sample_shape) -> tokens (B, L, K)."""

@@ -108,8 +108,11 @@ class Networks(nn.Module):
         model = config.model
         if spec.channels is not None and model.bounded:
             raise ConfigError("series have no bounds: set --model.bounded false (sparring.presets.series does)")
-        if spec.channels is not None and spec.channels.masked and config.codec.name == "whitened":
-            raise ConfigError("series of unequal length cannot be whitened: set --codec.name patch")
+        if spec.channels is not None and spec.channels.masked:
+            if config.codec.name == "whitened":
+                raise ConfigError("series of unequal length cannot be whitened: set --codec.name patch")
+            if config.codec.components is not None:
+                raise ConfigError("--codec.components is for series of one length: drop it")
         if len(spec.sample_shape) == 2 and (config.augment.flip or config.augment.color):
             raise ConfigError("--augment.flip and --augment.color are for pictures and clips: drop them for series")
         self.codec = make_codec(config, spec.sample_shape, spec.vocabulary)

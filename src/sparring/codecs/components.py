@@ -1,0 +1,47 @@
+"""Series that are smooth, as the few principal components along time that they are made of.
+
+Shapes: B batch, C channels, T steps, K components.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from sparring.models.positions import Grid
+
+
+class ComponentCodec(nn.Module):
+    """Series (B, C, T) to tokens (B, C, K), one for each channel, and back, but for what the components leave out. What
+    is made of them is as smooth as the data."""
+
+    def __init__(self, sample_shape: tuple[int, ...], components: int) -> None:
+        super().__init__()
+        channels, steps = sample_shape
+        self.grid: Grid = (channels, 1, 1)
+        self.token_dim = components
+        self.register_buffer("rows", torch.zeros(components, steps))
+        self.register_buffer("centre", torch.zeros(channels, steps))
+
+    rows: Tensor
+    centre: Tensor
+
+    def measure(self, series: Tensor) -> None:
+        self.centre.copy_(series.mean(0))
+        self.rows.copy_(principal(series.cpu().double(), self.token_dim))
+
+    def encode(self, series: Tensor) -> Tensor:
+        """(B, C, T) -> tokens (B, C, K)."""
+        return (series - self.centre) @ self.rows.T
+
+    def decode(self, tokens: Tensor) -> Tensor:
+        """Tokens (B, C, K) -> (B, C, T)."""
+        return tokens @ self.rows + self.centre
+
+
+# Hotelling 1933
+def principal(series: Tensor, count: int) -> Tensor:
+    """The orthonormal rows (K, T) along which series (N, C, T) vary most in time, all channels together; the most
+    first."""
+    varying = series - series.mean(0)
+    _, columns = torch.linalg.eigh(torch.einsum("nct,ncs->ts", varying, varying) / len(series))
+    rows = columns.flip(1).T[:count]
+    return torch.where(rows.sum(1, keepdim=True) >= 0, rows, -rows)  # the sign is anyone's choice

@@ -1,0 +1,65 @@
+import pytest
+import torch
+
+from sparring.codecs import AutoencoderCodec, make_codec
+from sparring.codecs.components import ComponentCodec, principal
+from sparring.config import CodecConfig, Config, ConfigError
+from sparring.data import open_dataset
+from sparring.models.networks import DataSpec, Networks
+
+
+def test_principal_components_against_a_singular_value_decomposition():
+    series = torch.randn(400, 1, 24, generator=torch.Generator().manual_seed(0), dtype=torch.float64).cumsum(2)
+    rows = principal(series, 5)
+    torch.testing.assert_close(rows @ rows.T, torch.eye(5, dtype=torch.float64), atol=1e-9, rtol=0)
+    expected = torch.linalg.svd(series[:, 0] - series[:, 0].mean(0), full_matrices=False)[2][:5]
+    torch.testing.assert_close((rows @ expected.T).abs(), torch.eye(5, dtype=torch.float64), atol=1e-6, rtol=0)
+
+
+def test_smooth_series_are_few_numbers_a_channel():
+    dataset = open_dataset("sines", window=256)
+    codec = ComponentCodec(dataset.sample_shape, 13)
+    codec.measure(dataset.batch(torch.arange(2000))[0])
+    unseen = dataset.held_out.batch(torch.arange(500))[0]
+    tokens = codec.encode(unseen)
+    assert tokens.shape == (500, 5, 13)
+    back = codec.decode(tokens)
+    assert (back - unseen).square().mean() < 1e-5 * unseen.var()
+    torch.testing.assert_close(codec.encode(back), tokens, atol=1e-3, rtol=1e-3)
+
+
+def test_an_autoencoder_of_components_is_as_smooth_as_the_data():
+    dataset = open_dataset("sines", window=256)
+    codec = AutoencoderCodec(
+        dataset.sample_shape, patch_size=4, components=13, latents=5, latent_dim=8, width=32, depth=1
+    )
+    codec.measure(dataset.batch(torch.arange(1000))[0])
+    latents = torch.randn(20, *codec.latent_shape)
+    made, real = codec.expand(latents).detach(), dataset.batch(torch.arange(20))[0]
+    roughness = [x.diff(dim=2, n=2).abs().mean() / x.std() for x in (made, real)]
+    assert made.shape == real.shape
+    assert roughness[0] < 3 * roughness[1]
+    loss = codec.loss(real, torch.Generator().manual_seed(0))["loss/reconstruction"]
+    loss.backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in codec.parameters())
+
+
+def test_components_are_refused_where_they_mean_nothing(tmp_path):
+    config = Config().replace(
+        {"codec.name": "autoencoder", "codec.components": 4, "model.bounded": False, "augment.flip": False}
+    )
+    with pytest.raises(ConfigError, match="components is for series"):
+        make_codec(config, (1, 8, 8))
+    with pytest.raises(ConfigError, match="there are no more than the 3 steps"):
+        make_codec(config, (1, 3))
+    with pytest.raises(ConfigError, match="up to 4096 steps"):
+        make_codec(config, (1, 5000))
+    for name, value in {"patch_size": 8, "stem": 1}.items():
+        with pytest.raises(ConfigError, match=f"{name} has no effect with --codec.components"):
+            config.replace({f"codec.{name}": value})
+    with pytest.raises(ConfigError, match=r"components has no effect with --codec\.name patch"):
+        CodecConfig("patch", components=4)
+    (tmp_path / "rows.csv").write_text("1,2,1,3,2,4,3,5,1\n2,4,2,,,,,,\n3,1,5,2,7,1,2,,\n")
+    unequal = DataSpec.of(open_dataset(str(tmp_path / "rows.csv")))
+    with pytest.raises(ConfigError, match="components is for series of one length"):
+        Networks(config, unequal)
