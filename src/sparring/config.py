@@ -110,8 +110,8 @@ class CodecConfig(Section):
     overlap: int = setting(0, "pixels by which a patch reaches into its neighbours, blended on decoding")
     components: int | None = setting(
         None,
-        "principal components along time that stand for a series' steps, where it is so smooth that few are enough "
-        "(whitened, autoencoder); unset: all steps stay",
+        "principal components along time that stand for a series' patches, where it is so smooth that few are enough "
+        "(autoencoder)",
     )
     whiten: float = setting(
         0.3, "how far quick movements are brought to the size of slow ones: 0 not at all, 1 all the way (whitened)"
@@ -155,7 +155,7 @@ class CodecConfig(Section):
                 raise ConfigError(
                     f"--codec.{field.name} has no effect with --codec.name {self.name}: drop one of the two"
                 )
-        if self.name == "autoencoder" and self.components is not None:
+        if self.components is not None:
             for name in ("patch_size", "stem"):
                 if getattr(self, name) != getattr(CodecConfig, name):
                     raise ConfigError(f"--codec.{name} has no effect with --codec.components: drop one of the two")
@@ -169,7 +169,7 @@ def codec_uses(codec: str, field: str) -> bool:
         case "patch":
             return field in ("name", "patch_size", "patch_frames", "overlap")
         case "whitened":
-            return field in ("name", "patch_size", "components", "whiten")
+            return field in ("name", "patch_size", "whiten")
         case "embedding":
             return field in ("name", "latent_dim", "soft", "lr", "batch_size", "num_samples")
     return field not in ("overlap", "soft", "whiten")

@@ -110,43 +110,20 @@ def series(length: int, whitened: bool = True) -> Config:
     )
 
 
-LONG = 128
-"""Steps from which on sines go by way of a codec: their own patches tremble, and D sees nothing else."""
-
-
 def sines(length: int) -> Config:
-    """TimeGAN's sines: smooth and spread evenly, so a steep discriminator is right from the start; long ones by way of
-    a codec, a latent for each of the five.
+    """TimeGAN's sines, by way of a codec: a latent of eight numbers for each of the five channels.
 
-    Frequencies of at most 0.1 a step leave them as many numbers as one may know of them (Landau & Pollak 1962), and a
-    few more: all but a millionth of the variance.
+    Frequencies of at most 0.1 a step leave a channel as many numbers as one may know of it (Landau & Pollak 1962), and
+    a few more: all but a millionth of the variance. Made of steps they tremble, and a discriminator sees nothing else.
     """
-    components = min(length, round(0.1 * length / math.pi) + 4)
-    if length > LONGEST_WHITENED:
-        return long_sines(length)
-    if length >= LONG:
-        return long_sines(length).replace({"codec.patch_size": CodecConfig.patch_size, "codec.components": components})
-    return series(length).replace(
-        {
-            "data.path": "sines",
-            "codec.patch_size": 1,
-            "codec.components": components,
-            "model.adaln_gain": 1.0,
-            "loss.r1": 0.1,
-            "loss.r2": 0.1,
-            "loss.final_gamma": 0.1,
-            "loss.penalty_fraction": 0.25,
-        }
-    )
-
-
-def long_sines(length: int) -> Config:
-    """Latents of eight numbers: with four the codec loses a sixth of the sines, with sixteen the GAN misses more."""
+    smooth = {
+        "codec.patch_size": CodecConfig.patch_size,
+        "codec.components": min(length, round(0.1 * length / math.pi) + 4),
+    }
     return series(length).replace(
         {
             "data.path": "sines",
             "codec.name": "autoencoder",
-            "codec.latents": 5,
             "codec.latent_dim": 8,
             "codec.noise": 0.2,
             "codec.batch_size": 64,
@@ -163,6 +140,7 @@ def long_sines(length: int) -> Config:
             "train.sample_every": 25_000,
             "train.checkpoint_every": 25_000,
         }
+        | (smooth if length <= LONGEST_WHITENED else {"codec.latents": 5})
     )
 
 

@@ -43,7 +43,7 @@ def make_codec(config: Config, sample_shape: tuple[int, ...], vocabulary: Vocabu
     if c.name == "whitened":
         if len(sample_shape) != 2:
             raise ConfigError("--codec.name whitened is for series: set patch or autoencoder")
-        return WhitenedCodec(sample_shape, c.patch_size, c.whiten, c.components, multiple=2**config.model.stem)
+        return WhitenedCodec(sample_shape, c.patch_size, c.whiten, multiple=2**config.model.stem)
     frames = c.patch_frames or (1 if len(sample_shape) == 4 else None)
     if c.name == "patch":
         return PatchCodec(sample_shape, c.patch_size, c.overlap, frames, multiple=2**config.model.stem)

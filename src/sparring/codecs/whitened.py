@@ -1,7 +1,7 @@
 """Series whose slow and quick movements are brought to sizes that the GAN can see: a codec that is measured, not
 trained.
 
-Shapes: B batch, C channels, T steps, K of them that latents have.
+Shapes: B batch, C channels, T steps.
 """
 
 import math
@@ -9,7 +9,6 @@ import math
 import torch
 from torch import Tensor
 
-from sparring.codecs.components import principal
 from sparring.codecs.patch import PatchCodec
 from sparring.codecs.trained import LatentCodec
 from sparring.config import LONGEST_WHITENED
@@ -21,28 +20,19 @@ _LEAST = 1e-4
 
 
 class WhitenedCodec(LatentCodec):
-    """Series (B, C, T) to series (B, C, K) whose channels do not vary together and whose quick movements are as large
-    as their slow ones, or with `whiten` below 1 less so; and back, without loss where K is T.
+    """Series (B, C, T) to series (B, C, T) whose channels do not vary together and whose quick movements are as large
+    as their slow ones, or with `whiten` below 1 less so; and back, without loss.
 
     Channels are turned to what they vary along, and each frequency of each is divided by its spread to the power of
     `whiten`, as speech is before it is coded. A price moves from step to step by a hundredth of what it moves in years:
     to a discriminator whose slope R1 and R2 hold back a window of it is a level, and what a GAN makes of the prices
     themselves has the right level and trembles.
-
-    Of series that are smooth, so many `components` along time are enough: they stand where cosines else do, and a
-    series of as many steps is made of them. What is generated is then as smooth as the data.
     """
 
     looks_at = 20_000
 
     def __init__(
-        self,
-        sample_shape: tuple[int, ...],
-        patch_size: int,
-        whiten: float = 0.3,
-        components: int | None = None,
-        *,
-        multiple: int = 1,
+        self, sample_shape: tuple[int, ...], patch_size: int, whiten: float = 0.3, *, multiple: int = 1
     ) -> None:
         super().__init__()
         channels, steps = sample_shape
@@ -50,20 +40,16 @@ class WhitenedCodec(LatentCodec):
             raise ValueError(
                 f"--codec.name whitened is for series of up to {LONGEST_WHITENED} steps: set --codec.name patch"
             )
-        kept = components or steps
-        self.sample_shape, self.latent_shape = sample_shape, (channels, kept)
-        self.whiten, self.few = whiten, components is not None
-        self.patches = PatchCodec(self.latent_shape, patch_size, multiple=multiple)
-        self.register_buffer("basis", cosines(steps)[:kept], persistent=self.few)
-        self.register_buffer("steps", cosines(kept), persistent=False)
+        self.sample_shape, self.latent_shape, self.whiten = sample_shape, sample_shape, whiten
+        self.patches = PatchCodec(sample_shape, patch_size, multiple=multiple)
+        self.register_buffer("basis", cosines(steps), persistent=False)
         self.register_buffer("mean", torch.zeros(channels, 1))
         self.register_buffer("spread", torch.ones(channels, 1))
         self.register_buffer("turn", torch.eye(channels))
-        self.register_buffer("centre", torch.zeros(channels, kept))
-        self.register_buffer("gain", torch.ones(channels, kept))
+        self.register_buffer("centre", torch.zeros(channels, steps))
+        self.register_buffer("gain", torch.ones(channels, steps))
 
     basis: Tensor
-    steps: Tensor
     mean: Tensor
     spread: Tensor
     turn: Tensor
@@ -80,10 +66,7 @@ class WhitenedCodec(LatentCodec):
         _, columns = torch.linalg.eigh(torch.einsum("nct,ndt->cd", x, x) / (x.shape[0] * x.shape[2]))
         turn = columns.flip(1).T
         turn = torch.where(turn.sum(1, keepdim=True) >= 0, turn, -turn)  # the sign is anyone's choice
-        turned = torch.einsum("cd,ndt->nct", turn, x)
-        if self.few:
-            self.basis.copy_(principal(turned, len(self.basis)))
-        coefficients = turned @ self.basis.T.cpu().double()
+        coefficients = torch.einsum("cd,ndt,kt->nck", turn, x, self.basis.cpu().double())
         std = coefficients.std(0, correction=0)
         gain = std.clamp_min(_LEAST * std.max()) ** self.whiten
         gain = gain * (std / gain).square().mean().sqrt()  # so that all together have the variance 1
@@ -95,14 +78,14 @@ class WhitenedCodec(LatentCodec):
             buffer.copy_(value)
 
     def compress(self, samples: Tensor) -> Tensor:
-        """(B, C, T) -> (B, C, K): zeros where nothing varies."""
+        """(B, C, T) -> (B, C, T): zeros where nothing varies."""
         x = (samples - self.mean) / self.spread.where(self.spread > 0, 1)
         coefficients = self.turn @ x @ self.basis.T - self.centre
-        return torch.where(self.gain > 0, coefficients / self.gain.where(self.gain > 0, 1), 0) @ self.steps
+        return torch.where(self.gain > 0, coefficients / self.gain.where(self.gain > 0, 1), 0) @ self.basis
 
     def expand(self, latents: Tensor) -> Tensor:
-        """(B, C, K) -> (B, C, T), the inverse of `compress` but for what the components leave out."""
-        x = self.turn.T @ (latents @ self.steps.T * self.gain + self.centre) @ self.basis
+        """(B, C, T) -> (B, C, T), the inverse of `compress`."""
+        x = self.turn.T @ (latents @ self.basis.T * self.gain + self.centre) @ self.basis
         return x * self.spread + self.mean
 
 
