@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from sparring.models.networks import Networks
 from sparring.pretrained import SHIPPED, read_config, write_model
 from sparring.training.checkpoint import load_tensors
 
@@ -19,8 +20,9 @@ KEPT_ROWS = 40
 def ship(run: Path, folder: Path) -> None:
     config, spec = read_config(run)
     tensors, _ = load_tensors(run / "model.safetensors")
-    # What a codec has measured is small, and rounded it would make smooth series tremble.
-    halved = {n: t.half() if t.dtype == torch.float32 and t.numel() > 1000 else t for n, t in tensors.items()}
+    # What a codec has measured, rounded, would make smooth series tremble.
+    measured = {name for name, _ in Networks(config, spec).named_buffers()}
+    halved = {n: t.half() if t.dtype == torch.float32 and n not in measured else t for n, t in tensors.items()}
     folder.mkdir(parents=True, exist_ok=True)
     write_model(folder / "model.safetensors", halved, config, spec)
     for name in ("config.json", "verdict.txt"):

@@ -156,7 +156,7 @@ class CodecConfig(Section):
                     f"--codec.{field.name} has no effect with --codec.name {self.name}: drop one of the two"
                 )
         if self.components is not None:
-            for name in ("patch_size", "stem"):
+            for name in ("patch_size", "patch_frames", "stem"):
                 if getattr(self, name) != getattr(CodecConfig, name):
                     raise ConfigError(f"--codec.{name} has no effect with --codec.components: drop one of the two")
         if self.stem == 0 and self.stem_channels != CodecConfig.stem_channels:

@@ -5,9 +5,13 @@ import pytest
 import torch
 
 from sparring.data import DataError, open_dataset
+from sparring.data.bouncing import bouncing
+from sparring.evaluation import Compared
+from sparring.metrics import metric_for
 from sparring.metrics.cifar_resnet import CifarResNet
 from sparring.metrics.efficientnet import EfficientNet
 from sparring.metrics.extractors import NAMES, make_extractor, rgb
+from sparring.metrics.features import searched_in
 from sparring.metrics.i3d import I3D
 from sparring.metrics.inception import Inception
 
@@ -48,18 +52,45 @@ def test_nor_do_those_of_networks_from_files(resnet20, tmp_path):
     assert unchanged_by_batch_and_order(extractor, samples).shape == (9, 1000)
 
 
+def looks_on(extractor, device):
+    """Where the features are of pictures on a device; "refused" where network and pictures do not go together."""
+    try:
+        return extractor.look(torch.zeros(3, 1, 28, 28, device=device))[0].device.type
+    except RuntimeError:
+        return "refused"
+
+
 def test_they_look_on_the_device_that_is_asked_for(resnet20, tmp_path):
-    """The device "meta" holds no numbers, and takes none that were left on the CPU."""
+    """The device "meta" holds no numbers: what its weights make of any is there too."""
     torch.save(EfficientNet().state_dict(), tmp_path / "lite0.pth")
     names = ["digits", "untrained", f"cifar10-resnet:{resnet20}", f"efficientnet-lite0:{tmp_path / 'lite0.pth'}"]
     for name in names:
         extractor = make_extractor(name, (1, 28, 28), "meta")
-        found = [each for each in extractor.look(torch.zeros(3, 1, 28, 28, device="meta")) if each is not None]
-        assert {each.device.type for each in found} == {"meta"}
+        assert looks_on(extractor, "meta") == "meta"
+        assert looks_on(extractor, "cpu") in ("meta", "refused")
         assert extractor.key != make_extractor(name, (1, 28, 28)).key  # as devices round differently
-    for network, shape in ((Inception(), (2, 3, 40, 40)), (I3D(), (1, 3, 16, 40, 40))):
-        found = network.to("meta").eval()(torch.zeros(shape, device="meta"))
-        assert (found if isinstance(found, torch.Tensor) else found[0]).device.type == "meta"
+
+
+@pytest.mark.parametrize(("network", "shape"), [(Inception, (2, 3, 40, 40)), (I3D, (1, 3, 16, 40, 40))])
+def test_large_networks_make_nothing_on_the_cpu(network, shape):
+    found = network().to("meta").eval()(torch.zeros(shape, device="meta"))
+    assert (found if isinstance(found, torch.Tensor) else found[0]).device.type == "meta"
+
+
+def test_who_compares_hands_the_device_on():
+    digits, films = open_dataset("digits"), bouncing(frames=8, resolution=32, num_digits=1, count=40)
+    for data in (digits, films):
+        compared = Compared(
+            "", "", data, lambda num, data=data: (data.batch(torch.arange(num))[0], None), device="meta"
+        )
+        for ask in (
+            lambda data=data: metric_for(data, also="c2st" if data is digits else None, device="meta"),
+            lambda compared=compared: compared.scores(chosen=["frechet"]),
+        ):
+            with pytest.raises(NotImplementedError, match="meta"):  # its features cannot be brought back
+                ask()
+    with pytest.raises(NotImplementedError, match="meta"):
+        searched_in(digits, device="meta")
 
 
 def test_grey_becomes_colour_and_transparency_black():

@@ -8,6 +8,7 @@ from sparring.data.bouncing import bouncing
 from sparring.data.synthetic import rings
 from sparring.data.text import build
 from sparring.metrics import evaluate, metric_for
+from sparring.metrics.series import SeriesMetric
 from sparring.metrics.two_sample import classifier_two_sample, without_few
 
 
@@ -94,3 +95,17 @@ def test_an_evaluation_tells_points_from_data():
     scores = [evaluate(data, lambda num, s=s: (s[:num], None), num=2000, report=print) for s in (real, others)]
     assert scores[0]["c2st"] < 0.55 < 0.85 < scores[1]["c2st"]
     assert "c2st" not in evaluate(data, lambda num: (real[:num], None), num=99, report=print)
+
+
+def test_what_is_not_finite_is_told():
+    broken = random(200, 4)
+    broken[3, 1] = torch.nan
+    assert classifier_two_sample(broken, random(200, 4, seed=1)) == 1
+
+
+def test_long_series_are_told_too():
+    data = sines(length=1500, channels=1, count=300)
+    assert SeriesMetric(data).count == 66
+    assert SeriesMetric(data, told=True).count == 100
+    with pytest.raises(DataError, match="c2st needs 100 samples"):
+        SeriesMetric(sines(length=12, count=150), told=True)

@@ -37,7 +37,10 @@ def make_codec(config: Config, sample_shape: tuple[int, ...], vocabulary: Vocabu
         if len(sample_shape) != 2:
             raise ConfigError("--codec.components is for series: drop it")
         if c.components > sample_shape[1]:
-            raise ConfigError(f"--codec.components {c.components}: there are no more than the {sample_shape[1]} steps")
+            raise ConfigError(
+                f"--codec.components {c.components} is more than a series' {sample_shape[1]} steps: choose at most "
+                f"{sample_shape[1]}"
+            )
         if sample_shape[1] > LONGEST_WHITENED:
             raise ConfigError(f"--codec.components is for series of up to {LONGEST_WHITENED} steps: drop it")
     if c.name == "whitened":

@@ -30,7 +30,7 @@ class AutoencoderCodec(TrainedCodec):
     all that keeps neighbours alike. The GAN is trained on samples of `latent_shape`: (K, *places) or (K, L).
 
     With `components` it sees series not in patches of steps but as so many principal components along time of each
-    channel: those of 256 steps that are sines are 13 numbers each, and what comes back is smooth.
+    channel: sines of 256 steps are 12 numbers each, and what comes back is smooth.
     """
 
     def __init__(

@@ -30,11 +30,18 @@ class ComponentCodec(nn.Module):
 
     def encode(self, series: Tensor) -> Tensor:
         """(B, C, T) -> tokens (B, C, K)."""
-        return (series - self.centre) @ self.rows.T
+        with _exactly(series):
+            return (series - self.centre) @ self.rows.T
 
     def decode(self, tokens: Tensor) -> Tensor:
         """Tokens (B, C, K) -> (B, C, T)."""
-        return tokens @ self.rows + self.centre
+        with _exactly(tokens):
+            return tokens @ self.rows + self.centre
+
+
+def _exactly(x: Tensor) -> torch.autocast:
+    """Products in bfloat16 would not be as smooth as the data."""
+    return torch.autocast(x.device.type, enabled=False)
 
 
 # Hotelling 1933

@@ -1,5 +1,7 @@
 """How many modes of a mixture of Gaussians are covered."""
 
+from functools import cached_property
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -23,11 +25,20 @@ class ModeMetric:
         covered, share = mode_coverage(points, self.dataset.modes, self.dataset.std)
         scores = {"modes": covered, "share_within_3_sigma": share}
         if self.told:
-            real, others = self.dataset.samples[: 2 * len(points)].flatten(1).chunk(2)
-            scores["c2st"], scores["c2st_floor"] = (
-                classifier_two_sample(self._placed(each), self._placed(real)) for each in (points.cpu(), others)
-            )
+            scores |= {"c2st": self._told(points.cpu()), "c2st_floor": self.floor}
         return scores
+
+    @cached_property
+    def floor(self) -> float:
+        """What as many other real points score."""
+        return self._told(self._halves[1])
+
+    @cached_property
+    def _halves(self) -> tuple[Tensor, ...]:
+        return self.dataset.samples[: 2 * self.facts["count"]].flatten(1).chunk(2)
+
+    def _told(self, points: Tensor) -> float:
+        return classifier_two_sample(self._placed(points), self._placed(self._halves[0]))
 
     def _placed(self, points: Tensor) -> Tensor:
         """Points (N, 2) as where they lie in the mode nearest to them, in its standard deviations, and which it is,

@@ -20,7 +20,7 @@ from sparring.metrics.series_scores import (
 )
 from sparring.metrics.texts import total_variation
 from sparring.metrics.ts2vec import MAX_STEPS, Encoder, fit_ts2vec
-from sparring.metrics.two_sample import classifier_two_sample, without_few
+from sparring.metrics.two_sample import FEWEST, check_enough, classifier_two_sample, without_few
 
 ENCODER = "ts2vec (trained on the reference, seed 0)"
 SAMPLES = 1000
@@ -48,14 +48,16 @@ class SeriesMetric:
         """`told`: whether a classifier is trained to tell samples from data in the encoder's features (`c2st`)."""
         self.dataset = dataset
         steps = dataset.sample_shape[1]
-        self.count = max(2, min(SAMPLES, len(dataset) // 2, _STEPS // steps))
-        self.told = "c2st" in without_few(("c2st",) if told else (), self.count, named=True)
+        self.count = max(2, min(SAMPLES, len(dataset) // 2, max(_STEPS // steps, FEWEST if told else 0)))
+        self.told = told
+        if told:
+            check_enough(self.count)
         self.encoder: Encoder | None = None
 
     def __call__(self, sample: Sampler) -> dict[str, float]:
-        """`correlational` (with two channels or more), `autocorrelation`, `context_frechet` and, where they end at
-        different steps, `length_tv` of series in their own units, each beside its `_floor`, that of as many other real
-        ones."""
+        """`correlational` (with two channels or more), `autocorrelation`, `context_frechet`, `c2st` where it is asked
+        for and, where they end at different steps, `length_tv` of series in their own units, each beside its `_floor`,
+        that of as many other real ones."""
         if self.encoder is None:
             self._prepare()
         series = sample(self.count)[0]

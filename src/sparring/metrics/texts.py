@@ -18,7 +18,7 @@ from sparring.data.vocabulary import END, UNKNOWN, clean
 from sparring.metrics import Sampler, chosen_of
 from sparring.metrics.frechet import frechet_distance
 from sparring.metrics.language_model import LanguageModel, fit_language_model, perplexity
-from sparring.metrics.two_sample import classifier_two_sample, without_few
+from sparring.metrics.two_sample import check_enough, classifier_two_sample, without_few
 
 ENCODER = "lsa (1- and 2-grams of the reference's symbols, tf-idf, 64 directions)"
 MOST = 10_000
@@ -58,7 +58,9 @@ class TextMetric:
         training = spread_over(dataset, MOST)
         held_out = spread_over(dataset.held_out or dataset, 1000)
         self.count = len(held_out)
-        self.told = "c2st" in without_few(("c2st",) if told else (), self.count, named=True)
+        self.told = told
+        if told:
+            check_enough(self.count)
         self.encoder, self.known = Encoder(training), Known(training)
         self.features = self.encoder(training)
         self.floor = {f"{name}_floor": value for name, value in self._scores(held_out).items()}
@@ -179,10 +181,11 @@ def evaluate_texts(
     """`TextEvaluation` of as many samples as there are training texts, `num` at most, and the same of the real texts
     (`_floor`) and of the training texts' symbols shuffled within each (`_shuffled`); before them the `encoder`, where
     it is used, and the `count` of samples."""
-    texts = sample(min(num, MOST, len(dataset)))[0]
-    if len(texts) < FEWEST:
-        raise DataError(f"{len(texts)} texts are too few to measure: {FEWEST} are needed")
-    evaluation = TextEvaluation(dataset, seed=seed, reference=reference, metrics=metrics, num=len(texts), report=report)
+    num = min(num, MOST, len(dataset))
+    if num < FEWEST:
+        raise DataError(f"{num} texts are too few to measure: {FEWEST} are needed")
+    evaluation = TextEvaluation(dataset, seed=seed, reference=reference, metrics=metrics, num=num, report=report)
+    texts = sample(num)[0]
     facts = {"encoder": ENCODER} if {"frechet", "c2st"} & set(evaluation.metrics) else {}
     scores = facts | {"count": len(texts)} | evaluation(texts)
     for suffix, found in (
