@@ -109,9 +109,7 @@ class CodecConfig(Section):
     patch_frames: int | None = setting(None, "frames that a clip's patch spans; unset: 1")
     overlap: int = setting(0, "pixels by which a patch reaches into its neighbours, blended on decoding")
     components: int | None = setting(
-        None,
-        "principal components along time that stand for a series' patches, where it is so smooth that few are enough "
-        "(autoencoder)",
+        None, "principal components along time that a smooth series is seen as, in place of patches (autoencoder)"
     )
     whiten: float = setting(
         0.3, "how far quick movements are brought to the size of slow ones: 0 not at all, 1 all the way (whitened)"

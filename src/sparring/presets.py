@@ -117,9 +117,15 @@ def sines(length: int) -> Config:
     a few more: all but a millionth of the variance. Made of steps they tremble, and a discriminator sees nothing else.
     Short ones the codec learns in half the time, which the GAN has then, with rates that fall.
     """
-    short = length < 128
     components = min(length, round(0.1 * length / math.pi) + 4)
     smooth = {"codec.patch_size": CodecConfig.patch_size, "codec.components": components}
+    short = {
+        "codec.num_samples": 120_000,
+        "loss.r1": 0.1,
+        "loss.r2": 0.1,
+        "optim.decay": "cosine",
+        "train.num_samples": 140_000,
+    }
     return series(length).replace(
         {
             "data.path": "sines",
@@ -127,20 +133,21 @@ def sines(length: int) -> Config:
             "codec.latent_dim": 8,
             "codec.noise": 0.2,
             "codec.batch_size": 64,
-            "codec.num_samples": 120_000 if short else 250_000,
+            "codec.num_samples": 250_000,
             "model.adaln_gain": 2.0,
-            "loss.r1": 0.1 if short else 0.3,
-            "loss.r2": 0.1 if short else 0.3,
+            "loss.r1": 0.3,
+            "loss.r2": 0.3,
             "loss.final_gamma": 1.0,
             "loss.instance_noise": 0.2,
             "loss.final_noise": 0.2,
-            "optim.decay": "cosine" if short else "constant",
-            "train.num_samples": 140_000 if short else 100_000,
+            "optim.decay": "constant",
+            "train.num_samples": 100_000,
             "train.batch_size": 16,
             "train.sample_every": 25_000,
             "train.checkpoint_every": 25_000,
         }
         | (smooth if length <= LONGEST_WHITENED else {"codec.latents": 5})
+        | (short if length < 128 else {})
     )
 
 

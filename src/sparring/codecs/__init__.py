@@ -6,7 +6,7 @@ from sparring.codecs.patch import PatchCodec
 from sparring.codecs.text import TextCodec
 from sparring.codecs.trained import LatentCodec, TrainedCodec
 from sparring.codecs.whitened import WhitenedCodec
-from sparring.config import LONGEST_WHITENED, CodecConfig, Config, ConfigError
+from sparring.config import CodecConfig, Config, ConfigError
 from sparring.data.vocabulary import Vocabulary
 
 __all__ = [
@@ -33,16 +33,8 @@ def make_codec(config: Config, sample_shape: tuple[int, ...], vocabulary: Vocabu
         return _text_codec(c, sample_shape, vocabulary)
     if c.name == "embedding":
         raise ConfigError("--codec.name embedding is for texts: set patch or autoencoder")
-    if c.components is not None:
-        if len(sample_shape) != 2:
-            raise ConfigError("--codec.components is for series: drop it")
-        if c.components > sample_shape[1]:
-            raise ConfigError(
-                f"--codec.components {c.components} is more than a series' {sample_shape[1]} steps: choose at most "
-                f"{sample_shape[1]}"
-            )
-        if sample_shape[1] > LONGEST_WHITENED:
-            raise ConfigError(f"--codec.components is for series of up to {LONGEST_WHITENED} steps: drop it")
+    if c.components is not None and len(sample_shape) != 2:
+        raise ConfigError("--codec.components is for series: drop it")
     if c.name == "whitened":
         if len(sample_shape) != 2:
             raise ConfigError("--codec.name whitened is for series: set patch or autoencoder")

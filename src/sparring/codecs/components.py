@@ -6,6 +6,7 @@ Shapes: B batch, C channels, T steps, K components.
 import torch
 from torch import Tensor, nn
 
+from sparring.config import LONGEST_WHITENED, ConfigError
 from sparring.models.positions import Grid
 
 
@@ -16,6 +17,12 @@ class ComponentCodec(nn.Module):
     def __init__(self, sample_shape: tuple[int, ...], components: int) -> None:
         super().__init__()
         channels, steps = sample_shape
+        if components > steps:
+            raise ConfigError(
+                f"--codec.components {components} is more than a series' {steps} steps: choose at most {steps}"
+            )
+        if steps > LONGEST_WHITENED:
+            raise ConfigError(f"--codec.components is for series of up to {LONGEST_WHITENED} steps: drop it")
         self.grid: Grid = (channels, 1, 1)
         self.token_dim = components
         self.register_buffer("rows", torch.zeros(components, steps))
@@ -49,6 +56,11 @@ def principal(series: Tensor, count: int) -> Tensor:
     """The orthonormal rows (K, T) along which series (N, C, T) vary most in time, all channels together; the most
     first."""
     varying = series - series.mean(0)
-    _, columns = torch.linalg.eigh(torch.einsum("nct,ncs->ts", varying, varying) / len(series))
-    rows = columns.flip(1).T[:count]
+    return axes(torch.einsum("nct,ncs->ts", varying, varying) / len(series))[:count]
+
+
+def axes(covariance: Tensor) -> Tensor:
+    """The orthonormal rows (D, D) along which what has this covariance varies, the most first."""
+    _, columns = torch.linalg.eigh(covariance)
+    rows = columns.flip(1).T
     return torch.where(rows.sum(1, keepdim=True) >= 0, rows, -rows)  # the sign is anyone's choice

@@ -9,6 +9,7 @@ import math
 import torch
 from torch import Tensor
 
+from sparring.codecs.components import axes
 from sparring.codecs.patch import PatchCodec
 from sparring.codecs.trained import LatentCodec
 from sparring.config import LONGEST_WHITENED
@@ -63,9 +64,7 @@ class WhitenedCodec(LatentCodec):
         spread = (x - mean).square().mean((0, 2)).sqrt()[:, None]
         spread = torch.where(spread > _STILL * spread.max(), spread, 0)
         x = (x - mean) / spread.where(spread > 0, 1)
-        _, columns = torch.linalg.eigh(torch.einsum("nct,ndt->cd", x, x) / (x.shape[0] * x.shape[2]))
-        turn = columns.flip(1).T
-        turn = torch.where(turn.sum(1, keepdim=True) >= 0, turn, -turn)  # the sign is anyone's choice
+        turn = axes(torch.einsum("nct,ndt->cd", x, x) / (x.shape[0] * x.shape[2]))
         coefficients = torch.einsum("cd,ndt,kt->nck", turn, x, self.basis.cpu().double())
         std = coefficients.std(0, correction=0)
         gain = std.clamp_min(_LEAST * std.max()) ** self.whiten

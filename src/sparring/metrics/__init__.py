@@ -50,14 +50,15 @@ def metric_for(
     """
     if extractor is not None and not are_pictures(dataset):
         raise DataError("--train.extractor looks at pictures, and these are none: drop it")
+    told = also == "c2st"
     if dataset.vocabulary is not None:
         from sparring.metrics.texts import TextMetric
 
-        return TextMetric(dataset, told=also == "c2st")
+        return TextMetric(dataset, told=told)
     if dataset.channels is not None:
         from sparring.metrics.series import SeriesMetric
 
-        return SeriesMetric(dataset, told=also == "c2st")
+        return SeriesMetric(dataset, told=told)
     if are_pictures(dataset):
         from sparring.metrics.images import image_metric
 
@@ -65,12 +66,12 @@ def metric_for(
     if are_clips(dataset) and len(dataset.held_out or dataset) >= 4:
         from sparring.metrics.clips import ClipMetric, possible
 
-        wanted = [name for name in possible(dataset) if name != "c2st" or also == "c2st"]
+        wanted = [name for name in possible(dataset) if name != "c2st" or told]
         return ClipMetric(dataset, metrics=wanted, device=device)
     if dataset.name in ("rings", "grid"):
         from sparring.metrics.modes import ModeMetric
 
-        return ModeMetric(dataset, told=also == "c2st")
+        return ModeMetric(dataset, told=told)
     return None
 
 

@@ -59,10 +59,14 @@ class CifarResNet(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if x.shape[2:] != (SIDE, SIDE):
             x = F.interpolate(x, (SIDE, SIDE), mode="bilinear", antialias=True)
-        mean, std = (x.new_tensor(number)[:, None, None] for number in (MEAN, STD))
-        x = (x - mean) / std
-        x = F.relu(self.bn1(self.conv1(x)))
+        x = F.relu(self.bn1(self.conv1(standardized(x))))
         for stage in self.stages:
             x = stage(x)
         features = x.mean((2, 3))
         return features, self.linear(features)
+
+
+def standardized(pictures: Tensor) -> Tensor:
+    """Pictures (B, 3, H, W) in [0, 1] by the colours' mean and spread in ImageNet."""
+    mean, std = (pictures.new_tensor(numbers)[:, None, None] for numbers in (MEAN, STD))
+    return (pictures - mean) / std

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sparring.data.dataset import DataError, digest
-from sparring.metrics.cifar_resnet import CLASSES, MEAN, STD, CifarResNet
+from sparring.metrics.cifar_resnet import CLASSES, CifarResNet, standardized
 from sparring.metrics.clip_features import SHADES, ClipFeatures
 from sparring.metrics.digit_classifier import load_digit_classifier
 from sparring.metrics.efficientnet import EfficientNet
@@ -190,6 +190,4 @@ class _Dinov2(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, None]:
         if x.shape[2:] != (_SIDE, _SIDE):
             x = F.interpolate(x, (_SIDE, _SIDE), mode="bicubic", antialias=True).clamp(0, 1)
-        mean, std = (x.new_tensor(number)[:, None, None] for number in (MEAN, STD))
-        x = (x - mean) / std
-        return self.model(pixel_values=x).last_hidden_state[:, 0], None
+        return self.model(pixel_values=standardized(x)).last_hidden_state[:, 0], None

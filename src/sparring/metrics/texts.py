@@ -32,6 +32,8 @@ ORDERS = (2, 3, 4, 5)
 COUNTED = ("diversity", "copies", "symbols")
 METRICS = ("frechet", "c2st", "perplexity", "bleu", *COUNTED)
 """Each several scores of `TextEvaluation`: quality and variety go together."""
+IN_FEATURES = {"frechet", "c2st"}
+"""Those that the `Encoder` is for."""
 OTHER_NAMES = {
     "fd": "frechet",
     "reverse_perplexity": "perplexity",
@@ -123,7 +125,7 @@ class TextEvaluation:
         few = min(num, len(self.real), len(self.training))
         self.metrics = without_few(self.metrics, few, named=metrics is not None)
         self.known = Known(self.training)
-        if {"frechet", "c2st"} & set(self.metrics):
+        if IN_FEATURES & set(self.metrics):
             report(f"comparing texts in the features of {ENCODER}")
             self.encoder = Encoder(self.real)
             self.features = self.encoder(self.real)
@@ -152,7 +154,7 @@ class TextEvaluation:
         """`compared` stands for `stored` where the real texts would be compared with themselves."""
         # The number of texts decides how many are unique and how alike distributions are.
         found = self.known.scores(stored[: len(self.real)], self.metrics)
-        if {"frechet", "c2st"} & set(self.metrics):
+        if IN_FEATURES & set(self.metrics):
             features = self.encoder(compared)
             if "frechet" in self.metrics:
                 found["frechet"] = frechet_distance(features, self.features)
@@ -186,7 +188,7 @@ def evaluate_texts(
         raise DataError(f"{num} texts are too few to measure: {FEWEST} are needed")
     evaluation = TextEvaluation(dataset, seed=seed, reference=reference, metrics=metrics, num=num, report=report)
     texts = sample(num)[0]
-    facts = {"encoder": ENCODER} if {"frechet", "c2st"} & set(evaluation.metrics) else {}
+    facts = {"encoder": ENCODER} if IN_FEATURES & set(evaluation.metrics) else {}
     scores = facts | {"count": len(texts)} | evaluation(texts)
     for suffix, found in (
         ("_floor", evaluation.floor()),
