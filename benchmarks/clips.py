@@ -1,4 +1,4 @@
-"""A run's clips beside its codec's own reconstructions and beside random latents without a GAN.
+"""A run's clips; those by way of a trained codec beside its reconstructions and random latents without a GAN.
 
     python benchmarks/clips.py runs/bouncing-1
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 import sparring
+from sparring.codecs import TrainedCodec
 from sparring.metrics.clips import BATCH, ClipMetric
 from sparring.pretrained import open_data_of
 
@@ -32,11 +33,10 @@ def main() -> None:
         latents = torch.randn(count, *gan.codec.latent_shape, generator=torch.Generator().manual_seed(0))
         return gan.spec.finish(torch.cat([gan.codec.expand(part) for part in latents.split(BATCH)])), None
 
-    for name, sample in (
-        ("samples", lambda count: (gan.sample(count), None)),
-        ("the codec's reconstructions", reconstructed),
-        ("random latents", random),
-    ):
+    contestants = {"samples": lambda count: (gan.sample(count), None)}
+    if isinstance(gan.codec, TrainedCodec):
+        contestants |= {"the codec's reconstructions": reconstructed, "random latents": random}
+    for name, sample in contestants.items():
         print(json.dumps({"clips": name} | metric(sample)), flush=True)
 
 

@@ -21,6 +21,9 @@ KINDS = {
         DataSpec((3, 12), channels=Channels(("a", "b"), (5.0, 0.0), (100.0, 0.1), masked=True)), SERIES
     ),
     "clips": (DataSpec((1, 4, 8, 8)), {"codec.patch_size": 4, **CODEC}),
+    "clips in layers": (
+        DataSpec((1, 4, 8, 8)), {"codec.name": "layers", "codec.patch_size": 2, "model.bounded": False}
+    ),
     "texts": (TEXTS, CODEC),
     "texts, directly": (TEXTS, {"codec.name": "embedding", "codec.latent_dim": 8, "model.bounded": False}),
 }  # fmt: skip
@@ -33,4 +36,7 @@ def gan_of(kind) -> GAN:
     networks = Networks(config, spec)
     for parameter in networks.parameters():  # at its start a generator hardly heeds z
         torch.nn.init.normal_(parameter, std=0.3)
+    if networks.generator.to_loose is not None:  # or the layers would lie beyond the frame
+        for parameter in networks.generator.to_loose.parameters():
+            parameter.data.mul_(0.1)
     return GAN(config, spec, networks.eval().requires_grad_(False))

@@ -57,9 +57,10 @@ def test_onnx_makes_the_same_samples_for_any_batch(kind, tmp_path):
     assert DataSpec.from_dict(json.loads(facts["data"])) == gan.spec
 
 
-def test_half_precision_is_half_as_large_and_nearly_the_same(tmp_path):
+@pytest.mark.parametrize("kind", ["clips", "clips in layers"])
+def test_half_precision_is_half_as_large_and_nearly_the_same(kind, tmp_path):
     pytest.importorskip("onnxruntime")
-    gan = gan_of("clips")
+    gan = gan_of(kind)
     whole = export(gan, tmp_path / "whole.onnx")
     half = export(gan, tmp_path / "half.onnx", precision="float16")
     assert half.size < 0.8 * whole.size

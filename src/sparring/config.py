@@ -97,10 +97,10 @@ LONGEST_WHITENED = 4096
 
 @dataclass(frozen=True)
 class CodecConfig(Section):
-    name: Literal["patch", "whitened", "autoencoder", "embedding"] = setting(
+    name: Literal["patch", "whitened", "layers", "autoencoder", "embedding"] = setting(
         "patch",
-        "what the GAN works on: the samples' own patches, those of whitened series, the latent tokens of a trained "
-        "autoencoder, or the embeddings of a text's symbols",
+        "what the GAN works on: the samples' own patches, those of whitened series, films put together from things "
+        "that move, the latent tokens of a trained autoencoder, or the embeddings of a text's symbols",
     )
     patch_size: int = setting(
         4,
@@ -108,6 +108,7 @@ class CodecConfig(Section):
     )
     patch_frames: int | None = setting(None, "frames that a clip's patch spans; unset: 1")
     overlap: int = setting(0, "pixels by which a patch reaches into its neighbours, blended on decoding")
+    layers: int = setting(2, "things that move by themselves: a picture and a path each (layers)")
     components: int | None = setting(
         None, "principal components along time that a smooth series is seen as, in place of patches (autoencoder)"
     )
@@ -134,6 +135,7 @@ class CodecConfig(Section):
     def __post_init__(self) -> None:
         self._require_range(1, 256, "patch_size", "patch_frames")
         self._require_range(0, self.patch_size // 2, "overlap")
+        self._require_range(1, 64, "layers")
         self._require_range(1, 4096, "components", "latents", "batch_size", "stem_channels")
         self._require_range(4, 4096, "latent_dim")
         self._require_range(8, 16_384, "width")
@@ -168,9 +170,11 @@ def codec_uses(codec: str, field: str) -> bool:
             return field in ("name", "patch_size", "patch_frames", "overlap")
         case "whitened":
             return field in ("name", "patch_size", "whiten")
+        case "layers":
+            return field in ("name", "patch_size", "patch_frames", "layers")
         case "embedding":
             return field in ("name", "latent_dim", "soft", "lr", "batch_size", "num_samples")
-    return field not in ("overlap", "soft", "whiten")
+    return field not in ("overlap", "soft", "whiten", "layers")
 
 
 @dataclass(frozen=True)
@@ -363,7 +367,7 @@ class Config(Section):
     train: TrainConfig = TrainConfig()
 
     def __post_init__(self) -> None:
-        latent = self.codec.name != "patch"
+        latent = self.codec.name not in ("patch", "layers")
         if latent and self.augment.probability:
             raise ConfigError(
                 f"--augment.probability changes samples, and with --codec.name {self.codec.name} the discriminator "
@@ -376,6 +380,8 @@ class Config(Section):
             )
         if latent and self.model.bounded:
             raise ConfigError(f"--codec.name {self.codec.name} has unbounded latents: set --model.bounded false")
+        if self.codec.name == "layers" and self.model.bounded:
+            raise ConfigError("--codec.name layers has paths without bounds: set --model.bounded false")
         if self.loss.energy and (self.train.micro_batch_size or self.train.batch_size) == 1:
             raise ConfigError("--loss.energy compares samples of a batch, and there is one: set --loss.energy 0")
         if self.loss.penalty == "exact" and self.train.compile:

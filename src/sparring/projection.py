@@ -169,9 +169,9 @@ def _descend(
 
 
 def _untypical(generator: Generator, z: Tensor) -> Tensor:
-    """How far mean squares are from 1, as random z have them: of the global z, and of each token's noise; (B,)."""
+    """How far mean squares are from 1, as random z have them: of a part's global z, and of a token's noise; (B,)."""
     global_z, noise = generator.split(z)
-    parts = [part for part in (global_z[:, None], noise) if part.shape[-1]]
+    parts = [part for part in (global_z.unflatten(1, (generator.parts, -1)), noise) if part.shape[-1]]
     return torch.stack([(part.square().mean(2) - 1).square().mean(1) for part in parts]).sum(0)
 
 

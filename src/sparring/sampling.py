@@ -51,7 +51,7 @@ def _class_index(value: int | str, class_names: Sequence[str]) -> int:
 
 @torch.inference_mode()
 def mean_w(generator: Generator, class_labels: Tensor) -> Tensor:
-    """The mean of w over z for each label, (B,) -> (B, width); what truncation pulls toward."""
+    """The mean of w over z for each label, (B,) -> (B, parts · width); what truncation pulls toward."""
     classes, place = class_labels.unique(return_inverse=True)
     z = draw_z(MEAN_SAMPLES, generator.z_dim, seed=0).to(class_labels.device)
     means = [generator.mapping(z, label.expand(MEAN_SAMPLES)).mean(0) for label in classes]

@@ -108,7 +108,8 @@ def test_labels_can_be_left_out_and_two_digits_have_none(pair):
 
 
 def test_held_out_clips_show_held_out_digits(pair):
-    assert len(pair) == 10_000
+    assert len(pair) == 100_000
+    assert len(bouncing(num_digits=1)) == 10_000
     assert len(pair.held_out) == 1_000
     held = {bytes(digit) for digit in pair.held_out.digits.numpy()}
     training = {bytes(digit) for digit in pair.digits.numpy()}

@@ -2,6 +2,7 @@
 
 from sparring.codecs.autoencoder import AutoencoderCodec
 from sparring.codecs.embedding import EmbeddingCodec
+from sparring.codecs.layers import LayerCodec
 from sparring.codecs.patch import PatchCodec
 from sparring.codecs.text import TextCodec
 from sparring.codecs.trained import LatentCodec, TrainedCodec
@@ -14,6 +15,7 @@ __all__ = [
     "Codec",
     "EmbeddingCodec",
     "LatentCodec",
+    "LayerCodec",
     "PatchCodec",
     "TextCodec",
     "TrainedCodec",
@@ -39,6 +41,10 @@ def make_codec(config: Config, sample_shape: tuple[int, ...], vocabulary: Vocabu
         if len(sample_shape) != 2:
             raise ConfigError("--codec.name whitened is for series: set patch or autoencoder")
         return WhitenedCodec(sample_shape, c.patch_size, c.whiten, multiple=2**config.model.stem)
+    if c.name == "layers":
+        if len(sample_shape) != 4:
+            raise ConfigError("--codec.name layers is for films: set patch or autoencoder")
+        return LayerCodec(sample_shape, c.patch_size, c.patch_frames or 1, c.layers, config.model.stem)
     frames = c.patch_frames or (1 if len(sample_shape) == 4 else None)
     if c.name == "patch":
         return PatchCodec(sample_shape, c.patch_size, c.overlap, frames, multiple=2**config.model.stem)
@@ -59,7 +65,7 @@ def make_codec(config: Config, sample_shape: tuple[int, ...], vocabulary: Vocabu
 
 
 def _text_codec(c: CodecConfig, sample_shape: tuple[int, ...], vocabulary: Vocabulary) -> TrainedCodec:
-    if c.name in ("patch", "whitened"):
+    if c.name in ("patch", "whitened", "layers"):
         raise ConfigError("texts need a trained codec: set --codec.name autoencoder (sparring.presets.texts does)")
     if c.name == "embedding":
         return EmbeddingCodec(sample_shape, len(vocabulary), dim=c.latent_dim, soft=c.soft)

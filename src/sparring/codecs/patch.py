@@ -80,6 +80,14 @@ class PatchCodec(nn.Module):
     def patches(self) -> "PatchCodec":
         return self
 
+    # What the generator makes: the same tokens as the discriminator sees, all at once.
+    num_layers: int = 1
+    path_tokens: int = 0
+
+    @property
+    def canvas(self) -> "PatchCodec":
+        return self
+
     def compress(self, samples: Tensor) -> Tensor:
         return samples
 

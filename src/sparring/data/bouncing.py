@@ -78,16 +78,19 @@ def bouncing(
     frames: int = 16,
     resolution: int = 64,
     num_digits: int = 2,
-    count: int = 10_000,
+    count: int | None = None,
     seed: int = 0,
     conditional: bool = True,
 ) -> Bouncing:
-    """`count` clips of the training digits; `held_out` has 1,000 of the held-out ones.
+    """`count` clips of the training digits, unset 10,000 of one digit and 100,000 of two, as their paths and pairs are
+    so many more; `held_out` has 1,000 of the held-out ones.
 
     Digits are 28x28 in frames of 64x64 and in proportion at any other `resolution`; they start anywhere, in any
     direction, at the constant speed SPEED. With one digit its class is the clip's, unless `conditional` is off; with
     two a clip has none.
     """
+    if count is None:
+        count = 100_000 if num_digits == 2 else 10_000
     if frames < 1:
         raise DataError(f"a clip needs at least one frame, not {frames}: set --data.frames to 1 or more")
     if resolution < 16 or resolution % 8:

@@ -127,16 +127,18 @@ class Networks(nn.Module):
             "stem": model.stem,
             "fourier": model.fourier,
         }
-        grid, token_dim = self.codec.patches.grid, self.codec.patches.token_dim
+        patches, canvas = self.codec.patches, self.codec.patches.canvas
         stem_channels = model.stem_channels or max(1, model.width // 4)
         depth = model.discriminator_depth or model.depth
-        if math.prod(grid) > MAX_TOKENS:
-            raise ValueError(
-                f"{'×'.join(map(str, grid))} is more than {MAX_TOKENS} tokens: choose a larger --codec.patch_size"
-            )
+        for grid, count in ((patches.grid, 1), (canvas.grid, patches.num_layers)):
+            if count * math.prod(grid) > MAX_TOKENS:
+                raise ValueError(
+                    f"{'×'.join(map(str, grid))} is more than {MAX_TOKENS // count} tokens: choose a larger "
+                    "--codec.patch_size"
+                )
         self.generator = Generator(
-            grid,
-            token_dim,
+            canvas.grid,
+            canvas.token_dim,
             depth=model.depth,
             z_dim=model.z_dim,
             noise_dim=model.noise_dim,
@@ -144,11 +146,13 @@ class Networks(nn.Module):
             gate_bias=model.gate_bias,
             stem_channels=stem_channels,
             bounded=model.bounded,
+            parts=patches.num_layers,
+            loose_tokens=patches.path_tokens,
             **shared,
         )
         self.discriminator = Discriminator(
-            grid,
-            token_dim,
+            patches.grid,
+            patches.token_dim,
             depth=depth,
             layer_scale=model.layer_scale,
             stem_channels=2 * stem_channels,
@@ -158,6 +162,10 @@ class Networks(nn.Module):
     def noise_codec(self, config: Config) -> PatchCodec:
         """Turns the tokens' noise into something of the samples' shape, for the optimal-transport term."""
         patches = self.codec.patches
+        if config.codec.name == "layers":
+            raise ConfigError(
+                "--loss.transport compares a sample with its tokens' noise, which layers do not resemble: set it to 0"
+            )
         factor = 2**config.model.stem
         frames = patches.patch[0] * factor if len(patches.sample_shape) == 4 else None
         codec = PatchCodec(patches.sample_shape, patches.patch_size * factor, patch_frames=frames)

@@ -1,0 +1,122 @@
+"""Films put together from layers: pictures that do not change and paths along which they move.
+
+Shapes: B batch, P layers, N tokens of a layer's picture of D numbers, C channels, T frames of H×W.
+"""
+
+import torch
+from torch import Tensor
+
+from sparring.codecs.patch import PatchCodec
+from sparring.codecs.trained import LatentCodec
+from sparring.codecs.whitened import cosines
+
+_SIDE = 0.75  # of a layer's picture, as a share of the frame's
+_RIM = 0.3  # of half a picture, within which it fades out: what is cut off would have the sharpest edge of all
+_REACH = 3.0  # of paths at first: by a third of the frame
+_FAINT = 1.0  # sigmoid(-1): layers are a quarter opaque at first, so that none hides the others
+
+
+class LayerCodec(LatentCodec):
+    """The discriminator sees films in patches; the generator makes pictures and paths, which `Layers` puts together."""
+
+    def __init__(
+        self, sample_shape: tuple[int, ...], patch_size: int, patch_frames: int, layers: int, stem: int
+    ) -> None:
+        super().__init__()
+        self.sample_shape = self.latent_shape = sample_shape
+        self.patches: Layers = Layers(sample_shape, patch_size, patch_frames, layers, stem)
+
+    def measure(self, samples: Tensor) -> None:
+        """Learns the background, the same in all films: each pixel's median."""
+        frames = samples.transpose(1, 2).flatten(0, 1)  # (B·T, C, H, W)
+        self.patches.background.copy_(frames.median(0).values[:, None])
+
+    def compress(self, samples: Tensor) -> Tensor:
+        return samples
+
+    def expand(self, latents: Tensor) -> Tensor:
+        return latents
+
+
+# Wang & Adelson 1994, "Representing moving images with layers"; of generators: Nguyen-Phuoc et al. 2020 (BlockGAN)
+class Layers(PatchCodec):
+    """Encodes films (B, C, T, H, W) to patches, as the discriminator sees them; decodes what is not patches but P
+    pictures and paths, as the generator makes them.
+
+    Pictures, three quarters of the frame wide, are moved by whole pixels: between pixels they would be blurred, in
+    every other frame, which tells them from real ones at once. Of a path's number the slope is that on both sides of a
+    whole pixel. A picture's pixel is half a patch of the film's, or one of the film's where that is less. Truncation,
+    which takes all layers to one mean, brings their paths together.
+
+    A layer's picture has C channels and an opacity, and is drawn on `canvas`: N tokens. Behind them come `path_tokens`
+    whose numbers are its path, x and y in halves of the frame's sides, as coefficients of a cosine transform. The paths
+    of what moves smoothly have coefficients that fall as 1/k², even where it bounces; so do these at first.
+    """
+
+    def __init__(
+        self, sample_shape: tuple[int, ...], patch_size: int, patch_frames: int, layers: int, stem: int
+    ) -> None:
+        super().__init__(sample_shape, patch_size, patch_frames=patch_frames, multiple=2**stem)
+        channels, frames, height, width = sample_shape
+        self.scale = max(1, patch_size // 2)
+        sides = [max(1, round(_SIDE * side / self.scale)) for side in (height, width)]
+        # A token a pixel, however coarse: patches would leave a grid in the pictures, which nothing smoothes.
+        self._canvas = PatchCodec((channels + 1, *sides), 1, multiple=2**stem)
+        self.num_layers, self.path_tokens = layers, -(-2 * frames // self._canvas.token_dim)
+        falling = torch.arange(frames).clamp_min(1)[:, None] ** -2.0
+        self.register_buffer("basis", _REACH * cosines(frames) * frames**0.5 * falling, persistent=False)
+        rims = [_rim(side) for side in sides]
+        self.register_buffer("fading", rims[0][:, None] * rims[1], persistent=False)
+        self.register_buffer("background", torch.full((channels, 1, height, width), -1.0))
+
+    basis: Tensor
+    fading: Tensor
+    background: Tensor
+
+    @property
+    def canvas(self) -> PatchCodec:
+        return self._canvas
+
+    def decode(self, tokens: Tensor) -> Tensor:
+        """(B, P·(N + path_tokens), D) -> (B, C, T, H, W)."""
+        pictures, paths = self.pictures_and_paths(tokens)
+        colours, opacity = pictures[:, :, :-1], pictures[:, :, -1:]
+        moved = _moved(torch.cat([colours * opacity, opacity], 2), paths, self.axes[1:], self.scale)
+        film: Tensor = self.background
+        for layer in moved.unbind(1):
+            film = layer[:, :-1] + (1 - layer[:, -1:]) * film
+        return film
+
+    def pictures_and_paths(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """The layers' pictures (B, P, C + 1, h, w), the last channel their opacity 0..1, and paths (B, P, T, 2)."""
+        tokens = tokens.unflatten(1, (self.num_layers, -1)).flatten(0, 1)
+        drawn, loose = tokens[:, : -self.path_tokens], tokens[:, -self.path_tokens :].flatten(1)
+        pictures = self._canvas.decode(drawn)
+        opacity = (pictures[:, -1:] - _FAINT).sigmoid() * self.fading
+        paths = self.basis.T @ loose[:, : 2 * len(self.basis)].unflatten(1, (-1, 2))
+        pictures = torch.cat([pictures[:, :-1], opacity], 1)
+        return pictures.unflatten(0, (-1, self.num_layers)), paths.unflatten(0, (-1, self.num_layers))
+
+
+def _rim(side: int) -> Tensor:
+    """Weights (side,) of 1 that fall to 0 at both ends."""
+    place = (torch.arange(side) + 0.5) / side * 2 - 1
+    return ((1 - place.abs()) / _RIM).clamp(max=1)
+
+
+def _moved(pictures: Tensor, paths: Tensor, frame: tuple[int, ...], scale: int) -> Tensor:
+    """Pictures (B, P, C, h, w) in the middle of frames (H, W), moved by paths (B, P, T, 2), nothing around them:
+    (B, P, C, T, H, W). A pixel of theirs is `scale` of the frame's, interpolated linearly."""
+    across, down = (
+        _hats(paths[..., axis], pictures.shape[-1 - axis], frame[1 - axis], scale) for axis in (0, 1)
+    )  # (B, P, T, W, w), (B, P, T, H, h)
+    return down[:, :, None] @ pictures[:, :, :, None] @ across[:, :, None].transpose(-1, -2)
+
+
+def _hats(shifts: Tensor, small: int, large: int, scale: int) -> Tensor:
+    """How much of each of `small` pixels is in each of `large` ones: shifts (...,) in halves of the large side ->
+    (..., large, small)."""
+    first = shifts * (large / 2) + (large - 1 - scale * (small - 1)) / 2
+    first = first + (first.round() - first).detach()
+    places = first[..., None] + scale * torch.arange(small, device=shifts.device)
+    return (1 - (torch.arange(large, device=shifts.device)[:, None] - places[..., None, :]).abs() / scale).clamp_min(0)
