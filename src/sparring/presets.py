@@ -420,7 +420,7 @@ PRESETS: dict[str, Preset] = {
         (1, 16, 64, 64),
         "two bouncing digits (Moving MNIST), made on the fly; put together from layers",
         "18 minutes on one core of an AMD EPYC with AVX-512 at --resolution 32, 32 minutes at 64×64",
-        "at 32×32 82% of the clips keep both digits (real ones: 99%), mean of two seeds; a third of the shapes are digits",
+        "at 32×32 79% of the clips keep both shapes (real ones: 99%), median of three seeds; a third are digits",
     ),
     "bouncing-1": Preset(
         lambda shape: bouncing_1(*shape[1:]),
