@@ -7,7 +7,8 @@ import torch
 
 from sparring.config import Config
 from sparring.data.dataset import TensorDataset
-from sparring.training.run import train
+from sparring.pretrained import GAN, load
+from sparring.training.run import Interrupted, train
 
 TINY = {
     "codec.patch_size": 4,
@@ -44,6 +45,26 @@ def trained_once(tmp_path_factory):
         if not folder.exists():
             train(config, folder, dataset=dataset)
         return folder
+
+    return run
+
+
+@pytest.fixture
+def straight_and_broken(tmp_path):
+    """straight_and_broken(config, dataset, at) -> the GANs of a run and of one that stopped at so many samples and went
+    on."""
+
+    def run(config: Config, dataset, at: int) -> tuple[GAN, GAN]:
+        train(config, tmp_path / "straight", dataset=dataset)
+
+        def interrupt(progress):
+            if progress.samples_seen == at:
+                raise KeyboardInterrupt
+
+        with pytest.raises((KeyboardInterrupt, Interrupted)):
+            train(config, tmp_path / "broken", dataset=dataset, report=interrupt)
+        train(config, tmp_path / "broken", dataset=dataset)
+        return load(tmp_path / "straight"), load(tmp_path / "broken")
 
     return run
 

@@ -343,6 +343,8 @@ def test_what_goes_with_other_samples_is_refused(tmp_path, run, pictures, capsys
     fails(capsys, "train", "sines", "--model.bounded", "true", saying="--model.bounded false")
     fails(capsys, "train", "sines", "--size", "S", saying="the preset sines sets --model.width")
     fails(capsys, "train", "bouncing", "--size", "S", saying="the preset bouncing sets --model.width")
+    (tmp_path / "walk.csv").write_text("a,b\n" + "\n".join(f"{i},{i * i % 7}" for i in range(40)))
+    fails(capsys, "train", "walk.csv", "--window", "8", "--size", "S", saying="--size goes with images")
     fails(capsys, "train", pictures, "--preset", "bouncing", saying="the preset bouncing is not for samples of shape")
     fails(capsys, "train", "sines", "--window", "100000", saying="do not fit in memory: lower --window")
     fails(capsys, "sample", run, "--plot", "plot.png", saying="--plot draws series")

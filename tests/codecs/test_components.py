@@ -1,14 +1,12 @@
 import pytest
 import torch
 
-import sparring
 from sparring.codecs import AutoencoderCodec, make_codec
 from sparring.codecs.components import ComponentCodec, principal
 from sparring.config import CodecConfig, Config, ConfigError
 from sparring.data import open_dataset
 from sparring.data.sines import sines
 from sparring.models.networks import DataSpec, Networks
-from sparring.training.run import Interrupted, train
 
 
 def test_principal_components_against_a_singular_value_decomposition():
@@ -48,22 +46,13 @@ def test_an_autoencoder_of_components_is_as_smooth_as_the_data():
 
 
 @pytest.mark.parametrize("channels", [5, 1])
-def test_a_run_of_components_stops_goes_on_and_is_loaded(tiny, tmp_path, channels):
+def test_a_run_of_components_stops_goes_on_and_is_loaded(tiny, straight_and_broken, channels):
     """A latent for each channel, as the preset of sines has it."""
     dataset = sines(length=24, channels=channels, count=200)
     smooth = {"codec.name": "autoencoder", "codec.components": 5, "codec.width": 16, "codec.depth": 1}
     sizes = {"codec.num_heads": 2, "codec.num_samples": 64, "codec.batch_size": 16}
     config = tiny.replace(smooth | sizes | {"model.bounded": False, "train.evaluate_every": 0})
-    train(config, tmp_path / "straight", dataset=dataset)
-
-    def interrupt(progress):
-        if progress.samples_seen == 80:  # in the GAN's part
-            raise KeyboardInterrupt
-
-    with pytest.raises((KeyboardInterrupt, Interrupted)):
-        train(config, tmp_path / "broken", dataset=dataset, report=interrupt)
-    train(config, tmp_path / "broken", dataset=dataset)
-    one, other = (sparring.load(tmp_path / name) for name in ("straight", "broken"))
+    one, other = straight_and_broken(config, dataset, at=80)  # in the GAN's part
     assert one.codec.latent_shape == (16, channels)
     made = one.sample(20, seed=1)
     assert torch.equal(made, other.sample(20, seed=1))

@@ -2,14 +2,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-import sparring
-from sparring.codecs import LayerCodec, make_codec
+from sparring.codecs import LayerCodec, PatchCodec, make_codec
 from sparring.codecs.layers import Layers, _moved
 from sparring.config import Config, ConfigError
 from sparring.data.bouncing import bouncing
 from sparring.models.generator import Generator
 from sparring.models.networks import DataSpec, Networks
-from sparring.training.run import Interrupted, train
 
 LAYERS = {"codec.name": "layers", "codec.patch_size": 2, "model.bounded": False}
 
@@ -89,7 +87,7 @@ def test_what_is_opaque_hides_what_lies_behind_it_and_the_background():
     torch.testing.assert_close(unseen, torch.full_like(unseen, 0.5))
 
 
-def test_the_background_is_what_is_seen_most_of_the_time():
+def test_the_background_is_the_median_of_all_frames():
     codec = LayerCodec((1, 8, 16, 16), patch_size=4, patch_frames=1, layers=1, stem=0)
     clips = bouncing(frames=8, resolution=16, num_digits=1, count=50).batch(torch.arange(50))[0]
     codec.measure(0.5 - clips)
@@ -99,7 +97,7 @@ def test_the_background_is_what_is_seen_most_of_the_time():
 def test_the_discriminator_sees_whole_films():
     codec = layers()
     films = torch.randn(2, 3, 4, 16, 16)
-    assert torch.equal(codec.encode(films), sparring.codecs.PatchCodec((3, 4, 16, 16), 2, 0, 1).encode(films))
+    assert torch.equal(codec.encode(films), PatchCodec((3, 4, 16, 16), 2, 0, 1).encode(films))
 
 
 def test_each_part_is_made_of_its_own_numbers_alone_as_a_generator_of_one_part_would():
@@ -123,19 +121,10 @@ def test_each_part_is_made_of_its_own_numbers_alone_as_a_generator_of_one_part_w
     assert not changed[:, 18:].any()
 
 
-def test_a_run_stops_goes_on_and_samples_as_any_other(tiny, tmp_path):
+def test_a_run_stops_goes_on_and_samples_as_any_other(tiny, straight_and_broken):
     config = tiny.replace(LAYERS | {"data.path": "bouncing", "train.evaluate_every": 0})
     dataset = bouncing(frames=4, resolution=16, count=40)
-    train(config, tmp_path / "straight", dataset=dataset)
-
-    def interrupt(progress):
-        if progress.samples_seen == 24:
-            raise KeyboardInterrupt
-
-    with pytest.raises((KeyboardInterrupt, Interrupted)):
-        train(config, tmp_path / "broken", dataset=dataset, report=interrupt)
-    train(config, tmp_path / "broken", dataset=dataset)
-    one, other = (sparring.load(tmp_path / name) for name in ("straight", "broken"))
+    one, other = straight_and_broken(config, dataset, at=24)
     assert torch.equal(one.sample(5), other.sample(5))
     assert one.sample(5, truncation_psi=0.5, reject=0.5).shape == (5, 1, 4, 16, 16)
     assert torch.equal(one.codec.patches.background, other.codec.patches.background)

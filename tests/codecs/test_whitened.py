@@ -3,14 +3,12 @@ import math
 import pytest
 import torch
 
-import sparring
 from sparring.codecs import WhitenedCodec, make_codec
 from sparring.codecs.whitened import cosines
 from sparring.config import Config, ConfigError
 from sparring.data import open_dataset
 from sparring.models.networks import DataSpec, Networks
 from sparring.training.codec_trainer import latents_of, measure
-from sparring.training.run import Interrupted, train
 
 WHITENED = {"codec.name": "whitened", "codec.patch_size": 4, "model.bounded": False}
 
@@ -73,19 +71,10 @@ def test_turned_channels_do_not_vary_together():
     assert abs(torch.corrcoef(latents)[0, 1]) < 0.01
 
 
-def test_a_run_stops_goes_on_and_samples_as_any_other(tiny, tmp_path):
+def test_a_run_stops_goes_on_and_samples_as_any_other(tiny, straight_and_broken):
     config = tiny.replace(WHITENED | {"data.path": "sines", "train.evaluate_every": 0})
     dataset = open_dataset("sines", window=12)
-    train(config, tmp_path / "straight", dataset=dataset)
-
-    def interrupt(progress):
-        if progress.samples_seen == 24:
-            raise KeyboardInterrupt
-
-    with pytest.raises((KeyboardInterrupt, Interrupted)):
-        train(config, tmp_path / "broken", dataset=dataset, report=interrupt)
-    train(config, tmp_path / "broken", dataset=dataset)
-    one, other = (sparring.load(tmp_path / name) for name in ("straight", "broken"))
+    one, other = straight_and_broken(config, dataset, at=24)
     assert torch.equal(one.sample(5), other.sample(5))
     series = one.codec.expand(one.codec.compress(dataset.batch(torch.arange(9))[0]))
     torch.testing.assert_close(series, dataset.batch(torch.arange(9))[0], atol=1e-5, rtol=1e-5)

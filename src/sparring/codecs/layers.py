@@ -80,21 +80,20 @@ class Layers(PatchCodec):
     def decode(self, tokens: Tensor) -> Tensor:
         """(B, P·(N + path_tokens), D) -> (B, C, T, H, W)."""
         pictures, paths = self.pictures_and_paths(tokens)
-        colours, opacity = pictures[:, :, :-1], pictures[:, :, -1:]
-        moved = _moved(torch.cat([colours * opacity, opacity], 2), paths, self.axes[1:], self.scale)
         film: Tensor = self.background
-        for layer in moved.unbind(1):
+        for layer in _moved(pictures, paths, self.axes[1:], self.scale).unbind(1):
             film = layer[:, :-1] + (1 - layer[:, -1:]) * film
         return film
 
     def pictures_and_paths(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """The layers' pictures (B, P, C + 1, h, w), the last channel their opacity 0..1, and paths (B, P, T, 2)."""
+        """The layers' pictures (B, P, C + 1, h, w), colours times opacity and then the opacity 0..1, and paths
+        (B, P, T, 2)."""
         tokens = tokens.unflatten(1, (self.num_layers, -1)).flatten(0, 1)
         drawn, loose = tokens[:, : -self.path_tokens], tokens[:, -self.path_tokens :].flatten(1)
         pictures = self._canvas.decode(drawn)
         opacity = (pictures[:, -1:] - _FAINT).sigmoid() * self.fading
         paths = self.basis.T @ loose[:, : 2 * len(self.basis)].unflatten(1, (-1, 2))
-        pictures = torch.cat([pictures[:, :-1], opacity], 1)
+        pictures = torch.cat([pictures[:, :-1] * opacity, opacity], 1)
         return pictures.unflatten(0, (-1, self.num_layers)), paths.unflatten(0, (-1, self.num_layers))
 
 
