@@ -107,6 +107,9 @@ class CodecConfig(Section):
         "side of a patch: a token stands for so many pixels (steps of a series); what it does not divide is padded",
     )
     patch_frames: int | None = setting(None, "frames that a clip's patch spans; unset: 1")
+    seen_frames: int | None = setting(
+        None, "frames of a clip that the discriminator sees at a time, drawn anew in every step; unset: all"
+    )
     overlap: int = setting(0, "pixels by which a patch reaches into its neighbours, blended on decoding")
     layers: int = setting(2, "things that move by themselves: a picture and a path each (layers)")
     components: int | None = setting(
@@ -134,6 +137,7 @@ class CodecConfig(Section):
 
     def __post_init__(self) -> None:
         self._require_range(1, 256, "patch_size", "patch_frames")
+        self._require_range(2, 4096, "seen_frames")
         self._require_range(0, self.patch_size // 2, "overlap")
         self._require_range(1, 64, "layers")
         self._require_range(1, 4096, "components", "latents", "batch_size", "stem_channels")
@@ -167,14 +171,14 @@ def codec_uses(codec: str, field: str) -> bool:
     """Whether a field of `CodecConfig` has an effect with this codec."""
     match codec:
         case "patch":
-            return field in ("name", "patch_size", "patch_frames", "overlap")
+            return field in ("name", "patch_size", "patch_frames", "seen_frames", "overlap")
         case "whitened":
             return field in ("name", "patch_size", "whiten")
         case "layers":
-            return field in ("name", "patch_size", "patch_frames", "layers")
+            return field in ("name", "patch_size", "patch_frames", "seen_frames", "layers")
         case "embedding":
             return field in ("name", "latent_dim", "soft", "lr", "batch_size", "num_samples")
-    return field not in ("overlap", "soft", "whiten", "layers")
+    return field not in ("overlap", "soft", "whiten", "layers", "seen_frames")
 
 
 @dataclass(frozen=True)

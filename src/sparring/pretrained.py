@@ -76,7 +76,7 @@ class GAN:
             chosen = labels[start : start + count]
             tokens = self._tokens(z, chosen.repeat_interleave(candidates), truncation_psi)
             if candidates > 1:
-                judged = self.codec.patches.encode(self.codec.patches.decode(tokens))
+                judged = self.codec.patches.look(self.codec.patches.decode(tokens))
                 believed = self.discriminator(judged, chosen.repeat_interleave(candidates)).view(count, candidates)
                 tokens = tokens.unflatten(0, (count, candidates))[torch.arange(count), believed.argmax(1)]
             chunks.append(self.codec.decode(tokens).cpu())

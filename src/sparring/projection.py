@@ -69,7 +69,7 @@ class _Seen:
     def of(cls, gan: GAN, latents: Tensor) -> "_Seen":
         # All are looked at as if they were of the first class, so that those of different ones can be compared.
         first = torch.zeros(len(latents), dtype=torch.long, device=latents.device)
-        return cls(latents, gan.discriminator.features(gan.codec.patches.encode(latents), first))
+        return cls(latents, gan.discriminator.features(gan.codec.patches.look(latents), first))
 
     def both(self) -> tuple[Tensor, Tensor]:
         return self.latents.flatten(1), self.features.flatten(1)

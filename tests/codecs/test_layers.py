@@ -4,6 +4,7 @@ import torch.nn.functional as F
 
 from sparring.codecs import LayerCodec, PatchCodec, make_codec
 from sparring.codecs.layers import Layers, _moved
+from sparring.codecs.stretches import take_frames
 from sparring.config import Config, ConfigError
 from sparring.data.bouncing import bouncing
 from sparring.models.generator import Generator
@@ -59,8 +60,8 @@ def test_the_slope_of_a_path_is_that_on_both_sides_of_a_whole_pixel():
         torch.testing.assert_close(slope[..., axis].squeeze(), both.detach(), rtol=1e-3, atol=1e-3)
 
 
-def layers(shape=(3, 4, 16, 16), count=2):
-    return Layers(shape, patch_size=2, patch_frames=1, layers=count, stem=0)
+def layers(patch_size=1, seen_frames=None):
+    return Layers((3, 4, 16, 16), patch_size, patch_frames=1, layers=2, stem=0, seen_frames=seen_frames)
 
 
 def tokens_of(codec, pictures, opacity, shift):
@@ -95,9 +96,17 @@ def test_the_background_is_the_median_of_all_frames():
 
 
 def test_the_discriminator_sees_whole_films():
-    codec = layers()
+    codec = layers(patch_size=2)
     films = torch.randn(2, 3, 4, 16, 16)
-    assert torch.equal(codec.encode(films), PatchCodec((3, 4, 16, 16), 2, 0, 1).encode(films))
+    assert torch.equal(codec.look(films), PatchCodec((3, 4, 16, 16), 2, 0, 1).encode(films))
+
+
+def test_of_a_film_only_the_frames_that_are_seen_are_made():
+    codec = layers(seen_frames=2)
+    tokens = torch.randn(3, 2 * (12 * 12 + codec.path_tokens), codec.canvas.token_dim)
+    frames = codec.draw_stretches(3, torch.Generator().manual_seed(0))
+    assert frames.shape == (3, 2)
+    assert torch.equal(codec.decode(tokens, frames), take_frames(codec.decode(tokens), frames))
 
 
 def test_each_part_is_made_of_its_own_numbers_alone_as_a_generator_of_one_part_would():
@@ -121,8 +130,11 @@ def test_each_part_is_made_of_its_own_numbers_alone_as_a_generator_of_one_part_w
     assert not changed[:, 18:].any()
 
 
-def test_a_run_stops_goes_on_and_samples_as_any_other(tiny, straight_and_broken):
-    config = tiny.replace(LAYERS | {"data.path": "bouncing", "train.evaluate_every": 0})
+@pytest.mark.parametrize("seen_frames", [None, 2])
+def test_a_run_stops_goes_on_and_samples_as_any_other(tiny, straight_and_broken, seen_frames):
+    config = tiny.replace(
+        LAYERS | {"codec.seen_frames": seen_frames, "data.path": "bouncing", "train.evaluate_every": 0}
+    )
     dataset = bouncing(frames=4, resolution=16, count=40)
     one, other = straight_and_broken(config, dataset, at=24)
     assert torch.equal(one.sample(5), other.sample(5))
@@ -141,6 +153,8 @@ def test_a_run_stops_goes_on_and_samples_as_any_other(tiny, straight_and_broken)
         ((1, 4, 8, 8), {"model.bounded": True}, "paths without bounds"),
         ((1, 1, 256, 256), {"codec.layers": 8}, "more than 8192 tokens"),
         ((1, 4, 8, 8), {"codec.patch_frames": 9}, "choose at most 4"),
+        ((1, 4, 8, 8), {"codec.seen_frames": 4}, "all of a clip's 4: choose fewer"),
+        ((1, 4, 8, 8), {"codec.seen_frames": 2, "codec.patch_frames": 3}, "choose at most 2"),
     ],
 )
 def test_what_has_no_layers_is_refused(shape, changes, saying):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from sparring.codecs.patch import PatchCodec
+from sparring.codecs.stretches import take_frames
 from sparring.codecs.trained import LatentCodec
 from sparring.codecs.whitened import cosines
 
@@ -20,11 +21,17 @@ class LayerCodec(LatentCodec):
     """The discriminator sees films in patches; the generator makes pictures and paths, which `Layers` puts together."""
 
     def __init__(
-        self, sample_shape: tuple[int, ...], patch_size: int, patch_frames: int, layers: int, stem: int
+        self,
+        sample_shape: tuple[int, ...],
+        patch_size: int,
+        patch_frames: int,
+        layers: int,
+        stem: int,
+        seen_frames: int | None = None,
     ) -> None:
         super().__init__()
         self.sample_shape = self.latent_shape = sample_shape
-        self.patches: Layers = Layers(sample_shape, patch_size, patch_frames, layers, stem)
+        self.patches: Layers = Layers(sample_shape, patch_size, patch_frames, layers, stem, seen_frames)
 
     def measure(self, samples: Tensor) -> None:
         """Learns the background, the same in all films: each pixel's median."""
@@ -45,8 +52,8 @@ class Layers(PatchCodec):
 
     Pictures, three quarters of the frame wide, are moved by whole pixels: between pixels they would be blurred, in
     every other frame, which tells them from real ones at once. Of a path's number the slope is that on both sides of a
-    whole pixel. A picture's pixel is half a patch of the film's, or one of the film's where that is less. Truncation,
-    which takes all layers to one mean, brings their paths together.
+    whole pixel. A picture's pixel is as large as a patch of the film. Truncation, which takes all layers to one mean,
+    brings their paths together.
 
     A layer's picture has C channels and an opacity, and is drawn on `canvas`: N tokens. Behind them come `path_tokens`
     whose numbers are its path, x and y in halves of the frame's sides, as coefficients of a cosine transform. The paths
@@ -54,14 +61,22 @@ class Layers(PatchCodec):
     """
 
     def __init__(
-        self, sample_shape: tuple[int, ...], patch_size: int, patch_frames: int, layers: int, stem: int
+        self,
+        sample_shape: tuple[int, ...],
+        patch_size: int,
+        patch_frames: int,
+        layers: int,
+        stem: int,
+        seen_frames: int | None = None,
     ) -> None:
-        super().__init__(sample_shape, patch_size, patch_frames=patch_frames, multiple=2**stem)
+        multiple = 2**stem
+        super().__init__(
+            sample_shape, patch_size, patch_frames=patch_frames, multiple=multiple, seen_frames=seen_frames
+        )
         channels, frames, height, width = sample_shape
-        self.scale = max(1, patch_size // 2)
-        sides = [max(1, round(_SIDE * side / self.scale)) for side in (height, width)]
+        sides = [max(1, round(_SIDE * side / patch_size)) for side in (height, width)]
         # A token a pixel, however coarse: patches would leave a grid in the pictures, which nothing smoothes.
-        self._canvas = PatchCodec((channels + 1, *sides), 1, multiple=2**stem)
+        self._canvas = PatchCodec((channels + 1, *sides), 1, multiple=multiple)
         self.num_layers, self.path_tokens = layers, -(-2 * frames // self._canvas.token_dim)
         falling = torch.arange(frames).clamp_min(1)[:, None] ** -2.0
         self.register_buffer("basis", _REACH * cosines(frames) * frames**0.5 * falling, persistent=False)
@@ -77,11 +92,13 @@ class Layers(PatchCodec):
     def canvas(self) -> PatchCodec:
         return self._canvas
 
-    def decode(self, tokens: Tensor) -> Tensor:
-        """(B, P·(N + path_tokens), D) -> (B, C, T, H, W)."""
+    def decode(self, tokens: Tensor, frames: Tensor | None = None) -> Tensor:
+        """(B, P·(N + path_tokens), D) -> (B, C, T, H, W), or only the `frames` (B, F)."""
         pictures, paths = self.pictures_and_paths(tokens)
+        if frames is not None:
+            paths = take_frames(paths, frames)
         film: Tensor = self.background
-        for layer in _moved(pictures, paths, self.axes[1:], self.scale).unbind(1):
+        for layer in _moved(pictures, paths, self.axes[1:], self.patch_size).unbind(1):
             film = layer[:, :-1] + (1 - layer[:, -1:]) * film
         return film
 

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sparring.codecs.stretches import draw_stretches, longest_step, take_frames
 from sparring.models.positions import Grid
 
 
@@ -16,6 +17,8 @@ class PatchCodec(nn.Module):
     clip's frames it covers `patch_frames`, without overlap, if that is given. Where patches overlap, `decode` blends
     them with weights that fall linearly and sum to one, so `decode(encode(x)) == x`. An axis that does not come out
     even, in a `multiple` of patches, is prolonged by repeating its end, which `decode` cuts off.
+
+    Of a clip's frames the discriminator sees `seen_frames` at a time, cut by the codec `seen`; unset, all.
     """
 
     def __init__(
@@ -25,6 +28,7 @@ class PatchCodec(nn.Module):
         overlap: int = 0,
         patch_frames: int | None = None,
         multiple: int = 1,
+        seen_frames: int | None = None,
     ) -> None:
         super().__init__()
         channels, *axes = sample_shape
@@ -39,6 +43,14 @@ class PatchCodec(nn.Module):
                     f"--codec.patch_frames {patch_frames} is more than a clip has: choose at most {axes[0]}"
                 )
             patches[0] = patch_frames
+        self._seen = None
+        if seen_frames is not None:
+            if len(axes) != 3:
+                raise ValueError("--codec.seen_frames has no effect on samples without frames: drop it")
+            if seen_frames >= axes[0]:
+                raise ValueError(f"--codec.seen_frames {seen_frames} is all of a clip's {axes[0]}: choose fewer")
+            shape = (channels, seen_frames, *axes[1:])
+            self._seen = PatchCodec(shape, patch_size, overlap, patch_frames, multiple)
         sides = axes if patch_frames is None else axes[1:]
         if patch_size > max(sides) > 1:
             raise ValueError(
@@ -80,6 +92,25 @@ class PatchCodec(nn.Module):
     def patches(self) -> "PatchCodec":
         return self
 
+    # What the discriminator sees, and what cuts that into tokens.
+    @property
+    def seen(self) -> "PatchCodec":
+        return self._seen or self
+
+    def draw_stretches(self, count: int, generator: torch.Generator) -> Tensor | None:
+        """The frames (count, F) that it sees of so many clips this time; None where it sees all there is."""
+        if self._seen is None:
+            return None
+        return draw_stretches(count, self.axes[0], self._seen.axes[0], generator)
+
+    def look(self, samples: Tensor) -> Tensor:
+        """Samples, of clips the drawn stretches or all frames, to the tokens that the discriminator sees: (B, N,
+        token_dim). Of all frames it sees some, evenly apart."""
+        if self._seen is not None and samples.shape[2] == self.axes[0]:
+            step = longest_step(self.axes[0], self._seen.axes[0])
+            samples = samples[:, :, ::step][:, :, : self._seen.axes[0]]
+        return self.seen.encode(samples)
+
     # What the generator makes: the same tokens as the discriminator sees, all at once.
     num_layers: int = 1
     path_tokens: int = 0
@@ -106,13 +137,14 @@ class PatchCodec(nn.Module):
             x = x.unfold(2 + axis, extent, patch)  # (B, C, gT, gH, gW, eT, eH, eW) in the end
         return x.permute(0, 2, 3, 4, 1, 5, 6, 7).reshape(samples.shape[0], -1, self.token_dim)
 
-    def decode(self, tokens: Tensor) -> Tensor:
-        """(B, N, token_dim) -> (B, C, *axes)."""
+    def decode(self, tokens: Tensor, frames: Tensor | None = None) -> Tensor:
+        """(B, N, token_dim) -> (B, C, *axes), of clips only the `frames` (B, F) if those are given."""
         x = tokens.reshape(tokens.shape[0], *self.grid, -1, *self.extent)
         x = self._join(x * self.window) / self.total_weight if any(self.overlap) else self._join(x)
         if any(self.beyond):
             x = x[:, :, : self.axes[0], : self.axes[1], : self.axes[2]]
-        return x.reshape(tokens.shape[0], *self.sample_shape)
+        x = x.reshape(tokens.shape[0], *self.sample_shape)
+        return x if frames is None else take_frames(x, frames)
 
     def error(self, samples: Tensor, back: Tensor) -> float:
         """The mean squared error."""

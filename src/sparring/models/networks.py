@@ -127,10 +127,11 @@ class Networks(nn.Module):
             "stem": model.stem,
             "fourier": model.fourier,
         }
-        patches, canvas = self.codec.patches, self.codec.patches.canvas
+        patches = self.codec.patches
+        canvas, seen = patches.canvas, patches.seen
         stem_channels = model.stem_channels or max(1, model.width // 4)
         depth = model.discriminator_depth or model.depth
-        for grid, count in ((patches.grid, 1), (canvas.grid, patches.num_layers)):
+        for grid, count in ((seen.grid, 1), (canvas.grid, patches.num_layers)):
             if count * math.prod(grid) > MAX_TOKENS:
                 raise ValueError(
                     f"{'×'.join(map(str, grid))} is more than {MAX_TOKENS // count} tokens: choose a larger "
@@ -151,8 +152,8 @@ class Networks(nn.Module):
             **shared,
         )
         self.discriminator = Discriminator(
-            patches.grid,
-            patches.token_dim,
+            seen.grid,
+            seen.token_dim,
             depth=depth,
             layer_scale=model.layer_scale,
             stem_channels=2 * stem_channels,
@@ -165,6 +166,10 @@ class Networks(nn.Module):
         if config.codec.name == "layers":
             raise ConfigError(
                 "--loss.transport compares a sample with its tokens' noise, which layers do not resemble: set it to 0"
+            )
+        if config.codec.seen_frames is not None:
+            raise ConfigError(
+                "--loss.transport compares whole samples with their tokens' noise: drop it or --codec.seen_frames"
             )
         factor = 2**config.model.stem
         frames = patches.patch[0] * factor if len(patches.sample_shape) == 4 else None
