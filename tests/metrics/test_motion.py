@@ -22,7 +22,7 @@ def real(dataset):
 
 def score(metric, clips):
     scores = metric(lambda n: (clips[:n], None))
-    assert all(0 <= value <= 1 for value in scores.values())
+    assert all(0 <= value <= 1 or (name.startswith("shape") and value >= 0) for name, value in scores.items())
     return scores
 
 
@@ -104,6 +104,19 @@ def test_clips_that_fade_shrink_or_change_their_digit_do_not_persist(metric, rea
     assert score(metric, torch.cat([real[:, :, :10], small[:, :, 10:]], dim=2))["persistent"] < 0.2
     others = torch.cat([real[:, :, ::2], real.roll(1, 0)[:, :, 1::2]], dim=2)
     assert score(metric, others)["persistent"] < 0.3
+
+
+@pytest.mark.parametrize("num_digits", [1, 2])
+def test_what_keeps_its_shape_but_is_no_digit_shows_in_the_shapes(num_digits):
+    dataset = bouncing(resolution=32, num_digits=num_digits)
+    metric, clips = MotionMetric(dataset), dataset.batch(torch.arange(500))[0]
+    real = score(metric, clips)
+    assert real["shape_fd"] < 2 * real["shape_fd_floor"]
+    assert real["shape_fd_floor"] > 0
+    for unlike in (clips.flip(-1, -2), torch.nn.functional.avg_pool3d(clips, (1, 3, 3), 1, (0, 1, 1))):
+        scores = score(metric, unlike)
+        assert scores["shape_fd"] > 4 * real["shape_fd_floor"]
+        assert scores["persistent"] > 0.9
 
 
 def test_a_digit_that_disappears_does_not_persist(metric, real):

@@ -1,4 +1,5 @@
-"""How well generated clips of bouncing digits move, measured from their pixels alone."""
+"""How well generated clips of bouncing digits move, and how much like digits they look, measured from their pixels
+alone."""
 
 import math
 
@@ -9,6 +10,8 @@ from torch import Tensor
 from sparring.data.bouncing import Bouncing
 from sparring.data.dataset import Dataset
 from sparring.metrics import Sampler
+from sparring.metrics.digit_classifier import load_digit_classifier, recognise
+from sparring.metrics.frechet import frechet_distance
 
 CLIPS = 500
 POSITION_BINS = 8
@@ -59,10 +62,13 @@ class MotionMetric:
         assert isinstance(dataset, Bouncing)
         assert dataset.held_out is not None
         self.num_digits, self.count = dataset.chosen.shape[1], count
+        self.classifier = load_digit_classifier()
         spread = torch.linspace(0, len(dataset) - 1, count).long()
-        self.reference, passed, self.judged = self._measure(dataset.held_out.batch(torch.arange(count))[0])
+        held_out = dataset.held_out.batch(torch.arange(count))[0]
+        self.reference, self.shapes, passed, self.judged = self._measure(held_out)
         self.persistent = passed / max(1, self.judged)
-        training, *_ = self._measure(dataset.batch(spread)[0])
+        training, shapes, *_ = self._measure(dataset.batch(spread)[0])
+        self.shape_floor = frechet_distance(shapes, self.shapes)
         self.floor = {name: _total_variation(training[name], self.reference[name]) for name in training}
         self.speed_floor = _earth_movers(training["speed"], self.reference["speed"])
 
@@ -70,27 +76,34 @@ class MotionMetric:
         """Total variation distances 0..1 between the histograms of position, speed and direction (`position_tv`,
         `speed_tv`, `direction_tv`) of samples and held-out clips, each beside its `_floor`, that of as many real
         training clips; `speed_distance`, by how much of the frame's side a frame speeds differ on average (earth
-        mover's distance: `speed_tv` is near 1 where all differ by a little); `persistent`, the share of clips whose
-        digits keep their shape, beside that of held-out clips.
+        mover's distance: `speed_tv` is near 1 where all differ by a little); `shape_fd`, the Fréchet distance of the
+        digits' own pictures in the features of the digits' classifier; `persistent`, the share of clips whose digits
+        keep their shape, whatever it is, beside that of held-out clips.
 
         Clips in which two digits hardly ever come apart cannot be judged and are not counted, but where they are more
         than among held-out clips, those beyond count as not persistent.
         """
-        measured, passed, judged = self._measure(sample(self.count)[0])
+        measured, shapes, passed, judged = self._measure(sample(self.count)[0])
         scores = {}
         for name, histogram in measured.items():
             scores[f"{name}_tv"] = _total_variation(histogram, self.reference[name])
             scores[f"{name}_tv_floor"] = self.floor[name]
         scores["speed_distance"] = _earth_movers(measured["speed"], self.reference["speed"])
         scores["speed_distance_floor"] = self.speed_floor
+        scores |= {"shape_fd": frechet_distance(shapes, self.shapes), "shape_fd_floor": self.shape_floor}
         return {**scores, "persistent": passed / max(1, judged, self.judged), "persistent_floor": self.persistent}
 
-    def _measure(self, clips: Tensor) -> tuple[dict[str, Tensor], int, int]:
-        """The histograms, how many clips are persistent and how many can be judged."""
+    def _measure(self, clips: Tensor) -> tuple[dict[str, Tensor], Tensor, int, int]:
+        """The histograms, the features of the digits' pictures, how many clips are persistent and how many can be
+        judged."""
         clips = clips.detach().to("cpu", torch.float32)
         positions, trusted = track(clips, self.num_digits)
+        _, shapes = shapes_of(clips, positions, trusted)
+        side = math.isqrt(shapes.shape[-1])
+        pictures = F.interpolate(shapes.view(-1, 1, side, side), size=28, mode="bilinear")
+        features, _ = recognise(self.classifier, 2 * pictures - 1)
         passed = persistent(clips, positions, trusted)
-        return histograms(positions, trusted), int(passed.sum()), int(_judged(trusted).sum())
+        return histograms(positions, trusted), features, int(passed.sum()), int(_judged(trusted).sum())
 
 
 def histograms(positions: Tensor, trusted: Tensor) -> dict[str, Tensor]:
@@ -122,12 +135,18 @@ def persistent(clips: Tensor, positions: Tensor, trusted: Tensor) -> Tensor:
     share = mass / _median(mass, trusted)[:, None].clamp_min(1e-6)
     least = torch.where(trusted, _MASS[0], _HIDDEN_MASS if positions.shape[1] > 1 else _MASS[0])
     steady = ((share >= least) & (share <= _MASS[1])).all(dim=1)
-    patches = _patches(_pooled(ink, _CELLS), positions)
-    if positions.shape[1] == 2:
-        patches = _matched(patches, positions, trusted)
-    typical = _median(patches.transpose(2, 3), trusted[:, None, None])
+    patches, typical = shapes_of(clips, positions, trusted)
     alike = (_correlation(patches, typical) >= _LIKENESS) | ~trusted[:, None]
     return steady & alike.all(dim=2).all(dim=1) & _judged(trusted)
+
+
+def shapes_of(clips: Tensor, positions: Tensor, trusted: Tensor) -> tuple[Tensor, Tensor]:
+    """The ink around each position (B, digits, T, side * side), and each digit's median over the trusted frames
+    (B, digits, side * side)."""
+    patches = _patches(_pooled(_ink(clips), _CELLS), positions)
+    if positions.shape[1] == 2:
+        patches = _matched(patches, positions, trusted)
+    return patches, _median(patches.transpose(2, 3), trusted[:, None, None])
 
 
 def _judged(trusted: Tensor) -> Tensor:
