@@ -66,7 +66,7 @@ def layers(patch_size=1, seen_frames=None):
 
 def tokens_of(codec, pictures, opacity, shift):
     """Of layers (P, C, h, w), each as opaque as said, that stand still where `shift` (P, 2) says."""
-    drawn = codec.canvas.encode(torch.cat([pictures, opacity.expand(-1, 1, *pictures.shape[2:])], 1))
+    drawn = codec.canvas.encode(torch.cat([pictures.atanh(), opacity.expand(-1, 1, *pictures.shape[2:])], 1))
     loose = torch.zeros(len(pictures), codec.path_tokens, codec.canvas.token_dim)
     loose.flatten(1)[:, :2] = shift / codec.basis[0, 0]
     return torch.cat([drawn, loose], 1).flatten(0, 1)[None]
