@@ -55,10 +55,10 @@ class Layers(PatchCodec):
     whole pixel. A picture's pixel is as large as a patch of the film. Truncation, which takes all layers to one mean,
     brings their paths together.
 
-    A layer's picture has C channels and an opacity, and is drawn on `canvas`: N tokens. Colours end at -1 and 1, or they
-    would make up for its fading, and things be cut off at its edge after all. Behind them come `path_tokens`
-    whose numbers are its path, x and y in halves of the frame's sides, as coefficients of a cosine transform. The paths
-    of what moves smoothly have coefficients that fall as 1/k², even where it bounces; so do these at first.
+    A layer's picture has C channels and an opacity, and is drawn on `canvas`: N tokens. Its colours end at -1 and 1, or
+    they would make up for its fading, and things be cut off at its edge after all. Behind them come `path_tokens` whose
+    numbers are its path, x and y in halves of the frame's sides, as coefficients of a cosine transform. The paths of
+    what moves smoothly have coefficients that fall as 1/k², even where it bounces; so do these at first.
     """
 
     def __init__(
