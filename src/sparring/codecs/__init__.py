@@ -2,7 +2,7 @@
 
 from sparring.codecs.autoencoder import AutoencoderCodec
 from sparring.codecs.embedding import EmbeddingCodec
-from sparring.codecs.layers import LayerCodec
+from sparring.codecs.layers import LayerCodec, Layers
 from sparring.codecs.patch import PatchCodec
 from sparring.codecs.text import TextCodec
 from sparring.codecs.trained import LatentCodec, TrainedCodec
@@ -44,7 +44,8 @@ def make_codec(config: Config, sample_shape: tuple[int, ...], vocabulary: Vocabu
     if c.name == "layers":
         if len(sample_shape) != 4:
             raise ConfigError("--codec.name layers is for films: set patch or autoencoder")
-        return LayerCodec(sample_shape, c.patch_size, c.patch_frames or 1, c.layers, config.model.stem, c.seen_frames)
+        stem = config.model.stem
+        return LayerCodec(Layers(sample_shape, c.patch_size, c.patch_frames or 1, c.layers, stem, c.seen_frames))
     frames = c.patch_frames or (1 if len(sample_shape) == 4 else None)
     if c.name == "patch":
         multiple = 2**config.model.stem

@@ -20,18 +20,10 @@ _FAINT = 1.0  # sigmoid(-1): layers are a quarter opaque at first, so that none 
 class LayerCodec(LatentCodec):
     """The discriminator sees films in patches; the generator makes pictures and paths, which `Layers` puts together."""
 
-    def __init__(
-        self,
-        sample_shape: tuple[int, ...],
-        patch_size: int,
-        patch_frames: int,
-        layers: int,
-        stem: int,
-        seen_frames: int | None = None,
-    ) -> None:
+    def __init__(self, layers: "Layers") -> None:
         super().__init__()
-        self.sample_shape = self.latent_shape = sample_shape
-        self.patches: Layers = Layers(sample_shape, patch_size, patch_frames, layers, stem, seen_frames)
+        self.sample_shape = self.latent_shape = layers.sample_shape
+        self.patches: Layers = layers
 
     def measure(self, samples: Tensor) -> None:
         """Learns the background, the same in all films: each pixel's median."""

@@ -98,11 +98,11 @@ class MotionMetric:
         judged."""
         clips = clips.detach().to("cpu", torch.float32)
         positions, trusted = track(clips, self.num_digits)
-        _, shapes = shapes_of(clips, positions, trusted)
+        patches, shapes = _shapes(clips, positions, trusted)
         side = math.isqrt(shapes.shape[-1])
         pictures = F.interpolate(shapes.view(-1, 1, side, side), size=28, mode="bilinear")
         features, _ = recognise(self.classifier, 2 * pictures - 1)
-        passed = persistent(clips, positions, trusted)
+        passed = _persistent(clips, trusted, patches, shapes)
         return histograms(positions, trusted), features, int(passed.sum()), int(_judged(trusted).sum())
 
 
@@ -130,17 +130,19 @@ def persistent(clips: Tensor, positions: Tensor, trusted: Tensor) -> Tensor:
     correlate with the clip's median picture by at least 0.7. In the others, where a digit may hide a part of another,
     60% to 125% of the ink must be there. A clip of which fewer than two frames are trusted does not pass.
     """
-    ink = _ink(clips)
-    mass = ink.sum(dim=(2, 3))
+    return _persistent(clips, trusted, *_shapes(clips, positions, trusted))
+
+
+def _persistent(clips: Tensor, trusted: Tensor, patches: Tensor, typical: Tensor) -> Tensor:
+    mass = _ink(clips).sum(dim=(2, 3))
     share = mass / _median(mass, trusted)[:, None].clamp_min(1e-6)
-    least = torch.where(trusted, _MASS[0], _HIDDEN_MASS if positions.shape[1] > 1 else _MASS[0])
+    least = torch.where(trusted, _MASS[0], _HIDDEN_MASS if patches.shape[1] > 1 else _MASS[0])
     steady = ((share >= least) & (share <= _MASS[1])).all(dim=1)
-    patches, typical = shapes_of(clips, positions, trusted)
     alike = (_correlation(patches, typical) >= _LIKENESS) | ~trusted[:, None]
     return steady & alike.all(dim=2).all(dim=1) & _judged(trusted)
 
 
-def shapes_of(clips: Tensor, positions: Tensor, trusted: Tensor) -> tuple[Tensor, Tensor]:
+def _shapes(clips: Tensor, positions: Tensor, trusted: Tensor) -> tuple[Tensor, Tensor]:
     """The ink around each position (B, digits, T, side * side), and each digit's median over the trusted frames
     (B, digits, side * side)."""
     patches = _patches(_pooled(_ink(clips), _CELLS), positions)
