@@ -61,7 +61,7 @@ def test_the_slope_of_a_path_is_that_on_both_sides_of_a_whole_pixel():
 
 
 def layers(patch_size=1, seen_frames=None):
-    return Layers((3, 4, 16, 16), patch_size, patch_frames=1, layers=2, stem=0, seen_frames=seen_frames)
+    return Layers((3, 4, 16, 16), patch_size, patch_frames=1, layers=2, seen_frames=seen_frames)
 
 
 def tokens_of(codec, pictures, opacity, shift):
@@ -89,7 +89,7 @@ def test_what_is_opaque_hides_what_lies_behind_it_and_the_background():
 
 
 def test_the_background_is_the_median_of_all_frames():
-    codec = LayerCodec(Layers((1, 8, 16, 16), patch_size=4, patch_frames=1, layers=1, stem=0))
+    codec = LayerCodec(Layers((1, 8, 16, 16), patch_size=4, patch_frames=1, layers=1))
     clips = bouncing(frames=8, resolution=16, num_digits=1, count=50).batch(torch.arange(50))[0]
     codec.measure(0.5 - clips)
     torch.testing.assert_close(codec.patches.background, torch.full((1, 1, 16, 16), 1.5))
@@ -140,7 +140,7 @@ def test_a_run_stops_goes_on_and_samples_as_any_other(tiny, straight_and_broken,
     assert torch.equal(one.sample(5), other.sample(5))
     assert one.sample(5, truncation_psi=0.5, reject=0.5).shape == (5, 1, 4, 16, 16)
     assert torch.equal(one.codec.patches.background, other.codec.patches.background)
-    measured = LayerCodec(Layers(dataset.sample_shape, patch_size=2, patch_frames=1, layers=2, stem=0))
+    measured = LayerCodec(Layers(dataset.sample_shape, patch_size=2, patch_frames=1, layers=2))
     measured.measure(dataset.batch(torch.arange(40))[0])
     assert torch.equal(one.codec.patches.background, measured.patches.background)
     assert measured.patches.background.max() > -1  # where digits often overlap

@@ -37,18 +37,17 @@ def make_codec(config: Config, sample_shape: tuple[int, ...], vocabulary: Vocabu
         raise ConfigError("--codec.name embedding is for texts: set patch or autoencoder")
     if c.components is not None and len(sample_shape) != 2:
         raise ConfigError("--codec.components is for series: drop it")
+    multiple = 2**config.model.stem
     if c.name == "whitened":
         if len(sample_shape) != 2:
             raise ConfigError("--codec.name whitened is for series: set patch or autoencoder")
-        return WhitenedCodec(sample_shape, c.patch_size, c.whiten, multiple=2**config.model.stem)
+        return WhitenedCodec(sample_shape, c.patch_size, c.whiten, multiple=multiple)
     if c.name == "layers":
         if len(sample_shape) != 4:
             raise ConfigError("--codec.name layers is for films: set patch or autoencoder")
-        stem = config.model.stem
-        return LayerCodec(Layers(sample_shape, c.patch_size, c.patch_frames or 1, c.layers, stem, c.seen_frames))
+        return LayerCodec(Layers(sample_shape, c.patch_size, c.patch_frames or 1, c.layers, multiple, c.seen_frames))
     frames = c.patch_frames or (1 if len(sample_shape) == 4 else None)
     if c.name == "patch":
-        multiple = 2**config.model.stem
         return PatchCodec(sample_shape, c.patch_size, c.overlap, frames, multiple, c.seen_frames)
     return AutoencoderCodec(
         sample_shape,

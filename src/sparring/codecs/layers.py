@@ -59,13 +59,10 @@ class Layers(PatchCodec):
         patch_size: int,
         patch_frames: int,
         layers: int,
-        stem: int,
+        multiple: int = 1,
         seen_frames: int | None = None,
     ) -> None:
-        multiple = 2**stem
-        super().__init__(
-            sample_shape, patch_size, patch_frames=patch_frames, multiple=multiple, seen_frames=seen_frames
-        )
+        super().__init__(sample_shape, patch_size, 0, patch_frames, multiple, seen_frames)
         channels, frames, height, width = sample_shape
         sides = [max(1, round(_SIDE * side / patch_size)) for side in (height, width)]
         # A token a pixel, however coarse: patches would leave a grid in the pictures, which nothing smoothes.

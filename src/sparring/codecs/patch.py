@@ -43,7 +43,7 @@ class PatchCodec(nn.Module):
                     f"--codec.patch_frames {patch_frames} is more than a clip has: choose at most {axes[0]}"
                 )
             patches[0] = patch_frames
-        self._seen = None
+        self._seen: PatchCodec | None = None
         if seen_frames is not None:
             if len(axes) != 3:
                 raise ValueError("--codec.seen_frames has no effect on samples without frames: drop it")
@@ -111,7 +111,7 @@ class PatchCodec(nn.Module):
             samples = samples[:, :, ::step][:, :, : self._seen.axes[0]]
         return self.seen.encode(samples)
 
-    # What the generator makes: the same tokens as the discriminator sees, all at once.
+    # What the generator makes: the tokens of a whole sample, all at once.
     num_layers: int = 1
     path_tokens: int = 0
 

@@ -98,11 +98,12 @@ class MotionMetric:
         judged."""
         clips = clips.detach().to("cpu", torch.float32)
         positions, trusted = track(clips, self.num_digits)
-        patches, shapes = _shapes(clips, positions, trusted)
+        ink = _ink(clips)
+        patches, shapes = _shapes(ink, positions, trusted)
         side = math.isqrt(shapes.shape[-1])
         pictures = F.interpolate(shapes.view(-1, 1, side, side), size=28, mode="bilinear")
         features, _ = recognise(self.classifier, 2 * pictures - 1)
-        passed = _persistent(clips, trusted, patches, shapes)
+        passed = _persistent(ink, trusted, patches, shapes)
         return histograms(positions, trusted), features, int(passed.sum()), int(_judged(trusted).sum())
 
 
@@ -130,11 +131,12 @@ def persistent(clips: Tensor, positions: Tensor, trusted: Tensor) -> Tensor:
     correlate with the clip's median picture by at least 0.7. In the others, where a digit may hide a part of another,
     60% to 125% of the ink must be there. A clip of which fewer than two frames are trusted does not pass.
     """
-    return _persistent(clips, trusted, *_shapes(clips, positions, trusted))
+    ink = _ink(clips)
+    return _persistent(ink, trusted, *_shapes(ink, positions, trusted))
 
 
-def _persistent(clips: Tensor, trusted: Tensor, patches: Tensor, typical: Tensor) -> Tensor:
-    mass = _ink(clips).sum(dim=(2, 3))
+def _persistent(ink: Tensor, trusted: Tensor, patches: Tensor, typical: Tensor) -> Tensor:
+    mass = ink.sum(dim=(2, 3))
     share = mass / _median(mass, trusted)[:, None].clamp_min(1e-6)
     least = torch.where(trusted, _MASS[0], _HIDDEN_MASS if patches.shape[1] > 1 else _MASS[0])
     steady = ((share >= least) & (share <= _MASS[1])).all(dim=1)
@@ -142,10 +144,10 @@ def _persistent(clips: Tensor, trusted: Tensor, patches: Tensor, typical: Tensor
     return steady & alike.all(dim=2).all(dim=1) & _judged(trusted)
 
 
-def _shapes(clips: Tensor, positions: Tensor, trusted: Tensor) -> tuple[Tensor, Tensor]:
-    """The ink around each position (B, digits, T, side * side), and each digit's median over the trusted frames
-    (B, digits, side * side)."""
-    patches = _patches(_pooled(_ink(clips), _CELLS), positions)
+def _shapes(ink: Tensor, positions: Tensor, trusted: Tensor) -> tuple[Tensor, Tensor]:
+    """The ink (B, T, H, W) around each position (B, digits, T, side * side), and each digit's median over the trusted
+    frames (B, digits, side * side)."""
+    patches = _patches(_pooled(ink, _CELLS), positions)
     if positions.shape[1] == 2:
         patches = _matched(patches, positions, trusted)
     return patches, _median(patches.transpose(2, 3), trusted[:, None, None])
