@@ -101,7 +101,7 @@ def say(what: str) -> None:
 @contextlib.contextmanager
 def without_cuda() -> Iterator[None]:
     """`.cuda()` leaves tensors and networks where they are."""
-    with patch.object(Tensor, "cuda", lambda x, *_: x), patch.object(nn.Module, "cuda", lambda network, *_: network):
+    with patch.object(Tensor, "cuda", lambda x, *_, **__: x), patch.object(nn.Module, "cuda", lambda x, *_: x):
         yield
 
 

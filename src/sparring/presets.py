@@ -233,9 +233,9 @@ def bouncing(frames: int, height: int, width: int) -> Config:
         codec=CodecConfig(
             "layers", patch_size=max(1, round(max(height, width) / 32)), seen_frames=4 if frames > 4 else None
         ),
-        model=ModelConfig(width=64, depth=3, num_heads=4, stem=2, bounded=False, noise_dim=0, adaln_gain=4.0),
+        model=ModelConfig(width=64, depth=3, num_heads=4, stem=2, bounded=False, noise_dim=0, z_dim=16, adaln_gain=4.0),
         loss=LossConfig(r1=1.0, r2=1.0, final_gamma=0.2, penalty_fraction=0.5, energy=0.1),
-        optim=OptimConfig(lr=5e-4, discriminator_lr=2e-3),
+        optim=OptimConfig(lr=1e-3, discriminator_lr=2e-3),
         train=TrainConfig(
             num_samples=100_000,
             batch_size=16,

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from sparring.codecs import LayerCodec, PatchCodec, make_codec
-from sparring.codecs.layers import Layers, _moved
+from sparring.codecs.layers import _REACH, Layers, _moved
 from sparring.codecs.stretches import take_frames
 from sparring.config import Config, ConfigError
 from sparring.data.bouncing import bouncing
@@ -68,8 +68,27 @@ def tokens_of(codec, pictures, opacity, shift):
     """Of layers (P, C, h, w), each as opaque as said, that stand still where `shift` (P, 2) says."""
     drawn = codec.canvas.encode(torch.cat([pictures.atanh(), opacity.expand(-1, 1, *pictures.shape[2:])], 1))
     loose = torch.zeros(len(pictures), codec.path_tokens, codec.canvas.token_dim)
-    loose.flatten(1)[:, :2] = shift / codec.basis[0, 0]
+    loose.flatten(1)[:, :2] = shift / _REACH
     return torch.cat([drawn, loose], 1).flatten(0, 1)[None]
+
+
+def test_a_path_is_straight_but_for_its_bends():
+    codec = Layers((1, 16, 8, 8), 1, patch_frames=1, layers=2)
+    assert codec.bends == 4
+    tokens = torch.randn(5, 2 * (6 * 6 + codec.path_tokens), codec.canvas.token_dim)
+    _, paths = codec.pictures_and_paths(tokens)
+    assert paths.shape == (5, 2, 16, 2)
+    turns = paths.diff(dim=2).diff(dim=2).abs().amax(-1) > 1e-4
+    assert turns.sum(-1).max() <= 2 * codec.bends  # a bend between two frames turns before and after
+    still, straight = tokens.clone(), tokens.clone()
+    for made, kept in ((still, 2), (straight, 4)):
+        loose = made.unflatten(1, (2, -1))[:, :, 36:].flatten(2)
+        loose[..., kept:] = 0
+        made.unflatten(1, (2, -1))[:, :, 36:] = loose.view(5, 2, codec.path_tokens, -1)
+    assert torch.equal(codec.pictures_and_paths(still)[1].diff(dim=2), torch.zeros(5, 2, 15, 2))
+    steps = codec.pictures_and_paths(straight)[1].diff(dim=2)
+    torch.testing.assert_close(steps, steps[:, :, :1].expand_as(steps), atol=1e-5, rtol=0)
+    assert steps.abs().amax((2, 3)).min() > 0.01
 
 
 def test_what_is_opaque_hides_what_lies_behind_it_and_the_background():

@@ -9,11 +9,11 @@ from torch import Tensor
 from sparring.codecs.patch import PatchCodec
 from sparring.codecs.stretches import take_frames
 from sparring.codecs.trained import LatentCodec
-from sparring.codecs.whitened import cosines
 
 _SIDE = 0.75  # of a layer's picture, as a share of the frame's
 _RIM = 0.3  # of half a picture, within which it fades out: what is cut off would have the sharpest edge of all
-_REACH = 3.0  # of paths at first: by a third of the frame
+_REACH = 3.0  # of paths at first: places a third of the frame apart, and velocities to match
+_STEPS_A_BEND = 4  # as many as the discriminator is shown at a time
 _FAINT = 1.0  # sigmoid(-1): layers are a quarter opaque at first, so that none hides the others
 
 
@@ -49,8 +49,9 @@ class Layers(PatchCodec):
 
     A layer's picture has C channels and an opacity, and is drawn on `canvas`: N tokens. Its colours end at -1 and 1, or
     they would make up for its fading, and things be cut off at its edge after all. Behind them come `path_tokens` whose
-    numbers are its path, x and y in halves of the frame's sides, as coefficients of a cosine transform. The paths of
-    what moves smoothly have coefficients that fall as 1/k², even where it bounces; so do these at first.
+    numbers are its path, a broken line, in halves of the frame's sides: where it is in the middle of the film and how
+    fast it moves, then when it turns, a bend for every four frames, and how its velocity changes there. What nothing
+    acts upon moves straight on, so a generator has to learn only what acts.
     """
 
     def __init__(
@@ -67,14 +68,14 @@ class Layers(PatchCodec):
         sides = [max(1, round(_SIDE * side / patch_size)) for side in (height, width)]
         # A token a pixel, however coarse: patches would leave a grid in the pictures, which nothing smoothes.
         self._canvas = PatchCodec((channels + 1, *sides), 1, multiple=multiple)
-        self.num_layers, self.path_tokens = layers, -(-2 * frames // self._canvas.token_dim)
-        falling = torch.arange(frames).clamp_min(1)[:, None] ** -2.0
-        self.register_buffer("basis", _REACH * cosines(frames) * frames**0.5 * falling, persistent=False)
+        self.bends = max(1, frames // _STEPS_A_BEND)
+        self.num_layers, self.path_tokens = layers, -(-(4 + 3 * self.bends) // self._canvas.token_dim)
+        self.register_buffer("times", torch.linspace(-0.5, 0.5, frames), persistent=False)
         rims = [_rim(side) for side in sides]
         self.register_buffer("fading", rims[0][:, None] * rims[1], persistent=False)
         self.register_buffer("background", torch.full((channels, 1, height, width), -1.0))
 
-    basis: Tensor
+    times: Tensor
     fading: Tensor
     background: Tensor
 
@@ -99,9 +100,19 @@ class Layers(PatchCodec):
         drawn, loose = tokens[:, : -self.path_tokens], tokens[:, -self.path_tokens :].flatten(1)
         pictures = self._canvas.decode(drawn)
         opacity = (pictures[:, -1:] - _FAINT).sigmoid() * self.fading
-        paths = self.basis.T @ loose[:, : 2 * len(self.basis)].unflatten(1, (-1, 2))
+        paths = self._paths(loose)
         pictures = torch.cat([pictures[:, :-1].tanh() * opacity, opacity], 1)
         return pictures.unflatten(0, (-1, self.num_layers)), paths.unflatten(0, (-1, self.num_layers))
+
+    def _paths(self, numbers: Tensor) -> Tensor:
+        """(B, at least 4 + 3·bends) -> (B, T, 2)."""
+        place, velocity, bends, _ = numbers.tensor_split((2, 4, 4 + 3 * self.bends), 1)
+        when, change = bends.unflatten(1, (self.bends, 3)).tensor_split((1,), -1)  # (B, bends, 1), (B, bends, 2)
+        evenly = (torch.arange(self.bends, device=numbers.device) + 0.5) / self.bends - 0.5
+        since = (self.times - evenly[:, None] - _REACH * when).clamp_min(0)  # (B, bends, T)
+        moved = self.times[:, None] * velocity[:, None] + since.transpose(1, 2) @ change
+        paths: Tensor = _REACH * (place[:, None] + 2 * moved)
+        return paths
 
 
 def _rim(side: int) -> Tensor:
