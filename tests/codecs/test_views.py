@@ -49,9 +49,7 @@ def test_every_other_sample_is_seen_whole_and_of_the_others_any_part():
 @pytest.mark.parametrize("shape", [(3, 6, 4), (1, 5, 6, 4)])
 def test_a_view_is_means_of_squares_or_a_part_as_it_is(shape):
     samples = torch.randn(3, *shape)
-    view = View(corners=torch.tensor([[-1, -1], [0, 0], [3, 1]]), scale=2)
-    assert view.parts.tolist() == [0, 1, 1]
-    seen = view(samples)
+    seen = View(corners=torch.tensor([[-1, -1], [0, 0], [3, 1]]), scale=2)(samples)
     assert seen.shape == (3, *shape[:-2], 3, 2)
     squares = samples[0].unflatten(-1, (2, 2)).unflatten(-3, (3, 2)).mean((-1, -3))
     torch.testing.assert_close(seen[0], squares)
@@ -68,15 +66,6 @@ def test_a_view_of_some_samples_is_theirs():
     assert torch.equal(torch.cat([view[:4](clips[:4]), view[4:](clips[4:])]), seen)
     assert torch.equal(codec.look(seen), codec.seen.encode(seen))
     assert torch.equal(codec.look(clips), codec.seen.encode(coarser(clips[:, :, [0, 3, 6]], 2)))
-
-
-@pytest.mark.parametrize(("classes", "kinds"), [(0, 2), (3, 6)])
-def test_parts_are_classes_of_their_own_to_the_discriminator(tiny, classes, kinds):
-    config = tiny.replace({"codec.patch_size": 2, "codec.seen_scale": 2})
-    names = [str(index) for index in range(classes)]
-    networks = Networks(config, DataSpec((1, 8, 8), tuple(names)))
-    assert networks.discriminator.class_tokens.num_embeddings == kinds
-    assert networks.generator.num_classes == classes
 
 
 def test_the_generator_doubles_once_more_than_the_discriminator_halves(tiny):

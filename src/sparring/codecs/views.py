@@ -23,11 +23,6 @@ class View:
     scale: int = 1
     """How many times smaller than the sample's sides those of what is seen are."""
 
-    @property
-    def parts(self) -> Tensor | int:
-        """1 for each sample that a part is seen of, 0 for those seen whole: (B,)."""
-        return 0 if self.corners is None else (self.corners >= 0).any(1).long()
-
     def __getitem__(self, chosen: slice) -> "View":
         frames, corners = (None if part is None else part[chosen] for part in (self.frames, self.corners))
         return View(frames, corners, self.scale)

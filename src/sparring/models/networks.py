@@ -151,14 +151,13 @@ class Networks(nn.Module):
             loose_tokens=patches.path_tokens,
             **shared | {"stem": model.stem + patches.finer},
         )
-        # Parts are classes of their own to it: what ends at a part's border goes on beyond it.
         self.discriminator = Discriminator(
             seen.grid,
             seen.token_dim,
             depth=depth,
             layer_scale=model.layer_scale,
             stem_channels=2 * stem_channels,
-            **shared | ({"num_classes": 2 * max(1, spec.num_classes)} if patches.finer else {}),
+            **shared,
         )
 
     def noise_codec(self, config: Config) -> PatchCodec:

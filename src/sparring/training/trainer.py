@@ -33,7 +33,6 @@ class Batch:
 
     samples: Tensor
     class_labels: Tensor
-    kinds: Tensor  # (B,): class labels, those of what is seen in part behind those of what is seen whole
     z: Tensor
     view: View | None  # which that is
     augmentation: Augmentation | None
@@ -136,7 +135,7 @@ class Trainer:
     def _judge_pairs(self, batch: Batch, fakes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Logits of the real samples and of the fakes (B,), and R1 and R2 of the first K of each (K,)."""
         loss, count = self.config.loss, batch.directions.shape[1]
-        labels, augmentation, subset = batch.kinds, batch.augmentation, None
+        labels, augmentation, subset = batch.class_labels, batch.augmentation, None
         samples, classes = [batch.samples, fakes], [labels, labels]
         near: list[Tensor] = []
         if (loss.r1 or loss.r2) and loss.penalty == "finite-difference":
@@ -168,7 +167,7 @@ class Trainer:
             noise = self.noise_codec.decode(self.generator.split(batch.z)[1])
             pull = pull + loss.transport * optimal_transport(fakes, noise).mean()
         if loss.energy:
-            distance = energy_distance(batch.disturbed(fakes), batch.samples, batch.kinds)
+            distance = energy_distance(batch.disturbed(fakes), batch.samples, batch.class_labels)
             left = max(0.0, 1 - self.samples_seen / self.config.train.num_samples)
             pull = pull + left * loss.energy * distance.mean()
         return pull
@@ -201,9 +200,8 @@ class Trainer:
         if self.config.augment.flip:
             samples = flip(samples, random)
         view = self.patches.draw_view(train.batch_size, random)
-        kinds = labels
         if view is not None:
-            samples, kinds = view(samples), labels + max(1, self.dataset.num_classes) * view.parts
+            samples = view(samples)
         size = train.micro_batch_size or train.batch_size
         count, shape = max(1, round(size * loss.penalty_fraction)), samples.shape[1:]
         left = max(0.0, 1 - 2 * self.samples_seen / train.num_samples)
@@ -216,7 +214,6 @@ class Trainer:
             Batch(
                 samples[start : start + size],
                 labels[start : start + size],
-                kinds[start : start + size],
                 torch.randn(size, self.generator.z_size, generator=random, device=self.device),
                 None if view is None else view[start : start + size],
                 Augmentation.draw(self.config.augment, size, shape[1:], random),
