@@ -110,10 +110,6 @@ class CodecConfig(Section):
     seen_frames: int | None = setting(
         None, "frames of a clip that the discriminator sees at a time, drawn anew in every step; unset: all"
     )
-    seen_scale: int = setting(
-        1,
-        "how much coarser than samples, or how much smaller a part of them, is what the discriminator sees: 1, 2, 4 ..",
-    )
     overlap: int = setting(0, "pixels by which a patch reaches into its neighbours, blended on decoding")
     layers: int = setting(2, "things that move by themselves: a picture and a path each (layers)")
     components: int | None = setting(
@@ -142,8 +138,6 @@ class CodecConfig(Section):
     def __post_init__(self) -> None:
         self._require_range(1, 256, "patch_size", "patch_frames")
         self._require_range(2, 4096, "seen_frames")
-        self._require_range(1, 64, "seen_scale")
-        self._require(self.seen_scale.bit_count() == 1, "seen_scale", "must be a power of two")
         self._require_range(0, self.patch_size // 2, "overlap")
         self._require_range(1, 64, "layers")
         self._require_range(1, 4096, "components", "latents", "batch_size", "stem_channels")
@@ -177,14 +171,14 @@ def codec_uses(codec: str, field: str) -> bool:
     """Whether a field of `CodecConfig` has an effect with this codec."""
     match codec:
         case "patch":
-            return field in ("name", "patch_size", "patch_frames", "seen_frames", "seen_scale", "overlap")
+            return field in ("name", "patch_size", "patch_frames", "seen_frames", "overlap")
         case "whitened":
             return field in ("name", "patch_size", "whiten")
         case "layers":
-            return field in ("name", "patch_size", "patch_frames", "seen_frames", "seen_scale", "layers")
+            return field in ("name", "patch_size", "patch_frames", "seen_frames", "layers")
         case "embedding":
             return field in ("name", "latent_dim", "soft", "lr", "batch_size", "num_samples")
-    return field not in ("overlap", "soft", "whiten", "layers", "seen_frames", "seen_scale")
+    return field not in ("overlap", "soft", "whiten", "layers", "seen_frames")
 
 
 @dataclass(frozen=True)

@@ -228,10 +228,11 @@ def bouncing(frames: int, height: int, width: int) -> Config:
     ones, or of all frames at once, D saw how it moves before what it is. As for digits without their classes z alone
     says what moves where, and the generator must heed it at once.
     """
-    scale = max(s for s in (1, 2, 4, 8) if s == 1 or (32 * s <= max(height, width) and height % s == width % s == 0))
     return Config(
         data=DataConfig("bouncing"),
-        codec=CodecConfig("layers", patch_size=1, seen_frames=4 if frames > 4 else None, seen_scale=scale),
+        codec=CodecConfig(
+            "layers", patch_size=max(1, round(max(height, width) / 32)), seen_frames=4 if frames > 4 else None
+        ),
         model=ModelConfig(width=64, depth=3, num_heads=4, stem=2, bounded=False, noise_dim=0, z_dim=16, adaln_gain=4.0),
         loss=LossConfig(r1=1.0, r2=1.0, final_gamma=0.2, penalty_fraction=0.5, energy=0.1),
         optim=OptimConfig(lr=1e-3, discriminator_lr=2e-3),

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 
 from sparring.codecs import LayerCodec, PatchCodec, make_codec
 from sparring.codecs.layers import _REACH, Layers, _moved
+from sparring.codecs.stretches import take_frames
 from sparring.config import Config, ConfigError
 from sparring.data.bouncing import bouncing
 from sparring.models.generator import Generator
@@ -59,8 +60,8 @@ def test_the_slope_of_a_path_is_that_on_both_sides_of_a_whole_pixel():
         torch.testing.assert_close(slope[..., axis].squeeze(), both.detach(), rtol=1e-3, atol=1e-3)
 
 
-def layers(patch_size=1, **seen):
-    return Layers((3, 4, 16, 16), patch_size, patch_frames=1, layers=2, **seen)
+def layers(patch_size=1, seen_frames=None):
+    return Layers((3, 4, 16, 16), patch_size, patch_frames=1, layers=2, seen_frames=seen_frames)
 
 
 def tokens_of(codec, pictures, opacity, shift):
@@ -119,12 +120,12 @@ def test_the_discriminator_sees_whole_films():
     assert torch.equal(codec.look(films), PatchCodec((3, 4, 16, 16), 2, 0, 1).encode(films))
 
 
-@pytest.mark.parametrize("seen", [{"seen_frames": 2}, {"seen_scale": 2}, {"seen_frames": 2, "seen_scale": 2}])
-def test_of_a_film_only_what_is_seen_is_made(seen):
-    codec = layers(**seen)
+def test_of_a_film_only_the_frames_that_are_seen_are_made():
+    codec = layers(seen_frames=2)
     tokens = torch.randn(3, 2 * (12 * 12 + codec.path_tokens), codec.canvas.token_dim)
-    view = codec.draw_view(3, torch.Generator().manual_seed(0))
-    assert torch.equal(codec.decode(tokens, view), view(codec.decode(tokens)))
+    frames = codec.draw_stretches(3, torch.Generator().manual_seed(0))
+    assert frames.shape == (3, 2)
+    assert torch.equal(codec.decode(tokens, frames), take_frames(codec.decode(tokens), frames))
 
 
 def test_each_part_is_made_of_its_own_numbers_alone_as_a_generator_of_one_part_would():

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from sparring.codecs.patch import PatchCodec
 from sparring.codecs.trained import TrainedCodec, normalized
-from sparring.codecs.views import View
 from sparring.data.vocabulary import END, UNKNOWN, share_changed, up_to_the_end
 
 REACH = 2
@@ -93,13 +92,13 @@ class SymbolPatches(PatchCodec):
         """How near tokens (..., K) are to each symbol that may be written: (..., V)."""
         return _without_unknown(normalized(tokens) @ self.table.T / self.weight.shape[1] ** 0.5)
 
-    def decode(self, tokens: Tensor, view: View | None = None) -> Tensor:
+    def decode(self, tokens: Tensor, frames: Tensor | None = None) -> Tensor:
         """(B, N, K) -> (B, K, N)."""
         logits, table = self.logits(tokens), self.table
         embedded = logits.softmax(-1) @ table
         if not self.soft:
             embedded = table[logits.argmax(-1)] + embedded - embedded.detach()
-        return super().decode(embedded, view)
+        return super().decode(embedded, frames)
 
 
 def _without_unknown(logits: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from sparring.codecs.patch import PatchCodec
+from sparring.codecs.stretches import take_frames
 from sparring.codecs.trained import LatentCodec
-from sparring.codecs.views import View, take_frames
 
 _SIDE = 0.75  # of a layer's picture, as a share of the frame's
 _RIM = 0.3  # of half a picture, within which it fades out: what is cut off would have the sharpest edge of all
@@ -62,13 +62,12 @@ class Layers(PatchCodec):
         layers: int,
         multiple: int = 1,
         seen_frames: int | None = None,
-        seen_scale: int = 1,
     ) -> None:
-        super().__init__(sample_shape, patch_size, 0, patch_frames, multiple, seen_frames, seen_scale)
+        super().__init__(sample_shape, patch_size, 0, patch_frames, multiple, seen_frames)
         channels, frames, height, width = sample_shape
         sides = [max(1, round(_SIDE * side / patch_size)) for side in (height, width)]
         # A token a pixel, however coarse: patches would leave a grid in the pictures, which nothing smoothes.
-        self._canvas = PatchCodec((channels + 1, *sides), 1, multiple=multiple * seen_scale)
+        self._canvas = PatchCodec((channels + 1, *sides), 1, multiple=multiple)
         self.bends = max(1, frames // _STEPS_A_BEND)
         self.num_layers, self.path_tokens = layers, -(-(4 + 3 * self.bends) // self._canvas.token_dim)
         self.register_buffer("times", torch.linspace(-0.5, 0.5, frames), persistent=False)
@@ -84,15 +83,15 @@ class Layers(PatchCodec):
     def canvas(self) -> PatchCodec:
         return self._canvas
 
-    def decode(self, tokens: Tensor, view: View | None = None) -> Tensor:
-        """(B, P·(N + path_tokens), D) -> (B, C, T, H, W), or only what a `view` of B films shows."""
+    def decode(self, tokens: Tensor, frames: Tensor | None = None) -> Tensor:
+        """(B, P·(N + path_tokens), D) -> (B, C, T, H, W), or only the `frames` (B, F)."""
         pictures, paths = self.pictures_and_paths(tokens)
-        if view is not None and view.frames is not None:
-            paths = take_frames(paths, view.frames)
+        if frames is not None:
+            paths = take_frames(paths, frames)
         film: Tensor = self.background
         for layer in _moved(pictures, paths, self.axes[1:], self.patch_size).unbind(1):
             film = layer[:, :-1] + (1 - layer[:, -1:]) * film
-        return film if view is None else view.cut(film)
+        return film
 
     def pictures_and_paths(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """The layers' pictures (B, P, C + 1, h, w), colours times opacity and then the opacity 0..1, and paths

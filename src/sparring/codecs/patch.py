@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sparring.codecs.views import View, coarser, draw_parts, draw_stretches, longest_step
+from sparring.codecs.stretches import draw_stretches, longest_step, take_frames
 from sparring.models.positions import Grid
 
 
@@ -18,9 +18,7 @@ class PatchCodec(nn.Module):
     them with weights that fall linearly and sum to one, so `decode(encode(x)) == x`. An axis that does not come out
     even, in a `multiple` of patches, is prolonged by repeating its end, which `decode` cuts off.
 
-    Of a clip's frames the discriminator sees `seen_frames` at a time; unset, all. With a `seen_scale` it sees samples
-    that many times coarser, or parts that many times smaller. Such views are cut by the codec `seen`, and a generator
-    has to double what it makes `finer` times more often than the discriminator halves what it sees.
+    Of a clip's frames the discriminator sees `seen_frames` at a time, cut by the codec `seen`; unset, all.
     """
 
     def __init__(
@@ -31,7 +29,6 @@ class PatchCodec(nn.Module):
         patch_frames: int | None = None,
         multiple: int = 1,
         seen_frames: int | None = None,
-        seen_scale: int = 1,
     ) -> None:
         super().__init__()
         channels, *axes = sample_shape
@@ -52,21 +49,8 @@ class PatchCodec(nn.Module):
                 raise ValueError("--codec.seen_frames has no effect on samples without frames: drop it")
             if seen_frames >= axes[0]:
                 raise ValueError(f"--codec.seen_frames {seen_frames} is all of a clip's {axes[0]}: choose fewer")
-        self.finer = seen_scale.bit_length() - 1
-        if self.finer:
-            if len(axes) == 1:
-                raise ValueError("--codec.seen_scale has no effect on series: drop it")
-            if any(side % seen_scale for side in axes[-2:]):
-                raise ValueError(
-                    f"--codec.seen_scale {seen_scale} does not divide {'×'.join(map(str, axes[-2:]))}: choose another "
-                    "resolution, or 1"
-                )
-        if seen_frames is not None or self.finer:
-            seen = [seen_frames or axes[0]] if len(axes) == 3 else []
-            seen += [side // seen_scale for side in axes[-2:]]
-            self._seen = PatchCodec((channels, *seen), patch_size, overlap, patch_frames, multiple)
-        self.seen_scale = seen_scale
-        multiple *= seen_scale
+            shape = (channels, seen_frames, *axes[1:])
+            self._seen = PatchCodec(shape, patch_size, overlap, patch_frames, multiple)
         sides = axes if patch_frames is None else axes[1:]
         if patch_size > max(sides) > 1:
             raise ValueError(
@@ -113,25 +97,18 @@ class PatchCodec(nn.Module):
     def seen(self) -> "PatchCodec":
         return self._seen or self
 
-    def draw_view(self, count: int, generator: torch.Generator) -> View | None:
-        """What it sees of so many samples this time; None where it sees all there is."""
+    def draw_stretches(self, count: int, generator: torch.Generator) -> Tensor | None:
+        """The frames (count, F) that it sees of so many clips this time; None where it sees all there is."""
         if self._seen is None:
             return None
-        frames = corners = None
-        if self._seen.axes[0] < self.axes[0]:
-            frames = draw_stretches(count, self.axes[0], self._seen.axes[0], generator)
-        if self.finer:
-            corners = draw_parts(count, self.axes[1:], self.seen_scale, generator)
-        return View(frames, corners, self.seen_scale)
+        return draw_stretches(count, self.axes[0], self._seen.axes[0], generator)
 
     def look(self, samples: Tensor) -> Tensor:
-        """Samples, or views of them, to the tokens that the discriminator sees: (B, N, token_dim). Of all frames it
-        sees some, evenly apart, and of all pixels it sees means."""
-        if self._seen is not None and samples.shape[1:] == self.sample_shape:
-            if self._seen.axes[0] < self.axes[0]:
-                step = longest_step(self.axes[0], self._seen.axes[0])
-                samples = samples[:, :, ::step][:, :, : self._seen.axes[0]]
-            samples = coarser(samples, self.seen_scale)
+        """Samples, of clips the drawn stretches or all frames, to the tokens that the discriminator sees: (B, N,
+        token_dim). Of all frames it sees some, evenly apart."""
+        if self._seen is not None and samples.shape[2] == self.axes[0]:
+            step = longest_step(self.axes[0], self._seen.axes[0])
+            samples = samples[:, :, ::step][:, :, : self._seen.axes[0]]
         return self.seen.encode(samples)
 
     # What the generator makes: the tokens of a whole sample, all at once.
@@ -160,14 +137,14 @@ class PatchCodec(nn.Module):
             x = x.unfold(2 + axis, extent, patch)  # (B, C, gT, gH, gW, eT, eH, eW) in the end
         return x.permute(0, 2, 3, 4, 1, 5, 6, 7).reshape(samples.shape[0], -1, self.token_dim)
 
-    def decode(self, tokens: Tensor, view: View | None = None) -> Tensor:
-        """(B, N, token_dim) -> (B, C, *axes), or only what a `view` of B samples shows."""
+    def decode(self, tokens: Tensor, frames: Tensor | None = None) -> Tensor:
+        """(B, N, token_dim) -> (B, C, *axes), of clips only the `frames` (B, F) if those are given."""
         x = tokens.reshape(tokens.shape[0], *self.grid, -1, *self.extent)
         x = self._join(x * self.window) / self.total_weight if any(self.overlap) else self._join(x)
         if any(self.beyond):
             x = x[:, :, : self.axes[0], : self.axes[1], : self.axes[2]]
         x = x.reshape(tokens.shape[0], *self.sample_shape)
-        return x if view is None else view(x)
+        return x if frames is None else take_frames(x, frames)
 
     def error(self, samples: Tensor, back: Tensor) -> float:
         """The mean squared error."""

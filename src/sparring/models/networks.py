@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sparring.codecs import Codec, make_codec
 from sparring.codecs.patch import PatchCodec
-from sparring.config import CodecConfig, Config, ConfigError
+from sparring.config import Config, ConfigError
 from sparring.data.channels import Channels
 from sparring.data.dataset import Dataset
 from sparring.data.vocabulary import END, Vocabulary
@@ -149,7 +149,7 @@ class Networks(nn.Module):
             bounded=model.bounded,
             parts=patches.num_layers,
             loose_tokens=patches.path_tokens,
-            **shared | {"stem": model.stem + patches.finer},
+            **shared,
         )
         self.discriminator = Discriminator(
             seen.grid,
@@ -167,11 +167,10 @@ class Networks(nn.Module):
             raise ConfigError(
                 "--loss.transport compares a sample with its tokens' noise, which layers do not resemble: set it to 0"
             )
-        for name in ("seen_frames", "seen_scale"):
-            if getattr(config.codec, name) != getattr(CodecConfig, name):
-                raise ConfigError(
-                    f"--loss.transport compares whole samples with their tokens' noise: drop it or --codec.{name}"
-                )
+        if config.codec.seen_frames is not None:
+            raise ConfigError(
+                "--loss.transport compares whole samples with their tokens' noise: drop it or --codec.seen_frames"
+            )
         factor = 2**config.model.stem
         frames = patches.patch[0] * factor if len(patches.sample_shape) == 4 else None
         codec = PatchCodec(patches.sample_shape, patches.patch_size * factor, patch_frames=frames)

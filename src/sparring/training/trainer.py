@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sparring.augment import Augmentation, flip
-from sparring.codecs.views import View
+from sparring.codecs.stretches import take_frames
 from sparring.config import Config
 from sparring.data.dataset import Dataset
 from sparring.data.order import ShuffledOrder, derive_seed
@@ -28,13 +28,13 @@ from sparring.training.optim import ROLLBACK_LR, lr_factor, make_optimizer, set_
 class Batch:
     """What one micro-batch sees: real samples (B, *sample_shape), class labels (B,), z (B, z_size), and the draws.
 
-    Where the discriminator does not see all of a sample at once, samples are what it sees of them.
+    Where the discriminator sees a few frames of a clip at a time, samples are no longer than that.
     """
 
     samples: Tensor
     class_labels: Tensor
     z: Tensor
-    view: View | None  # which that is
+    frames: Tensor | None  # (B, F): those that samples are; None: all
     augmentation: Augmentation | None
     directions: Tensor  # (2, K, *sample_shape): where R1 and R2 look, for the first K samples
     noise: Tensor | None  # (B, *sample_shape): what is added to the fakes; the real samples have theirs already
@@ -89,7 +89,7 @@ class Trainer:
         share = 1 / len(batches)
         for batch in batches:
             # 1. generate
-            fakes = self.generate(batch.z, batch.class_labels, batch.view)
+            fakes = self.generate(batch.z, batch.class_labels, batch.frames)
             # 2. judge
             seen = batch.disturbed(self.normalize(fakes))
             judged = seen.detach().requires_grad_()
@@ -112,11 +112,11 @@ class Trainer:
         self.ema.update(self.generator, self.samples_seen, self.config.train.batch_size)
         return logs.values
 
-    def generate(self, z: Tensor, class_labels: Tensor, view: View | None = None) -> Tensor:
-        """z (B, z_size), class_labels (B,) -> fakes (B, *sample_shape), float32, or only what a `view` shows."""
+    def generate(self, z: Tensor, class_labels: Tensor, frames: Tensor | None = None) -> Tensor:
+        """z (B, z_size), class_labels (B,) -> fakes (B, *sample_shape), float32; of clips only the `frames` (B, F)."""
         with self._autocast():
             tokens = self.generator(z, class_labels)
-        return self.patches.decode(tokens.float(), view)
+        return self.patches.decode(tokens.float(), frames)
 
     def judge(self, samples: Tensor, class_labels: Tensor, augmentation: Augmentation | None = None) -> Tensor:
         """samples (B, *sample_shape), class_labels (B,) -> logits (B,), float32."""
@@ -199,9 +199,9 @@ class Trainer:
         samples, labels = samples.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
         if self.config.augment.flip:
             samples = flip(samples, random)
-        view = self.patches.draw_view(train.batch_size, random)
-        if view is not None:
-            samples = view(samples)
+        frames = self.patches.draw_stretches(train.batch_size, random)
+        if frames is not None:
+            samples = take_frames(samples, frames)
         size = train.micro_batch_size or train.batch_size
         count, shape = max(1, round(size * loss.penalty_fraction)), samples.shape[1:]
         left = max(0.0, 1 - 2 * self.samples_seen / train.num_samples)
@@ -215,7 +215,7 @@ class Trainer:
                 samples[start : start + size],
                 labels[start : start + size],
                 torch.randn(size, self.generator.z_size, generator=random, device=self.device),
-                None if view is None else view[start : start + size],
+                None if frames is None else frames[start : start + size],
                 Augmentation.draw(self.config.augment, size, shape[1:], random),
                 torch.randn(2, count, *shape, generator=random, device=self.device),
                 None if noise is None else noise[start : start + size],
