@@ -13,7 +13,7 @@ from sparring.codecs.trained import LatentCodec
 _SIDE = 0.75  # of a layer's picture, as a share of the frame's
 _RIM = 0.3  # of half a picture, within which it fades out: what is cut off would have the sharpest edge of all
 _REACH = 3.0  # of paths at first: places a third of the frame apart, and velocities to match
-_STEPS_A_BEND = 4  # as many as the discriminator is shown at a time
+_FRAMES_A_BEND = 4
 _FAINT = 1.0  # sigmoid(-1): layers are a quarter opaque at first, so that none hides the others
 
 
@@ -68,7 +68,7 @@ class Layers(PatchCodec):
         sides = [max(1, round(_SIDE * side / patch_size)) for side in (height, width)]
         # A token a pixel, however coarse: patches would leave a grid in the pictures, which nothing smoothes.
         self._canvas = PatchCodec((channels + 1, *sides), 1, multiple=multiple)
-        self.bends = max(1, frames // _STEPS_A_BEND)
+        self.bends = max(1, frames // _FRAMES_A_BEND)
         self.num_layers, self.path_tokens = layers, -(-(4 + 3 * self.bends) // self._canvas.token_dim)
         self.register_buffer("times", torch.linspace(-0.5, 0.5, frames), persistent=False)
         rims = [_rim(side) for side in sides]
