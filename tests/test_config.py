@@ -83,6 +83,8 @@ def test_errors_say_what_to_type(name, value, message):
         {"optim.decay": "constant", "optim.final_lr": 0.5},
         {"data.labels": "l.csv", "data.conditional": False},
         {"model.stem": 0, "model.stem_channels": 32},
+        {"model.stem": 2, "model.discriminator_stem": 0, "model.fourier": 1.0},
+        {"model.stem": 0, "model.discriminator_stem": 1, "model.fourier": 1.0},
         {"model.positions": "none", "model.rotary": False},
         {"model.stem": 2, "model.fourier": 1.0},
         {"loss.final_noise": 0.1},

@@ -191,6 +191,9 @@ class ModelConfig(Section):
     z_dim: int = setting(64, "size of the global z that becomes w")
     noise_dim: int = setting(16, "numbers of noise each token of the generator starts from; 0: positions only")
     stem: int = setting(0, "stride-2 convolutions between the codec's tokens and the transformers; 0: none")
+    discriminator_stem: int | None = setting(
+        None, "those of the discriminator; unset: as many. With one more it sees larger shapes, and costs less"
+    )
     stem_channels: int | None = setting(
         None, "channels of the generator's convolutions, the discriminator has twice as many; unset: width / 4"
     )
@@ -211,12 +214,12 @@ class ModelConfig(Section):
         self._require_range(1, 4096, "z_dim")
         self._require_range(0, 4096, "noise_dim")
         self._require_range(0.25, 16, "mlp_ratio")
-        self._require_range(0, 5, "stem")
+        self._require_range(0, 5, "stem", "discriminator_stem")
         self._require_range(1, 1024, "stem_channels")
         self._require_range(0, 1e3, "fourier")
-        if self.stem and self.fourier:
+        if any(self.stems) and self.fourier:
             raise ConfigError("--model.fourier is for tokens without --model.stem: set one of the two to 0")
-        if self.stem == 0 and self.stem_channels is not None:
+        if not any(self.stems) and self.stem_channels is not None:
             raise ConfigError("--model.stem_channels has no effect with --model.stem 0: drop one of the two")
         self._require(
             self.num_heads > 0 and self.width % (2 * self.num_heads) == 0,
@@ -227,6 +230,11 @@ class ModelConfig(Section):
             raise ConfigError("--model.positions none needs --model.rotary true: tokens must know where they are")
         if self.positions == "none" and self.noise_dim == 0:
             raise ConfigError("--model.positions none needs --model.noise_dim above 0: all tokens would be alike")
+
+    @property
+    def stems(self) -> tuple[int, int]:
+        """Stride-2 convolutions of the generator and of the discriminator."""
+        return self.stem, self.stem if self.discriminator_stem is None else self.discriminator_stem
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,25 @@ def test_clips_are_trained_on_in_pixels_a_few_frames_at_a_time(tiny, straight_an
     assert torch.equal(one.sample(3, reject=0.5), other.sample(3, reject=0.5))
 
 
+def test_the_stem_sees_each_frame_of_a_stretch_by_itself(tiny):
+    def build(**changes):
+        config = tiny.replace({"codec.patch_size": 2, "model.stem": 1, "codec.seen_frames": 3} | changes)
+        return Networks(config, DataSpec((1, 8, 24, 24)))
+
+    # 12 patches a side make 16 where they are halved three times; three frames stay three.
+    for halvings, grid, places in ((None, (3, 12, 12), 6 * 6), (3, (3, 16, 16), 2 * 2)):
+        networks = build(**{"model.discriminator_stem": halvings})
+        patches, discriminator = networks.codec.patches, networks.discriminator
+        assert patches.seen.grid == grid
+        assert discriminator.judge_tokens.in_features == places * tiny.model.width
+        seen = patches.look(torch.randn(2, 1, 8, 24, 24))
+        assert discriminator(seen).shape == (2,)
+        made = patches.decode(networks.generator(torch.randn(2, networks.generator.z_size)))
+        assert made.shape == (2, 1, 8, 24, 24)
+    all_frames = build(**{"codec.seen_frames": None})
+    assert all_frames.discriminator.judge_tokens.in_features == 4 * 6 * 6 * tiny.model.width
+
+
 @pytest.mark.parametrize(
     ("shape", "changes", "saying"),
     [

@@ -52,6 +52,19 @@ def test_one_logit_a_sample_and_a_gradient_for_every_parameter(grid, stem, num_c
         assert parameter.grad.abs().sum() > 0, name
 
 
+def test_frames_that_are_apart_share_the_tokens_of_their_places():
+    discriminator = make((3, 4, 4), stem=2, frames_apart=True)
+    tokens = random(3, 3 * 16, TOKEN_DIM).requires_grad_()
+    assert discriminator.features(tokens, torch.zeros(3, dtype=torch.long)).shape == (3, 1 + 1, 16)
+    logits = discriminator(tokens)
+    logits.sum().backward()
+    assert (tokens.grad != 0).any(-1).all()
+    other_order = tokens.detach().unflatten(1, (3, 16)).flip(1).flatten(1, 2)
+    assert (discriminator(other_order) - logits).abs().min() > 1e-4
+    whole = make((3, 4, 4), frames_apart=True)  # without a stem each is a token of its own
+    assert whole.features(tokens, torch.zeros(3, dtype=torch.long)).shape == (3, 1 + 3 * 16, 16)
+
+
 @pytest.mark.parametrize("positions", ["learned", "sinusoidal", "none"])
 @pytest.mark.parametrize("rotary", [True, False])
 @pytest.mark.parametrize("qk_norm", [True, False])

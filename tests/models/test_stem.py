@@ -84,17 +84,21 @@ def test_coarse_grid_says_what_to_change(grid, levels):
 
 
 @every_grid
-def test_stem_is_its_convolutions(grid, levels):
-    stem = Stem(grid, 3, 5, levels=levels, channels=2).double()
-    tokens = random(2, math.prod(grid), 3)
+@pytest.mark.parametrize("frames", [1, 3])
+def test_stem_is_its_convolutions_of_each_frame(grid, levels, frames):
+    stem = Stem(grid, 3, 5, levels=levels, channels=2, frames=frames).double()
+    tokens = random(2, frames * math.prod(grid), 3)
     with torch.no_grad():
         result = stem(tokens)
         assert result.shape == (2, math.prod(coarse_grid(grid, levels)), 5)
         for sample, expected in zip(tokens, result, strict=True):
-            volume = as_volume(sample, grid)
-            for layer in stem.convolutions:
-                volume = leaky(convolved(volume, layer, 2))
-            torch.testing.assert_close(expected, stem.project(as_tokens(volume)))
+            shown = []
+            for frame in sample.chunk(frames):
+                volume = as_volume(frame, grid)
+                for layer in stem.convolutions:
+                    volume = leaky(convolved(volume, layer, 2))
+                shown.append(as_tokens(volume))
+            torch.testing.assert_close(expected, stem.project(torch.cat(shown, -1)))
 
 
 def doubled(volume, layer):

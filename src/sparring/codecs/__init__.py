@@ -37,7 +37,7 @@ def make_codec(config: Config, sample_shape: tuple[int, ...], vocabulary: Vocabu
         raise ConfigError("--codec.name embedding is for texts: set patch or autoencoder")
     if c.components is not None and len(sample_shape) != 2:
         raise ConfigError("--codec.components is for series: drop it")
-    multiple = 2**config.model.stem
+    multiple = 2 ** max(config.model.stems)
     if c.name == "whitened":
         if len(sample_shape) != 2:
             raise ConfigError("--codec.name whitened is for series: set patch or autoencoder")

@@ -16,7 +16,8 @@ class PatchCodec(nn.Module):
     A patch covers `patch_size` elements of every axis but those of length 1, plus `overlap` more on each side; of a
     clip's frames it covers `patch_frames`, without overlap, if that is given. Where patches overlap, `decode` blends
     them with weights that fall linearly and sum to one, so `decode(encode(x)) == x`. An axis that does not come out
-    even, in a `multiple` of patches, is prolonged by repeating its end, which `decode` cuts off.
+    even, in a `multiple` of patches (of all axes or each axis' own), is prolonged by repeating its end, which `decode`
+    cuts off.
 
     Of a clip's frames the discriminator sees `seen_frames` at a time, cut by the codec `seen`; unset, all.
     """
@@ -27,7 +28,7 @@ class PatchCodec(nn.Module):
         patch_size: int,
         overlap: int = 0,
         patch_frames: int | None = None,
-        multiple: int = 1,
+        multiple: int | Grid = 1,
         seen_frames: int | None = None,
     ) -> None:
         super().__init__()
@@ -43,6 +44,7 @@ class PatchCodec(nn.Module):
                     f"--codec.patch_frames {patch_frames} is more than a clip has: choose at most {axes[0]}"
                 )
             patches[0] = patch_frames
+        multiples: Grid = (multiple,) * 3 if isinstance(multiple, int) else multiple
         self._seen: PatchCodec | None = None
         if seen_frames is not None:
             if len(axes) != 3:
@@ -50,7 +52,8 @@ class PatchCodec(nn.Module):
             if seen_frames >= axes[0]:
                 raise ValueError(f"--codec.seen_frames {seen_frames} is all of a clip's {axes[0]}: choose fewer")
             shape = (channels, seen_frames, *axes[1:])
-            self._seen = PatchCodec(shape, patch_size, overlap, patch_frames, multiple)
+            # Its frames are looked at one by one, so their number is none that has to be halved.
+            self._seen = PatchCodec(shape, patch_size, overlap, patch_frames, (1, *multiples[1:]))
         sides = axes if patch_frames is None else axes[1:]
         if patch_size > max(sides) > 1:
             raise ValueError(
@@ -69,7 +72,10 @@ class PatchCodec(nn.Module):
         if patch_frames is not None:
             self.overlap = (0, *self.overlap[1:])
         cells = [math.ceil(size / patch) for size, patch in zip(self.axes, self.patch, strict=True)]
-        t, h, w = (1 if count == 1 else multiple * math.ceil(count / multiple) for count in cells)
+        t, h, w = (
+            1 if count == 1 else multiple * math.ceil(count / multiple)
+            for count, multiple in zip(cells, multiples, strict=True)
+        )
         self.grid: Grid = (t, h, w)
         covered = (count * patch for count, patch in zip(self.grid, self.patch, strict=True))
         self.beyond = tuple(wide - size for wide, size in zip(covered, self.axes, strict=True))

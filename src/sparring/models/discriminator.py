@@ -23,6 +23,9 @@ class Discriminator(nn.Module):
     tells the generator from the first step on what to do where, when attention has yet to learn where to look. The
     label enters three times: each class has its own class token, which can look for what matters to it, its own weights
     in the tokens' judgement, and the projection of f (Miyato & Koyama 2018, eq. 5): linear(f) + <embedding[y], f>.
+
+    Where a clip's frames are `frames_apart`, any step from one to the next, a stem sees each by itself, as convolutions
+    over time would be of things that are now here, now there.
     """
 
     def __init__(
@@ -41,12 +44,14 @@ class Discriminator(nn.Module):
         layer_scale: float = 1.0,
         stem: int = 0,
         stem_channels: int = 16,
+        frames_apart: bool = False,
         fourier: float = 0.0,
     ) -> None:
         super().__init__()
         self.embed: nn.Module
         if stem:
-            self.embed = Stem(grid, token_dim, width, levels=stem, channels=stem_channels)
+            frames, grid = (grid[0], (1, *grid[1:])) if frames_apart else (1, grid)
+            self.embed = Stem(grid, token_dim, width, levels=stem, channels=stem_channels, frames=frames)
         else:
             self.embed = embedding(token_dim, width, fourier)
         coarse = coarse_grid(grid, stem)

@@ -124,7 +124,6 @@ class Networks(nn.Module):
             "qk_norm": model.qk_norm,
             "positions": model.positions,
             "rotary": model.rotary,
-            "stem": model.stem,
             "fourier": model.fourier,
         }
         patches = self.codec.patches
@@ -143,6 +142,7 @@ class Networks(nn.Module):
             depth=model.depth,
             z_dim=model.z_dim,
             noise_dim=model.noise_dim,
+            stem=model.stem,
             adaln_gain=model.adaln_gain,
             gate_bias=model.gate_bias,
             stem_channels=stem_channels,
@@ -156,6 +156,8 @@ class Networks(nn.Module):
             seen.token_dim,
             depth=depth,
             layer_scale=model.layer_scale,
+            stem=model.stems[1],
+            frames_apart=seen is not patches,
             stem_channels=2 * stem_channels,
             **shared,
         )
@@ -173,7 +175,8 @@ class Networks(nn.Module):
             )
         factor = 2**config.model.stem
         frames = patches.patch[0] * factor if len(patches.sample_shape) == 4 else None
-        codec = PatchCodec(patches.sample_shape, patches.patch_size * factor, patch_frames=frames)
+        multiple = 2 ** max(config.model.stems) // factor
+        codec = PatchCodec(patches.sample_shape, patches.patch_size * factor, patch_frames=frames, multiple=multiple)
         if codec.token_dim != config.model.noise_dim:
             raise ConfigError(
                 "--loss.transport compares a sample with its tokens' noise, which must have as many numbers: set "

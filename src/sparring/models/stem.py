@@ -27,7 +27,7 @@ def coarse_grid(grid: Grid, levels: int) -> Grid:
     if (levels and max(grid) == 1) or any(size > 1 and size % factor for size in grid):
         raise ValueError(
             f"--model.stem {levels} halves the token grid {'×'.join(map(str, grid))} {levels} times, which does not "
-            "come out even: choose a smaller --model.stem or another resolution"
+            "come out even: choose a smaller --model.stem (and --model.discriminator_stem), or another resolution"
         )
     t, h, w = (max(1, size // factor) for size in grid)
     return t, h, w
@@ -46,19 +46,24 @@ class _OnGrid(nn.Module):
 
 
 class Stem(_OnGrid):
-    """Fine tokens (B, N, C) to coarse ones (B, M, D): overlapping convolutions of stride 2."""
+    """Fine tokens (B, N, C) to coarse ones (B, M, D): overlapping convolutions of stride 2.
 
-    def __init__(self, grid: Grid, token_dim: int, width: int, *, levels: int, channels: int) -> None:
+    Of several `frames` (B, frames · N, C) each is seen by itself, and a coarse token is what all show at its place.
+    """
+
+    def __init__(self, grid: Grid, token_dim: int, width: int, *, levels: int, channels: int, frames: int = 1) -> None:
         super().__init__(grid)
+        self.frames = frames
         sizes = [token_dim, *(channels * 2**level for level in range(levels))]
         self.convolutions = nn.ModuleList(self.convolution(a, b, 4, 2, padding=1) for a, b in pairwise(sizes))
-        self.project = nn.Linear(sizes[-1], width)
+        self.project = nn.Linear(frames * sizes[-1], width)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        x = self.to_volume(tokens)
+        x = self.to_volume(tokens.unflatten(1, (self.frames, -1)).flatten(0, 1))
         for convolution in self.convolutions:
             x = F.leaky_relu(convolution(x), SLOPE)
-        return self.project(x.flatten(2).transpose(1, 2))
+        x = x.flatten(2).unflatten(0, (-1, self.frames))  # (B, frames, C, M)
+        return self.project(x.permute(0, 3, 1, 2).flatten(2))
 
 
 def blur(volume: Tensor) -> Tensor:
