@@ -61,7 +61,7 @@ def test_few_bouncing_digits_are_measured_against_as_few(dataset):
     assert scores["persistent"] > 0.9
 
 
-MOTION = {"position_tv", "speed_tv", "direction_tv", "speed_distance", "shape_fd", "persistent"}
+MOTION = {"position_tv", "speed_tv", "direction_tv", "speed_distance", "shape_fd", "readable", "persistent"}
 GROUPS = {"frechet": {"frechet_clips"}, "frames": {"frechet_frames"}, "c2st": {"c2st"}, "motion": MOTION}
 
 

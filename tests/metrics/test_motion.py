@@ -113,9 +113,11 @@ def test_what_keeps_its_shape_but_is_no_digit_shows_in_the_shapes(num_digits):
     real = score(metric, clips)
     assert real["shape_fd"] < 2 * real["shape_fd_floor"]
     assert real["shape_fd_floor"] > 0
+    assert min(real["readable"], real["readable_floor"]) > 0.75
     for unlike in (clips.flip(-1, -2), torch.nn.functional.avg_pool3d(clips, (1, 3, 3), 1, (0, 1, 1))):
         scores = score(metric, unlike)
         assert scores["shape_fd"] > 4 * real["shape_fd_floor"]
+        assert scores["readable"] < 0.6 * real["readable"]
         assert scores["persistent"] > 0.9
 
 

@@ -2,6 +2,7 @@
 alone."""
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +32,8 @@ _MASS = (0.75, 1.25)  # of the clip's median
 _HIDDEN_MASS = 0.6  # of the clip's median, where one digit may hide a part of the other
 _LIKENESS = 0.7  # correlation with the clip's median picture
 _JUDGED = 2  # trusted frames let a clip be judged
+_SHADES = (0.1, 0.6)  # of ink, that become the classifier's black and white: it takes all that is blurred for an 8
+_SURE = 0.9  # probability
 
 
 def track(clips: Tensor, num_digits: int) -> tuple[Tensor, Tensor]:
@@ -65,46 +68,62 @@ class MotionMetric:
         self.classifier = load_digit_classifier()
         spread = torch.linspace(0, len(dataset) - 1, count).long()
         held_out = dataset.held_out.batch(torch.arange(count))[0]
-        self.reference, self.shapes, passed, self.judged = self._measure(held_out)
-        self.persistent = passed / max(1, self.judged)
-        training, shapes, *_ = self._measure(dataset.batch(spread)[0])
-        self.shape_floor = frechet_distance(shapes, self.shapes)
-        self.floor = {name: _total_variation(training[name], self.reference[name]) for name in training}
-        self.speed_floor = _earth_movers(training["speed"], self.reference["speed"])
+        self.reference = reference = self._measure(held_out)
+        training = self._measure(dataset.batch(spread)[0])
+        self.floor = {
+            "persistent_floor": reference.persistent / max(1, reference.judged),
+            "readable_floor": reference.readable,
+        } | {f"{name}_floor": value for name, value in self._compare(training).items()}
 
     def __call__(self, sample: Sampler) -> dict[str, float]:
         """Total variation distances 0..1 between the histograms of position, speed and direction (`position_tv`,
         `speed_tv`, `direction_tv`) of samples and held-out clips, each beside its `_floor`, that of as many real
         training clips; `speed_distance`, by how much of the frame's side a frame speeds differ on average (earth
         mover's distance: `speed_tv` is near 1 where all differ by a little); `shape_fd`, the Fréchet distance of the
-        digits' own pictures in the features of the digits' classifier; `persistent`, the share of clips whose digits
-        keep their shape, whatever it is, beside that of held-out clips.
+        digits' own pictures in the features of the digits' classifier; `readable`, the share of these of which it is
+        sure which digit they are; `persistent`, the share of clips whose digits keep their shape, whatever it is; the
+        last two beside those of held-out clips.
 
         Clips in which two digits hardly ever come apart cannot be judged and are not counted, but where they are more
         than among held-out clips, those beyond count as not persistent.
         """
-        measured, shapes, passed, judged = self._measure(sample(self.count)[0])
-        scores = {}
-        for name, histogram in measured.items():
-            scores[f"{name}_tv"] = _total_variation(histogram, self.reference[name])
-            scores[f"{name}_tv_floor"] = self.floor[name]
-        scores["speed_distance"] = _earth_movers(measured["speed"], self.reference["speed"])
-        scores["speed_distance_floor"] = self.speed_floor
-        scores |= {"shape_fd": frechet_distance(shapes, self.shapes), "shape_fd_floor": self.shape_floor}
-        return {**scores, "persistent": passed / max(1, judged, self.judged), "persistent_floor": self.persistent}
+        found = self._measure(sample(self.count)[0])
+        persistent = found.persistent / max(1, found.judged, self.reference.judged)
+        return self._compare(found) | {"readable": found.readable, "persistent": persistent} | self.floor
 
-    def _measure(self, clips: Tensor) -> tuple[dict[str, Tensor], Tensor, int, int]:
-        """The histograms, the features of the digits' pictures, how many clips are persistent and how many can be
-        judged."""
+    def _compare(self, found: "_Found") -> dict[str, float]:
+        """The distances from the held-out clips."""
+        own, real = found.histograms, self.reference.histograms
+        scores = {f"{name}_tv": _total_variation(own[name], real[name]) for name in real}
+        scores["speed_distance"] = _earth_movers(own["speed"], real["speed"])
+        scores["shape_fd"] = frechet_distance(found.shapes, self.reference.shapes)
+        return scores
+
+    def _measure(self, clips: Tensor) -> "_Found":
         clips = clips.detach().to("cpu", torch.float32)
         positions, trusted = track(clips, self.num_digits)
         ink = _ink(clips)
         patches, shapes = _shapes(ink, positions, trusted)
         side = math.isqrt(shapes.shape[-1])
-        pictures = F.interpolate(shapes.view(-1, 1, side, side), size=28, mode="bilinear")
-        features, _ = recognise(self.classifier, 2 * pictures - 1)
-        passed = _persistent(ink, trusted, patches, shapes)
-        return histograms(positions, trusted), features, int(passed.sum()), int(_judged(trusted).sum())
+        pictures = F.interpolate(shapes.view(-1, 1, side, side), size=28, mode="bicubic")
+        dark, light = _SHADES
+        features, _ = recognise(self.classifier, 2 * (pictures - dark) / (light - dark) - 1)
+        probabilities = self.classifier.classify(features).softmax(1)
+        return _Found(
+            histograms(positions, trusted),
+            features,
+            (probabilities.amax(1) > _SURE).float().mean().item(),
+            int(_persistent(ink, trusted, patches, shapes).sum()),
+            int(_judged(trusted).sum()),
+        )
+
+
+class _Found(NamedTuple):
+    histograms: dict[str, Tensor]
+    shapes: Tensor  # features of the digits' pictures (N, 64)
+    readable: float  # share of them
+    persistent: int  # clips
+    judged: int  # clips
 
 
 def histograms(positions: Tensor, trusted: Tensor) -> dict[str, Tensor]:
