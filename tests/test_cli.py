@@ -187,7 +187,7 @@ def test_damaged_run_folders(run, capsys):
         "{",
         "[]",
         "{}",
-        text.replace('"format": 3', '"format": 9'),
+        text.replace('"format": 4', '"format": 9'),
         text.replace('"width": 16', '"width": 32'),
     ):
         config.write_text(broken)
@@ -195,8 +195,9 @@ def test_damaged_run_folders(run, capsys):
         fails(capsys, "info", run)
     config.write_text(text.replace('"depth": 1', '"depth": 400'))
     fails(capsys, "sample", run, saying="does not fit")
-    for older in (1, 2):
-        config.write_text(text.replace('"format": 3', f'"format": {older}'))
+    apart = text.replace('"seen_frames": null', '"seen_frames": 2')
+    for older, settings in ((1, text), (2, text), (3, apart)):
+        config.write_text(settings.replace('"format": 4', f'"format": {older}'))
         fails(capsys, "sample", run, saying="older sparring, which would draw other samples.*train it anew")
     config.write_text(text)
     assert cli.main(["info", str(run)]) == 0

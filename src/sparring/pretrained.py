@@ -23,7 +23,7 @@ from sparring.models.networks import DataSpec, Networks
 from sparring.sampling import class_indices, draw_z, interpolate, mean_w
 from sparring.training.checkpoint import CheckpointError, load_tensors, save_tensors
 
-FORMAT = 3
+FORMAT = 4
 """Since 3, a stem's head doubles level by level (`models/stem.py`); since 2, series of unequal length say how many
 steps are left (`data/channels.py`). What has neither is the same in all."""
 MAX_HEADER = 16 * 2**20
@@ -184,7 +184,12 @@ def read_config(folder: Path) -> tuple[Config, DataSpec]:
         config = Config.from_dict(values["config"])
         spec = DataSpec.from_dict(values["data"])
         unequal = spec.channels is not None and spec.channels.masked
-        if (version < 3 and (config.model.stem or config.codec.stem)) or (version < 2 and unequal):
+        codec, stem = config.codec, config.model.stem
+        if (
+            (version < 4 and (codec.name == "layers" or (codec.seen_frames and stem)))
+            or (version < 3 and (stem or codec.stem))
+            or (version < 2 and unequal)
+        ):
             raise CheckpointError(
                 f"{path} is of an older sparring, which would draw other samples from these weights: train it anew, "
                 "into another folder"

@@ -172,6 +172,17 @@ def test_transport_pulls_a_sample_toward_its_noise(tiny, shapes):
         make(tiny.replace({"loss.transport": 1.0}), shapes)
 
 
+def test_a_deeper_stem_of_the_discriminator_leaves_the_generators_noise_where_it_was(tiny):
+    """20×20 in patches of 4 are prolonged to 8×8, of which the generator starts from 4×4, and so does its noise."""
+    changes = {"loss.transport": 1.0, "model.stem": 1, "model.discriminator_stem": 2, "model.noise_dim": 64}
+    config = tiny.replace(changes)
+    networks = Networks(config, DataSpec((1, 20, 20)))
+    noise_codec = networks.noise_codec(config)
+    assert noise_codec.grid == (1, 4, 4)
+    noise = networks.generator.split(torch.randn(2, networks.generator.z_size))[1]
+    assert noise_codec.decode(noise).shape == (2, 1, 20, 20)
+
+
 def test_energy_distance_alone_makes_samples_of_each_class(tiny, shapes):
     """With a weight that drowns the game, what the generator makes of a class is spread as the data are."""
     changes = {"loss.energy": 100.0, "train.num_samples": 8_000, "optim.lr": 3e-3}

@@ -88,8 +88,8 @@ class MotionMetric:
         than among held-out clips, those beyond count as not persistent.
         """
         found = self._measure(sample(self.count)[0])
-        persistent = found.persistent / max(1, found.judged, self.reference.judged)
-        return self._compare(found) | {"readable": found.readable, "persistent": persistent} | self.floor
+        kept = found.persistent / max(1, found.judged, self.reference.judged)
+        return self._compare(found) | {"readable": found.readable, "persistent": kept} | self.floor
 
     def _compare(self, found: "_Found") -> dict[str, float]:
         """The distances from the held-out clips."""
