@@ -196,7 +196,8 @@ def test_damaged_run_folders(run, capsys):
     config.write_text(text.replace('"depth": 1', '"depth": 400'))
     fails(capsys, "sample", run, saying="does not fit")
     apart = text.replace('"seen_frames": null', '"seen_frames": 2')
-    for older, settings in ((1, text), (2, text), (3, apart)):
+    layers = text.replace('"patch"', '"layers"').replace('"bounded": true', '"bounded": false')
+    for older, settings in ((1, text), (2, text), (3, apart), (3, layers)):
         config.write_text(settings.replace('"format": 4', f'"format": {older}'))
         fails(capsys, "sample", run, saying="older sparring, which would draw other samples.*train it anew")
     config.write_text(text)

@@ -24,8 +24,8 @@ class Discriminator(nn.Module):
     label enters three times: each class has its own class token, which can look for what matters to it, its own weights
     in the tokens' judgement, and the projection of f (Miyato & Koyama 2018, eq. 5): linear(f) + <embedding[y], f>.
 
-    Where a clip's frames are `frames_apart`, any step from one to the next, a stem sees each by itself, as convolutions
-    over time would be of things that are now here, now there.
+    Where a clip's frames are `frames_apart`, any step from one to the next, a stem sees each by itself: convolutions
+    over time would mix what has moved far in between.
     """
 
     def __init__(
