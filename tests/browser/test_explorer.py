@@ -149,6 +149,7 @@ def test_the_way_from_one_sample_to_another_has_them_at_its_ends(visit, run):
 
 def test_an_end_that_is_chosen_anew_changes_the_mixture(visit, run):
     page = visit(run)
+    first = page.evaluate(LARGE)
     page.locator("#set-a").click()
     page.locator("#wall .tile").nth(7).focus()
     page.keyboard.press("b")
@@ -156,8 +157,8 @@ def test_an_end_that_is_chosen_anew_changes_the_mixture(visit, run):
     assert page.locator("#caption").inner_text() == (
         "25% of the way from seed 0, sample 0, class left to seed 0, sample 7, class right"
     )
+    before = changed(page, LARGE, first)
     page.get_by_role("button", name="Star", exact=True).click()
-    before = page.evaluate(LARGE)
     page.locator("#wall .tile").nth(9).focus()
     page.keyboard.press("a")
     changed(page, LARGE, before)
