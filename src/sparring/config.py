@@ -112,6 +112,9 @@ class CodecConfig(Section):
     )
     overlap: int = setting(0, "pixels by which a patch reaches into its neighbours, blended on decoding")
     layers: int = setting(2, "things that move by themselves: a picture and a path each (layers)")
+    glimpses: int = setting(
+        0, "of the things that stand out of the background so many are judged close up by themselves, too (layers)"
+    )
     components: int | None = setting(
         None, "principal components along time that a smooth series is seen as, in place of patches (autoencoder)"
     )
@@ -140,6 +143,7 @@ class CodecConfig(Section):
         self._require_range(2, 4096, "seen_frames")
         self._require_range(0, self.patch_size // 2, "overlap")
         self._require_range(1, 64, "layers")
+        self._require_range(0, 64, "glimpses")
         self._require_range(1, 4096, "components", "latents", "batch_size", "stem_channels")
         self._require_range(4, 4096, "latent_dim")
         self._require_range(8, 16_384, "width")
@@ -175,10 +179,10 @@ def codec_uses(codec: str, field: str) -> bool:
         case "whitened":
             return field in ("name", "patch_size", "whiten")
         case "layers":
-            return field in ("name", "patch_size", "patch_frames", "seen_frames", "layers")
+            return field in ("name", "patch_size", "patch_frames", "seen_frames", "layers", "glimpses")
         case "embedding":
             return field in ("name", "latent_dim", "soft", "lr", "batch_size", "num_samples")
-    return field not in ("overlap", "soft", "whiten", "layers", "seen_frames")
+    return field not in ("overlap", "soft", "whiten", "layers", "seen_frames", "glimpses")
 
 
 @dataclass(frozen=True)

@@ -232,7 +232,12 @@ def bouncing(frames: int, height: int, width: int) -> Config:
     long = frames > 4
     return Config(
         data=DataConfig("bouncing"),
-        codec=CodecConfig("layers", patch_size=max(1, round(max(height, width) / 32)), seen_frames=4 if long else None),
+        codec=CodecConfig(
+            "layers",
+            patch_size=max(1, round(max(height, width) / 32)),
+            seen_frames=4 if long else None,
+            glimpses=2,
+        ),
         model=ModelConfig(
             width=64,
             depth=3,

@@ -45,7 +45,10 @@ def make_codec(config: Config, sample_shape: tuple[int, ...], vocabulary: Vocabu
     if c.name == "layers":
         if len(sample_shape) != 4:
             raise ConfigError("--codec.name layers is for films: set patch or autoencoder")
-        return LayerCodec(Layers(sample_shape, c.patch_size, c.patch_frames or 1, c.layers, multiple, c.seen_frames))
+        stem = 2**config.model.stem
+        return LayerCodec(
+            Layers(sample_shape, c.patch_size, c.patch_frames or 1, c.layers, multiple, c.seen_frames, c.glimpses, stem)
+        )
     frames = c.patch_frames or (1 if len(sample_shape) == 4 else None)
     if c.name == "patch":
         return PatchCodec(sample_shape, c.patch_size, c.overlap, frames, multiple, c.seen_frames)

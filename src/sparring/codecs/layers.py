@@ -6,6 +6,7 @@ Shapes: B batch, P layers, N tokens of a layer's picture of D numbers, C channel
 import torch
 from torch import Tensor
 
+from sparring.codecs.glimpses import Glimpses
 from sparring.codecs.patch import PatchCodec
 from sparring.codecs.stretches import take_frames
 from sparring.codecs.trained import LatentCodec
@@ -62,12 +63,17 @@ class Layers(PatchCodec):
         layers: int,
         multiple: int = 1,
         seen_frames: int | None = None,
+        glimpses: int = 0,
+        glimpse_multiple: int = 1,
     ) -> None:
         super().__init__(sample_shape, patch_size, 0, patch_frames, multiple, seen_frames)
         channels, frames, height, width = sample_shape
         sides = [max(1, round(_SIDE * side / patch_size)) for side in (height, width)]
         # A token a pixel, however coarse: patches would leave a grid in the pictures, which nothing smoothes.
         self._canvas = PatchCodec((channels + 1, *sides), 1, multiple=multiple)
+        self._glimpses = None
+        if glimpses:
+            self._glimpses = Glimpses((channels, height, width), glimpses, patch_size, glimpse_multiple)
         self.bends = max(1, frames // _FRAMES_A_BEND)
         self.num_layers, self.path_tokens = layers, -(-(4 + 3 * self.bends) // self._canvas.token_dim)
         self.register_buffer("times", torch.linspace(-0.5, 0.5, frames), persistent=False)
@@ -82,6 +88,14 @@ class Layers(PatchCodec):
     @property
     def canvas(self) -> PatchCodec:
         return self._canvas
+
+    @property
+    def glimpsed(self) -> PatchCodec | None:
+        return None if self._glimpses is None else self._glimpses.patches
+
+    def glimpse(self, samples: Tensor) -> Tensor:
+        assert self._glimpses is not None
+        return self._glimpses.look(samples[:, :, 0], self.background[:, 0])
 
     def decode(self, tokens: Tensor, frames: Tensor | None = None) -> Tensor:
         """(B, P·(N + path_tokens), D) -> (B, C, T, H, W), or only the `frames` (B, F)."""

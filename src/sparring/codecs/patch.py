@@ -117,6 +117,15 @@ class PatchCodec(nn.Module):
             samples = samples[:, :, ::step][:, :, : self._seen.axes[0]]
         return self.seen.encode(samples)
 
+    # What it also sees close up, a part of a sample at a time, and what cuts that into tokens: here nothing.
+    @property
+    def glimpsed(self) -> "PatchCodec | None":
+        return None
+
+    def glimpse(self, samples: Tensor) -> Tensor:
+        """(B, *sample_shape), of clips the drawn stretches -> (B · as many as there are, ...)."""
+        raise NotImplementedError
+
     # What the generator makes: the tokens of a whole sample, all at once.
     num_layers: int = 1
     path_tokens: int = 0

@@ -26,6 +26,8 @@ class Discriminator(nn.Module):
 
     Where a clip's frames are `frames_apart`, any step from one to the next, a stem sees each by itself: convolutions
     over time would mix what has moved far in between.
+
+    What is seen `close` up besides has a discriminator of its own.
     """
 
     def __init__(
@@ -46,8 +48,10 @@ class Discriminator(nn.Module):
         stem_channels: int = 16,
         frames_apart: bool = False,
         fourier: float = 0.0,
+        close: "Discriminator | None" = None,
     ) -> None:
         super().__init__()
+        self.close = close
         self.embed: nn.Module
         if stem:
             frames, grid = (grid[0], (1, *grid[1:])) if frames_apart else (1, grid)

@@ -151,14 +151,20 @@ class Networks(nn.Module):
             loose_tokens=patches.path_tokens,
             **shared,
         )
+        shared |= {"depth": depth, "layer_scale": model.layer_scale}
+        close, glimpsed = None, patches.glimpsed
+        if glimpsed is not None:
+            close = Discriminator(
+                glimpsed.grid, glimpsed.token_dim, stem=model.stem, stem_channels=2 * stem_channels, **shared
+            )
         self.discriminator = Discriminator(
             seen.grid,
             seen.token_dim,
-            depth=depth,
-            layer_scale=model.layer_scale,
             stem=model.stems[1],
             frames_apart=seen is not patches,
-            stem_channels=2 * stem_channels,
+            # What things look like is then seen close up, and half as much will do for the rest.
+            stem_channels=2 * stem_channels if close is None else stem_channels,
+            close=close,
             **shared,
         )
 

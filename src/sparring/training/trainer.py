@@ -4,18 +4,20 @@ import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from sparring.augment import Augmentation, flip
+from sparring.codecs.patch import PatchCodec
 from sparring.codecs.stretches import take_frames
 from sparring.config import Config
 from sparring.data.dataset import Dataset
 from sparring.data.order import ShuffledOrder, derive_seed
 from sparring.losses import LOSSES, GradientNormalization, energy_distance, logit_centring, optimal_transport
 from sparring.models.attention import attention_backend
+from sparring.models.discriminator import Discriminator
 from sparring.models.networks import Networks
 from sparring.penalties import exact_penalty, finite_difference_penalty
 from sparring.training import state
@@ -36,12 +38,35 @@ class Batch:
     z: Tensor
     frames: Tensor | None  # (B, F): those that samples are; None: all
     augmentation: Augmentation | None
-    directions: Tensor  # (2, K, *sample_shape): where R1 and R2 look, for the first K samples
+    directions: list[Tensor]  # of each look (2, K, *shape): where R1 and R2 look, for the first K of what it takes
     noise: Tensor | None  # (B, *sample_shape): what is added to the fakes; the real samples have theirs already
 
     def disturbed(self, fakes: Tensor) -> Tensor:
         """The fakes with their instance noise (Sønderby et al. 2017), as the discriminator sees them."""
         return fakes if self.noise is None else fakes + self.noise
+
+
+class Look(NamedTuple):
+    """How the discriminator looks at samples: at all of each, or close up at a part, each by itself."""
+
+    prefix: str  # of its names in the logs
+    network: Discriminator
+    take: Callable[[Tensor], Tensor]  # (B, *sample_shape) -> what is seen of them, (B or more, *shape)
+    encode: Callable[[Tensor], Tensor]  # what is seen, to tokens
+    shape: tuple[int, ...]
+    share: float  # of a sample's numbers: so much closer together lies what it is to tell apart
+
+
+@dataclass
+class View:
+    """What a step judges with one look: real samples (B, ...), fakes and class labels, and the draws."""
+
+    look: Look
+    samples: Tensor
+    fakes: Tensor
+    class_labels: Tensor
+    augmentation: Augmentation | None
+    directions: Tensor
 
 
 class Trainer:
@@ -62,6 +87,7 @@ class Trainer:
         self.patches, self.generator, self.discriminator = (
             networks.codec.patches, networks.generator, networks.discriminator,
         )  # fmt: skip
+        self.looks = _looks(self.patches, self.discriminator)
         optim = config.optim
         self.ema = ExponentialMovingAverage(self.generator, half_life=optim.ema_half_life, rampup=optim.ema_rampup)
         self.lr_g, self.lr_d = optim.lr, optim.discriminator_lr or optim.lr
@@ -75,7 +101,8 @@ class Trainer:
         self.num_samples, self.batch_size = config.train.num_samples, config.train.batch_size
         if config.train.compile:
             self.generator.compile()
-            self.discriminator.compile()
+            for look in self.looks:
+                look.network.compile()
 
     def fit(self, after_step: Callable[[dict[str, Tensor]], bool]) -> None:
         """Steps until `config.train.num_samples` are seen, or `after_step(logs)` returns False."""
@@ -90,20 +117,25 @@ class Trainer:
         for batch in batches:
             # 1. generate
             fakes = self.generate(batch.z, batch.class_labels, batch.frames)
-            # 2. judge
-            seen = batch.disturbed(self.normalize(fakes))
-            judged = seen.detach().requires_grad_()
-            logits_real, logits_fake, r1, r2 = self._judge_pairs(batch, judged)
-            # 3. compute both losses
-            loss_d = self.loss.discriminator(logits_real, logits_fake).mean()
-            loss_g = self.loss.generator(logits_real.detach(), logits_fake).mean()
-            penalties = self.gamma * (loss.r1 * r1.mean() + loss.r2 * r2.mean())
-            penalties = penalties + loss.centring * logit_centring(logits_real, logits_fake).mean()
-            slope = backward_through_discriminator(share * (loss_d + penalties), share * loss_g, logits_fake, judged)
-            ((slope * seen).sum() + share * self._pull(batch, fakes)).backward()
-            gap = logits_real - logits_fake
-            losses = {"loss/d": loss_d, "loss/g": loss_g, "loss/r1": r1, "loss/r2": r2}
-            logs.add(share, losses | {"logits/gap": gap, "signs/real": gap > 0})
+            pull = share * self._pull(batch, fakes)
+            for view in self._views(batch, batch.disturbed(self.normalize(fakes))):
+                # 2. judge
+                judged = view.fakes.detach().requires_grad_()
+                logits_real, logits_fake, r1, r2 = self._judge_pairs(view, judged)
+                # 3. compute both losses
+                loss_d = self.loss.discriminator(logits_real, logits_fake).mean()
+                loss_g = self.loss.generator(logits_real.detach(), logits_fake).mean()
+                penalties = self.gamma * view.look.share * (loss.r1 * r1.mean() + loss.r2 * r2.mean())
+                penalties = penalties + loss.centring * logit_centring(logits_real, logits_fake).mean()
+                slope = backward_through_discriminator(
+                    share * (loss_d + penalties), share * loss_g, logits_fake, judged
+                )
+                pull = pull + (slope * view.fakes).sum()
+                gap = logits_real - logits_fake
+                found = {"loss/d": loss_d, "loss/g": loss_g, "loss/r1": r1, "loss/r2": r2}
+                found |= {"logits/gap": gap, "signs/real": gap > 0}
+                logs.add(share, {view.look.prefix + name: value for name, value in found.items()})
+            pull.backward()
         # 4. update both
         logs.add(1, {"gradient/d": self._update(self.discriminator, self.optimizer_d, self.lr_d)})
         logs.add(1, {"gradient/g": self._update(self.generator, self.optimizer_g, self.lr_g)})
@@ -118,12 +150,20 @@ class Trainer:
             tokens = self.generator(z, class_labels)
         return self.patches.decode(tokens.float(), frames)
 
-    def judge(self, samples: Tensor, class_labels: Tensor, augmentation: Augmentation | None = None) -> Tensor:
-        """samples (B, *sample_shape), class_labels (B,) -> logits (B,), float32."""
+    def judge(
+        self,
+        samples: Tensor,
+        class_labels: Tensor,
+        augmentation: Augmentation | None = None,
+        look: Look | None = None,
+    ) -> Tensor:
+        """samples (B, *sample_shape), or what a `look` takes of them, class_labels (B,) -> logits (B,), float32."""
+        look = look or self.looks[0]
         if augmentation is not None:
             samples = augmentation(samples)
         with self._autocast():
-            return self.discriminator(self.patches.look(samples), class_labels)
+            logits: Tensor = look.network(look.encode(samples), class_labels)
+        return logits
 
     def probe(self) -> None:
         """The work of a pass through both networks, forward and backward, without any effect: to be timed."""
@@ -132,20 +172,30 @@ class Trainer:
         labels = torch.zeros(size, dtype=torch.long, device=self.device)
         torch.autograd.grad(self.judge(self.generate(z, labels), labels).sum(), next(self.generator.parameters()))
 
-    def _judge_pairs(self, batch: Batch, fakes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _views(self, batch: Batch, fakes: Tensor) -> list[View]:
+        """What is judged of the samples and of the fakes, look by look."""
+        views: list[View] = []
+        for look, directions in zip(self.looks, batch.directions, strict=True):
+            taken = look.take(fakes)
+            labels = batch.class_labels.repeat_interleave(len(taken) // len(fakes))
+            augmentation = None if views else batch.augmentation
+            views.append(View(look, look.take(batch.samples), taken, labels, augmentation, directions))
+        return views
+
+    def _judge_pairs(self, view: View, fakes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Logits of the real samples and of the fakes (B,), and R1 and R2 of the first K of each (K,)."""
-        loss, count = self.config.loss, batch.directions.shape[1]
-        labels, augmentation, subset = batch.class_labels, batch.augmentation, None
-        samples, classes = [batch.samples, fakes], [labels, labels]
+        loss, count = self.config.loss, view.directions.shape[1]
+        labels, augmentation, subset = view.class_labels, view.augmentation, None
+        samples, classes = [view.samples, fakes], [labels, labels]
         near: list[Tensor] = []
         if (loss.r1 or loss.r2) and loss.penalty == "finite-difference":
-            firsts = torch.stack([batch.samples[:count], fakes[:count].detach()])
-            near, classes = list(firsts + loss.epsilon * batch.directions), classes + 2 * [labels[:count]]
+            firsts = torch.stack([view.samples[:count], fakes[:count].detach()])
+            near, classes = list(firsts + loss.epsilon * view.directions), classes + 2 * [labels[:count]]
         if augmentation is not None:
             subset = augmentation.first(count)
             samples, near = [augmentation(x) for x in samples], [subset(x) for x in near]
         # One call for all: for small batches the discriminator's cost is mostly that of calling it.
-        logits = self.judge(torch.cat(samples + near), torch.cat(classes))
+        logits = self.judge(torch.cat(samples + near), torch.cat(classes), look=view.look)
         logits_real, logits_fake, *logits_near = logits.split([len(x) for x in samples + near])
         if near:
             r1 = finite_difference_penalty(logits_real[:count], logits_near[0], loss.epsilon)
@@ -153,8 +203,8 @@ class Trainer:
         elif loss.r1 or loss.r2:
             with attention_backend("math"):
                 r1, r2 = (
-                    exact_penalty(lambda x: self.judge(x, labels[:count], subset), x[:count])
-                    for x in (batch.samples, fakes)
+                    exact_penalty(lambda x: self.judge(x, labels[:count], subset, view.look), x[:count])
+                    for x in (view.samples, fakes)
                 )
         else:
             r1 = r2 = logits.new_zeros(1)
@@ -203,7 +253,7 @@ class Trainer:
         if frames is not None:
             samples = take_frames(samples, frames)
         size = train.micro_batch_size or train.batch_size
-        count, shape = max(1, round(size * loss.penalty_fraction)), samples.shape[1:]
+        count = max(1, round(size * loss.penalty_fraction))
         left = max(0.0, 1 - 2 * self.samples_seen / train.num_samples)
         sigma = loss.final_noise + (loss.instance_noise - loss.final_noise) * left
         noise = None
@@ -216,8 +266,8 @@ class Trainer:
                 labels[start : start + size],
                 torch.randn(size, self.generator.z_size, generator=random, device=self.device),
                 None if frames is None else frames[start : start + size],
-                Augmentation.draw(self.config.augment, size, shape[1:], random),
-                torch.randn(2, count, *shape, generator=random, device=self.device),
+                Augmentation.draw(self.config.augment, size, samples.shape[2:], random),
+                [torch.randn(2, count, *look.shape, generator=random, device=self.device) for look in self.looks],
                 None if noise is None else noise[start : start + size],
             )
             for start in range(0, train.batch_size, size)
@@ -246,6 +296,17 @@ class Trainer:
 
     def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"generator": self.optimizer_g, "discriminator": self.optimizer_d}
+
+
+def _looks(patches: PatchCodec, discriminator: Discriminator) -> list[Look]:
+    shape = patches.seen.sample_shape
+    looks = [Look("", discriminator, lambda samples: samples, patches.look, shape, 1.0)]
+    close = patches.glimpsed
+    if close is not None:
+        assert discriminator.close is not None
+        share = math.prod(close.sample_shape) / math.prod(shape)
+        looks.append(Look("close/", discriminator.close, patches.glimpse, close.encode, close.sample_shape, share))
+    return looks
 
 
 class _Mean:
