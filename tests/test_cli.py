@@ -187,7 +187,7 @@ def test_damaged_run_folders(run, capsys):
         "{",
         "[]",
         "{}",
-        text.replace('"format": 4', '"format": 9'),
+        text.replace('"format": 5', '"format": 9'),
         text.replace('"width": 16', '"width": 32'),
     ):
         config.write_text(broken)
@@ -197,8 +197,8 @@ def test_damaged_run_folders(run, capsys):
     fails(capsys, "sample", run, saying="does not fit")
     apart = text.replace('"seen_frames": null', '"seen_frames": 2')
     layers = text.replace('"patch"', '"layers"').replace('"bounded": true', '"bounded": false')
-    for older, settings in ((1, text), (2, text), (3, apart), (3, layers)):
-        config.write_text(settings.replace('"format": 4', f'"format": {older}'))
+    for older, settings in ((1, text), (2, text), (3, apart), (4, layers)):
+        config.write_text(settings.replace('"format": 5', f'"format": {older}'))
         fails(capsys, "sample", run, saying="older sparring, which would draw other samples.*train it anew")
     config.write_text(text)
     assert cli.main(["info", str(run)]) == 0

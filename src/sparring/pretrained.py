@@ -23,9 +23,10 @@ from sparring.models.networks import DataSpec, Networks
 from sparring.sampling import class_indices, draw_z, interpolate, mean_w
 from sparring.training.checkpoint import CheckpointError, load_tensors, save_tensors
 
-FORMAT = 4
-"""Since 3, a stem's head doubles level by level (`models/stem.py`); since 2, series of unequal length say how many
-steps are left (`data/channels.py`). What has neither is the same in all."""
+FORMAT = 5
+"""Since 5, layers are half the frame wide (`codecs/layers.py`); since 3, a stem's head doubles level by level
+(`models/stem.py`); since 2, series of unequal length say how many steps are left (`data/channels.py`). What has none of
+these is the same in all."""
 MAX_HEADER = 16 * 2**20
 SHIPPED = Path(__file__).parent / "runs"
 """Runs that come with the package (`recipes/`): digits, names, sines, bouncing."""
@@ -186,7 +187,8 @@ def read_config(folder: Path) -> tuple[Config, DataSpec]:
         unequal = spec.channels is not None and spec.channels.masked
         codec, stem = config.codec, config.model.stem
         if (
-            (version < 4 and (codec.name == "layers" or (codec.seen_frames and stem)))
+            (version < 5 and codec.name == "layers")
+            or (version < 4 and codec.seen_frames and stem)
             or (version < 3 and (stem or codec.stem))
             or (version < 2 and unequal)
         ):

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from sparring.codecs.glimpses import Glimpses
+from sparring.codecs.layers import Layers
 from sparring.config import ConfigError
 from sparring.data.bouncing import bouncing
 from sparring.losses import relativistic_discriminator, relativistic_generator
@@ -84,13 +85,16 @@ def test_a_step_plays_the_game_twice(tiny):
     generator, discriminator = copy.deepcopy(trainer.generator), copy.deepcopy(trainer.discriminator)
     patches, close = trainer.patches, discriminator.close
 
-    fakes = patches.decode(generator(batch.z, batch.class_labels), batch.frames)
+    tokens = generator(batch.z, batch.class_labels)
+    films = patches.decode(tokens, batch.frames)
+    parts = patches.glimpse_made(tokens, batch.frames, None)
+    assert torch.equal(parts, patches.glimpse(films))
     loss_d, loss_g = 0, 0
-    for judge, take, share in (
-        (lambda x: discriminator(patches.seen.encode(x)), lambda x: x, 1),
-        (lambda x: close(patches.glimpsed.encode(x)), patches.glimpse, 8 * 8 / (2 * 16 * 16)),
+    for judge, real, made, share in (
+        (lambda x: discriminator(patches.seen.encode(x)), batch.samples, films, 1),
+        (lambda x: close(patches.glimpsed.encode(x)), patches.glimpse(batch.samples), parts, 8 * 8 / (2 * 16 * 16)),
     ):
-        real, fake = take(batch.samples).requires_grad_(), take(fakes).detach().requires_grad_()
+        real, fake = real.clone().requires_grad_(), made.detach().requires_grad_()
         with attention_backend("math"):
             logits_real, logits_fake = judge(real), judge(fake)
         loss_d = loss_d + relativistic_discriminator(logits_real, logits_fake).mean()
@@ -98,7 +102,7 @@ def test_a_step_plays_the_game_twice(tiny):
         for logits, x, gamma in ((logits_real, real, 0.7), (logits_fake, fake, 0.3)):
             (slope,) = torch.autograd.grad(logits[:4].sum(), x, create_graph=True)
             loss_d = loss_d + share * gamma / 2 * slope[:4].square().flatten(1).sum(1).mean()
-        loss_g = loss_g + relativistic_generator(logits_real.detach(), judge(take(fakes))).mean()
+        loss_g = loss_g + relativistic_generator(logits_real.detach(), judge(made)).mean()
     slopes_g = torch.autograd.grad(loss_g, list(generator.parameters()), allow_unused=True)
     slopes_d = torch.autograd.grad(loss_d, list(discriminator.parameters()))
 
@@ -110,6 +114,17 @@ def test_a_step_plays_the_game_twice(tiny):
         for found, wanted in zip(got[network], slopes, strict=True):
             if wanted is not None:
                 torch.testing.assert_close(found, wanted, atol=2e-5, rtol=1e-3)
+
+
+def test_where_a_thing_is_is_not_judged_by_what_is_seen_close_up():
+    codec = Layers((1, 4, 16, 16), 1, patch_frames=1, layers=2, seen_frames=2, glimpses=2)
+    torch.manual_seed(0)
+    tokens = (0.1 * torch.randn(3, 2 * (8 * 8 + codec.path_tokens), codec.canvas.token_dim)).requires_grad_()
+    frames = codec.draw_stretches(3, torch.Generator().manual_seed(0))
+    codec.glimpse_made(tokens, frames, torch.zeros(3, 1, 2, 16, 16)).square().sum().backward()
+    slopes = tokens.grad.unflatten(1, (2, -1)).abs()
+    assert slopes[:, :, :64].amax((1, 2, 3)).min() > 0
+    assert slopes[:, :, 64:].max() == 0
 
 
 def test_a_run_with_glimpses_stops_and_goes_on_as_any_other(tiny, straight_and_broken):

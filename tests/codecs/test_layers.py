@@ -75,16 +75,16 @@ def tokens_of(codec, pictures, opacity, shift):
 def test_a_path_is_straight_but_for_its_bends():
     codec = Layers((1, 16, 8, 8), 1, patch_frames=1, layers=2)
     assert codec.bends == 4
-    tokens = torch.randn(5, 2 * (6 * 6 + codec.path_tokens), codec.canvas.token_dim)
+    tokens = torch.randn(5, 2 * (4 * 4 + codec.path_tokens), codec.canvas.token_dim)
     _, paths = codec.pictures_and_paths(tokens)
     assert paths.shape == (5, 2, 16, 2)
     turns = paths.diff(dim=2).diff(dim=2).abs().amax(-1) > 1e-4
     assert turns.sum(-1).max() <= 2 * codec.bends  # a bend between two frames turns before and after
     still, straight = tokens.clone(), tokens.clone()
     for made, kept in ((still, 2), (straight, 4)):
-        loose = made.unflatten(1, (2, -1))[:, :, 36:].flatten(2)
+        loose = made.unflatten(1, (2, -1))[:, :, 16:].flatten(2)
         loose[..., kept:] = 0
-        made.unflatten(1, (2, -1))[:, :, 36:] = loose.view(5, 2, codec.path_tokens, -1)
+        made.unflatten(1, (2, -1))[:, :, 16:] = loose.view(5, 2, codec.path_tokens, -1)
     assert torch.equal(codec.pictures_and_paths(still)[1].diff(dim=2), torch.zeros(5, 2, 15, 2))
     steps = codec.pictures_and_paths(straight)[1].diff(dim=2)
     torch.testing.assert_close(steps, steps[:, :, :1].expand_as(steps), atol=1e-5, rtol=0)
@@ -122,7 +122,7 @@ def test_the_discriminator_sees_whole_films():
 
 def test_of_a_film_only_the_frames_that_are_seen_are_made():
     codec = layers(seen_frames=2)
-    tokens = torch.randn(3, 2 * (12 * 12 + codec.path_tokens), codec.canvas.token_dim)
+    tokens = torch.randn(3, 2 * (8 * 8 + codec.path_tokens), codec.canvas.token_dim)
     frames = codec.draw_stretches(3, torch.Generator().manual_seed(0))
     assert frames.shape == (3, 2)
     assert torch.equal(codec.decode(tokens, frames), take_frames(codec.decode(tokens), frames))
@@ -170,7 +170,7 @@ def test_a_run_stops_goes_on_and_samples_as_any_other(tiny, straight_and_broken,
     [
         ((1, 8, 8), {}, "layers is for films"),
         ((1, 4, 8, 8), {"model.bounded": True}, "paths without bounds"),
-        ((1, 1, 256, 256), {"codec.layers": 8}, "more than 8192 tokens"),
+        ((1, 1, 256, 256), {"codec.layers": 32}, "more than 2048 tokens"),
         ((1, 4, 8, 8), {"codec.patch_frames": 9}, "choose at most 4"),
         ((1, 4, 8, 8), {"codec.seen_frames": 4}, "all of a clip's 4: choose fewer"),
         ((1, 4, 8, 8), {"codec.seen_frames": 2, "codec.patch_frames": 3}, "choose at most 2"),

@@ -11,7 +11,7 @@ from sparring.codecs.patch import PatchCodec
 from sparring.codecs.stretches import take_frames
 from sparring.codecs.trained import LatentCodec
 
-_SIDE = 0.75  # of a layer's picture, as a share of the frame's
+_SIDE = 0.5  # of a layer's picture, as a share of the frame's
 _RIM = 0.3  # of half a picture, within which it fades out: what is cut off would have the sharpest edge of all
 _REACH = 3.0  # of paths at first: places a third of the frame apart, and velocities to match
 _FRAMES_A_BEND = 4
@@ -43,7 +43,7 @@ class Layers(PatchCodec):
     """Encodes films (B, C, T, H, W) to patches, as the discriminator sees them; decodes what is not patches but P
     pictures and paths, as the generator makes them.
 
-    Pictures, three quarters of the frame wide, are moved by whole pixels: between pixels they would be blurred, in
+    Pictures, half the frame wide, are moved by whole pixels: between pixels they would be blurred, in
     every other frame, which tells them from real ones at once. Of a path's number the slope is that on both sides of a
     whole pixel. A picture's pixel is as large as a patch of the film. Truncation, which takes all layers to one mean,
     brings their paths together.
@@ -97,9 +97,17 @@ class Layers(PatchCodec):
         assert self._glimpses is not None
         return self._glimpses.look(samples[:, :, 0], self.background[:, 0])
 
+    def glimpse_made(self, tokens: Tensor, frames: Tensor | None, noise: Tensor | None) -> Tensor:
+        """What is seen close up is followed, and says nothing of where it is: its slope goes to the pictures alone."""
+        pictures, paths = self.pictures_and_paths(tokens)
+        film = self._put_together(pictures, paths.detach(), None if frames is None else frames[:, :1])
+        return self.glimpse(film if noise is None else film + noise)
+
     def decode(self, tokens: Tensor, frames: Tensor | None = None) -> Tensor:
         """(B, P·(N + path_tokens), D) -> (B, C, T, H, W), or only the `frames` (B, F)."""
-        pictures, paths = self.pictures_and_paths(tokens)
+        return self._put_together(*self.pictures_and_paths(tokens), frames)
+
+    def _put_together(self, pictures: Tensor, paths: Tensor, frames: Tensor | None) -> Tensor:
         if frames is not None:
             paths = take_frames(paths, frames)
         film: Tensor = self.background

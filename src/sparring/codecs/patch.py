@@ -123,7 +123,11 @@ class PatchCodec(nn.Module):
         return None
 
     def glimpse(self, samples: Tensor) -> Tensor:
-        """(B, *sample_shape), of clips the drawn stretches -> (B · as many as there are, ...)."""
+        """Samples, of clips the drawn stretches -> what is seen close up, (B · as many as there are, ...)."""
+        raise NotImplementedError
+
+    def glimpse_made(self, tokens: Tensor, frames: Tensor | None, noise: Tensor | None) -> Tensor:
+        """The same of what the generator made, of clips of the `frames`, with the samples' `noise`."""
         raise NotImplementedError
 
     # What the generator makes: the tokens of a whole sample, all at once.

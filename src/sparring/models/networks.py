@@ -151,15 +151,21 @@ class Networks(nn.Module):
             loose_tokens=patches.path_tokens,
             **shared,
         )
-        shared |= {"depth": depth, "layer_scale": model.layer_scale}
+        shared["layer_scale"] = model.layer_scale
         close, glimpsed = None, patches.glimpsed
         if glimpsed is not None:
             close = Discriminator(
-                glimpsed.grid, glimpsed.token_dim, stem=model.stem, stem_channels=2 * stem_channels, **shared
+                glimpsed.grid,
+                glimpsed.token_dim,
+                depth=max(1, depth - 1),
+                stem=model.stem,
+                stem_channels=2 * stem_channels,
+                **shared,
             )
         self.discriminator = Discriminator(
             seen.grid,
             seen.token_dim,
+            depth=depth,
             stem=model.stems[1],
             frames_apart=seen is not patches,
             # What things look like is then seen close up, and half as much will do for the rest.

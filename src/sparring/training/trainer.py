@@ -47,11 +47,10 @@ class Batch:
 
 
 class Look(NamedTuple):
-    """How the discriminator looks at samples: at all of each, or close up at a part, each by itself."""
+    """How the discriminator looks at samples: at all of each, or close up at parts, each by itself."""
 
     prefix: str  # of its names in the logs
     network: Discriminator
-    take: Callable[[Tensor], Tensor]  # (B, *sample_shape) -> what is seen of them, (B or more, *shape)
     encode: Callable[[Tensor], Tensor]  # what is seen, to tokens
     shape: tuple[int, ...]
     share: float  # of a sample's numbers: so much closer together lies what it is to tell apart
@@ -116,9 +115,10 @@ class Trainer:
         share = 1 / len(batches)
         for batch in batches:
             # 1. generate
-            fakes = self.generate(batch.z, batch.class_labels, batch.frames)
+            tokens = self._generate_tokens(batch.z, batch.class_labels)
+            fakes = self.patches.decode(tokens, batch.frames)
             pull = share * self._pull(batch, fakes)
-            for view in self._views(batch, batch.disturbed(self.normalize(fakes))):
+            for view in self._views(batch, tokens, self.normalize(fakes)):
                 # 2. judge
                 judged = view.fakes.detach().requires_grad_()
                 logits_real, logits_fake, r1, r2 = self._judge_pairs(view, judged)
@@ -146,9 +146,12 @@ class Trainer:
 
     def generate(self, z: Tensor, class_labels: Tensor, frames: Tensor | None = None) -> Tensor:
         """z (B, z_size), class_labels (B,) -> fakes (B, *sample_shape), float32; of clips only the `frames` (B, F)."""
+        return self.patches.decode(self._generate_tokens(z, class_labels), frames)
+
+    def _generate_tokens(self, z: Tensor, class_labels: Tensor) -> Tensor:
         with self._autocast():
-            tokens = self.generator(z, class_labels)
-        return self.patches.decode(tokens.float(), frames)
+            tokens: Tensor = self.generator(z, class_labels)
+        return tokens.float()
 
     def judge(
         self,
@@ -172,14 +175,19 @@ class Trainer:
         labels = torch.zeros(size, dtype=torch.long, device=self.device)
         torch.autograd.grad(self.judge(self.generate(z, labels), labels).sum(), next(self.generator.parameters()))
 
-    def _views(self, batch: Batch, fakes: Tensor) -> list[View]:
+    def _views(self, batch: Batch, tokens: Tensor, fakes: Tensor) -> list[View]:
         """What is judged of the samples and of the fakes, look by look."""
-        views: list[View] = []
-        for look, directions in zip(self.looks, batch.directions, strict=True):
-            taken = look.take(fakes)
-            labels = batch.class_labels.repeat_interleave(len(taken) // len(fakes))
-            augmentation = None if views else batch.augmentation
-            views.append(View(look, look.take(batch.samples), taken, labels, augmentation, directions))
+        (whole, *close), (directions, *others) = self.looks, batch.directions
+        labels = batch.class_labels
+        views = [View(whole, batch.samples, batch.disturbed(fakes), labels, batch.augmentation, directions)]
+        for look, directions in zip(close, others, strict=True):
+            samples, fakes = (
+                self.patches.glimpse(batch.samples),
+                self.patches.glimpse_made(tokens, batch.frames, batch.noise),
+            )
+            views.append(
+                View(look, samples, fakes, labels.repeat_interleave(len(fakes) // len(labels)), None, directions)
+            )
         return views
 
     def _judge_pairs(self, view: View, fakes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -300,12 +308,12 @@ class Trainer:
 
 def _looks(patches: PatchCodec, discriminator: Discriminator) -> list[Look]:
     shape = patches.seen.sample_shape
-    looks = [Look("", discriminator, lambda samples: samples, patches.look, shape, 1.0)]
+    looks = [Look("", discriminator, patches.look, shape, 1.0)]
     close = patches.glimpsed
     if close is not None:
         assert discriminator.close is not None
         share = math.prod(close.sample_shape) / math.prod(shape)
-        looks.append(Look("close/", discriminator.close, patches.glimpse, close.encode, close.sample_shape, share))
+        looks.append(Look("close/", discriminator.close, close.encode, close.sample_shape, share))
     return looks
 
 
