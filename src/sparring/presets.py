@@ -250,10 +250,10 @@ def bouncing(frames: int, height: int, width: int) -> Config:
             adaln_gain=4.0,
         ),
         # Strong at first, as for digits: with 2 one seed in two had a D that outran G and never came back.
-        loss=LossConfig(r1=8.0, r2=8.0, final_gamma=0.025, penalty_fraction=0.5, energy=0.1),
+        loss=LossConfig(r1=8.0, r2=8.0, final_gamma=0.1, penalty_fraction=0.5, energy=0.1),
         optim=OptimConfig(lr=1e-3, discriminator_lr=2e-3),
         train=TrainConfig(
-            num_samples=100_000,
+            num_samples=120_000,
             batch_size=16,
             # In bfloat16 the digits stay grey patches: rounding is much of the finite differences of so few samples.
             precision="float32",

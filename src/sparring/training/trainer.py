@@ -38,7 +38,7 @@ class Batch:
     z: Tensor
     frames: Tensor | None  # (B, F): those that samples are; None: all
     augmentation: Augmentation | None
-    directions: list[Tensor]  # of each look (2, K, *shape): where R1 and R2 look, for the first K of what it takes
+    directions: list[Tensor]  # of each look (2, K, *shape): where R1 and R2 look, for the first K of what is judged
     noise: Tensor | None  # (B, *sample_shape): what is added to the fakes; the real samples have theirs already
 
     def disturbed(self, fakes: Tensor) -> Tensor:
@@ -177,17 +177,14 @@ class Trainer:
 
     def _views(self, batch: Batch, tokens: Tensor, fakes: Tensor) -> list[View]:
         """What is judged of the samples and of the fakes, look by look."""
-        (whole, *close), (directions, *others) = self.looks, batch.directions
-        labels = batch.class_labels
-        views = [View(whole, batch.samples, batch.disturbed(fakes), labels, batch.augmentation, directions)]
-        for look, directions in zip(close, others, strict=True):
-            samples, fakes = (
-                self.patches.glimpse(batch.samples),
-                self.patches.glimpse_made(tokens, batch.frames, batch.noise),
-            )
-            views.append(
-                View(look, samples, fakes, labels.repeat_interleave(len(fakes) // len(labels)), None, directions)
-            )
+        (look, directions), *close = zip(self.looks, batch.directions, strict=True)
+        seen, labels = batch.disturbed(fakes), batch.class_labels
+        views = [View(look, batch.samples, seen, labels, batch.augmentation, directions)]
+        for look, directions in close:
+            samples = self.patches.glimpse(batch.samples)
+            made = self.patches.glimpse_made(tokens, batch.frames, batch.noise)
+            labels = labels.repeat_interleave(len(made) // len(labels))
+            views.append(View(look, samples, made, labels, None, directions))
         return views
 
     def _judge_pairs(self, view: View, fakes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
