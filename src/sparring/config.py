@@ -240,6 +240,11 @@ class ModelConfig(Section):
         """Stride-2 convolutions of the generator and of the discriminator."""
         return self.stem, self.stem if self.discriminator_stem is None else self.discriminator_stem
 
+    @property
+    def close_stem(self) -> int:
+        """Those of what the discriminator sees close up: half as wide, it is halved once less."""
+        return max(0, self.stems[1] - 1)
+
 
 @dataclass(frozen=True)
 class LossConfig(Section):

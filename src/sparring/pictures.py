@@ -51,9 +51,13 @@ def scatter(points: Mapping[str, Tensor]) -> Image.Image:
 
 def plot_training(rows: Sequence[Mapping[str, float]], path: Path) -> None:
     """Losses, the discriminator's gap, penalties and, where there is one, the metric, over samples seen."""
+    close = any("close/logits/gap" in row for row in rows)
     panels = [
         ("losses", {"loss/d": "discriminator", "loss/g": "generator"}),
-        ("gap D(x) - D(G(z))", {"logits/gap": ""}),
+        (
+            "gap D(x) - D(G(z))",
+            {"logits/gap": "whole", "close/logits/gap": "close up"} if close else {"logits/gap": ""},
+        ),
     ]
     panels.append(("1/2 slope² of D", {"loss/r1": "R1 (real)", "loss/r2": "R2 (fake)"}))
     for name in DISTANCES:

@@ -25,10 +25,7 @@ def test_pictures_are_moved_by_whole_pixels():
     places = (torch.stack([x, y], -1) - whole.flatten(0, 2)[:, None, None]) * torch.tensor([width / 18, height / 24])
     frames = pictures[:, :, None].expand(-1, -1, 5, -1, -1, -1).flatten(0, 2)
     wanted = F.grid_sample(frames, places, align_corners=False).view(2, 3, 5, 2, height, width).transpose(2, 3)
-    torch.testing.assert_close(_moved(pictures, paths, (height, width), 1), wanted, atol=1e-4, rtol=0)
-    assert _moved(pictures, 0 * paths, (96, 60), 3).sum().item() == pytest.approx(
-        9 * 5 * pictures.sum().item(), rel=1e-3
-    )
+    torch.testing.assert_close(_moved(pictures, paths, (height, width)), wanted, atol=1e-4, rtol=0)
 
 
 def test_a_path_finds_its_way_in_spite_of_the_rounding():
@@ -38,7 +35,7 @@ def test_a_path_finds_its_way_in_spite_of_the_rounding():
     path = torch.zeros_like(goal).requires_grad_()
     adam = torch.optim.Adam([path], 0.02)
     for _ in range(100):
-        (_moved(blob, path, (20, 20), 1) - _moved(blob, goal, (20, 20), 1)).square().sum().backward()
+        (_moved(blob, path, (20, 20)) - _moved(blob, goal, (20, 20))).square().sum().backward()
         adam.step()
         adam.zero_grad()
     assert (path - goal).abs().max() < 0.12  # a pixel is 0.1
@@ -50,7 +47,7 @@ def test_the_slope_of_a_path_is_that_on_both_sides_of_a_whole_pixel():
     path = torch.tensor([0.2, -0.1]).view(1, 1, 1, 2).requires_grad_()
 
     def total(path):
-        return (_moved(picture, path, (20, 20), 1)[0, 0, 0, 0] * weights).sum()
+        return (_moved(picture, path, (20, 20))[0, 0, 0, 0] * weights).sum()
 
     (slope,) = torch.autograd.grad(total(path), path)
     for axis in (0, 1):

@@ -45,9 +45,11 @@ def make_codec(config: Config, sample_shape: tuple[int, ...], vocabulary: Vocabu
     if c.name == "layers":
         if len(sample_shape) != 4:
             raise ConfigError("--codec.name layers is for films: set patch or autoencoder")
-        stem = 2**config.model.stem
+        close = 2**config.model.close_stem
         return LayerCodec(
-            Layers(sample_shape, c.patch_size, c.patch_frames or 1, c.layers, multiple, c.seen_frames, c.glimpses, stem)
+            Layers(
+                sample_shape, c.patch_size, c.patch_frames or 1, c.layers, multiple, c.seen_frames, c.glimpses, close
+            )
         )
     frames = c.patch_frames or (1 if len(sample_shape) == 4 else None)
     if c.name == "patch":

@@ -43,10 +43,9 @@ class Layers(PatchCodec):
     """Encodes films (B, C, T, H, W) to patches, as the discriminator sees them; decodes what is not patches but P
     pictures and paths, as the generator makes them.
 
-    Pictures, half the frame wide, are moved by whole pixels: between pixels they would be blurred, in
-    every other frame, which tells them from real ones at once. Of a path's number the slope is that on both sides of a
-    whole pixel. A picture's pixel is as large as a patch of the film. Truncation, which takes all layers to one mean,
-    brings their paths together.
+    Pictures, half the frame wide, are moved by whole pixels: between pixels they would be blurred, in every other
+    frame, which tells them from real ones at once. Of a path's number the slope is that on both sides of a whole pixel.
+    Truncation, which takes all layers to one mean, brings their paths together.
 
     A layer's picture has C channels and an opacity, and is drawn on `canvas`: N tokens. Its colours end at -1 and 1, or
     they would make up for its fading, and things be cut off at its edge after all. Behind them come `path_tokens` whose
@@ -68,7 +67,7 @@ class Layers(PatchCodec):
     ) -> None:
         super().__init__(sample_shape, patch_size, 0, patch_frames, multiple, seen_frames)
         channels, frames, height, width = sample_shape
-        sides = [max(1, round(_SIDE * side / patch_size)) for side in (height, width)]
+        sides = [max(1, round(_SIDE * side)) for side in (height, width)]
         # A token a pixel, however coarse: patches would leave a grid in the pictures, which nothing smoothes.
         self._canvas = PatchCodec((channels + 1, *sides), 1, multiple=multiple)
         self._glimpses = None
@@ -111,7 +110,7 @@ class Layers(PatchCodec):
         if frames is not None:
             paths = take_frames(paths, frames)
         film: Tensor = self.background
-        for layer in _moved(pictures, paths, self.axes[1:], self.patch_size).unbind(1):
+        for layer in _moved(pictures, paths, self.axes[1:]).unbind(1):
             film = layer[:, :-1] + (1 - layer[:, -1:]) * film
         return film
 
@@ -143,19 +142,19 @@ def _rim(side: int) -> Tensor:
     return ((1 - place.abs()) / _RIM).clamp(max=1)
 
 
-def _moved(pictures: Tensor, paths: Tensor, frame: tuple[int, ...], scale: int) -> Tensor:
+def _moved(pictures: Tensor, paths: Tensor, frame: tuple[int, ...]) -> Tensor:
     """Pictures (B, P, C, h, w) in the middle of frames (H, W), moved by paths (B, P, T, 2), nothing around them:
-    (B, P, C, T, H, W). A pixel of theirs is `scale` of the frame's, interpolated linearly."""
+    (B, P, C, T, H, W)."""
     across, down = (
-        _hats(paths[..., axis], pictures.shape[-1 - axis], frame[1 - axis], scale) for axis in (0, 1)
+        _hats(paths[..., axis], pictures.shape[-1 - axis], frame[1 - axis]) for axis in (0, 1)
     )  # (B, P, T, W, w), (B, P, T, H, h)
     return down[:, :, None] @ pictures[:, :, :, None] @ across[:, :, None].transpose(-1, -2)
 
 
-def _hats(shifts: Tensor, small: int, large: int, scale: int) -> Tensor:
+def _hats(shifts: Tensor, small: int, large: int) -> Tensor:
     """How much of each of `small` pixels is in each of `large` ones: shifts (...,) in halves of the large side ->
     (..., large, small)."""
-    first = shifts * (large / 2) + (large - 1 - scale * (small - 1)) / 2
+    first = shifts * (large / 2) + (large - small) / 2
     first = first + (first.round() - first).detach()
-    places = first[..., None] + scale * torch.arange(small, device=shifts.device)
-    return (1 - (torch.arange(large, device=shifts.device)[:, None] - places[..., None, :]).abs() / scale).clamp_min(0)
+    places = first[..., None] + torch.arange(small, device=shifts.device)
+    return (1 - (torch.arange(large, device=shifts.device)[:, None] - places[..., None, :]).abs()).clamp_min(0)

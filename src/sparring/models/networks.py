@@ -158,7 +158,7 @@ class Networks(nn.Module):
                 glimpsed.grid,
                 glimpsed.token_dim,
                 depth=max(1, depth - 1),
-                stem=model.stem,
+                stem=model.close_stem,
                 stem_channels=2 * stem_channels,
                 **shared,
             )
