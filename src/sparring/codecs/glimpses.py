@@ -2,8 +2,7 @@
 
 A discriminator that sees a thing anywhere in a frame learns slowly what it looks like; seen close up, always in the
 middle, it is learnt as quickly as a picture. After the glimpses of Mnih et al. 2014 ("Recurrent models of visual
-attention"), here by a rule, not learnt: D must look at the same places of samples that hardly differ, or the finite
-differences of R1 and R2 would be those of two different views.
+attention"), whose places are here found by a rule, not learnt.
 """
 
 import math
