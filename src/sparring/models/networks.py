@@ -157,7 +157,7 @@ class Networks(nn.Module):
             close = Discriminator(
                 glimpsed.grid,
                 glimpsed.token_dim,
-                depth=max(1, depth - 1),
+                depth=max(1, depth - 1),  # less is to be seen: a block more was no better
                 stem=model.close_stem,
                 stem_channels=2 * stem_channels,
                 **shared,
