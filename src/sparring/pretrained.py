@@ -24,9 +24,9 @@ from sparring.sampling import class_indices, draw_z, interpolate, mean_w
 from sparring.training.checkpoint import CheckpointError, load_tensors, save_tensors
 
 FORMAT = 5
-"""Since 5, layers are half the frame wide (`codecs/layers.py`); since 3, a stem's head doubles level by level
-(`models/stem.py`); since 2, series of unequal length say how many steps are left (`data/channels.py`). What has none of
-these is the same in all."""
+"""Since 5, layers are half the frame wide (`codecs/layers.py`); since 4, a stem sees a clip's few frames one by one,
+and since 3, its head doubles level by level (`models/stem.py`); since 2, series of unequal length say how many steps
+are left (`data/channels.py`). What has none of these is the same in all."""
 MAX_HEADER = 16 * 2**20
 SHIPPED = Path(__file__).parent / "runs"
 """Runs that come with the package (`recipes/`): digits, names, sines, bouncing."""

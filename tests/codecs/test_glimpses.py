@@ -87,12 +87,17 @@ def test_a_step_plays_the_game_twice(tiny):
 
     tokens = generator(batch.z, batch.class_labels)
     films = patches.decode(tokens, batch.frames)
-    parts = patches.glimpse_made(tokens, batch.frames, None)
-    assert torch.equal(parts, patches.glimpse(films))
+    parts = patches.close.at_made(tokens, batch.frames, None)
+    assert torch.equal(parts, patches.close.at_samples(films))
     loss_d, loss_g = 0, 0
     for judge, real, made, share in (
         (lambda x: discriminator(patches.seen.encode(x)), batch.samples, films, 1),
-        (lambda x: close(patches.glimpsed.encode(x)), patches.glimpse(batch.samples), parts, 8 * 8 / (2 * 16 * 16)),
+        (
+            lambda x: close(patches.close.patches.encode(x)),
+            patches.close.at_samples(batch.samples),
+            parts,
+            8 * 8 / (2 * 16 * 16),
+        ),
     ):
         real, fake = real.clone().requires_grad_(), made.detach().requires_grad_()
         with attention_backend("math"):
@@ -121,7 +126,7 @@ def test_where_a_thing_is_is_not_judged_by_what_is_seen_close_up():
     torch.manual_seed(0)
     tokens = (0.1 * torch.randn(3, 2 * (8 * 8 + codec.path_tokens), codec.canvas.token_dim)).requires_grad_()
     frames = codec.draw_stretches(3, torch.Generator().manual_seed(0))
-    codec.glimpse_made(tokens, frames, torch.zeros(3, 1, 2, 16, 16)).square().sum().backward()
+    codec.close.at_made(tokens, frames, torch.zeros(3, 1, 2, 16, 16)).square().sum().backward()
     slopes = tokens.grad.unflatten(1, (2, -1)).abs()
     assert slopes[:, :, :64].amax((1, 2, 3)).min() > 0
     assert slopes[:, :, 64:].max() == 0

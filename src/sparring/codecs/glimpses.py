@@ -6,6 +6,8 @@ attention"), whose places are here found by a rule, not learnt.
 """
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +19,15 @@ _WIDE = 0.5  # of the frame's sides
 _BELL = 0.11  # of the frame's sides: the deviation of the bell that things are sought with
 _REACH = 2  # deviations, beyond which it ends, and within which nothing else is sought
 _FAINT = 0.2  # what differs less from the background does not stand out
+
+
+class CloseLook(NamedTuple):
+    """What the discriminator sees close up of B samples, (B · as many as there are, ...)."""
+
+    patches: PatchCodec  # cuts it into tokens
+    at_samples: Callable[[Tensor], Tensor]  # of clips the drawn stretches
+    at_made: Callable[[Tensor, Tensor | None, Tensor | None], Tensor]
+    """Of the generator's tokens, of clips of the frames (B, F), with the samples' noise."""
 
 
 class Glimpses(nn.Module):

@@ -6,7 +6,7 @@ Shapes: B batch, P layers, N tokens of a layer's picture of D numbers, C channel
 import torch
 from torch import Tensor
 
-from sparring.codecs.glimpses import Glimpses
+from sparring.codecs.glimpses import CloseLook, Glimpses
 from sparring.codecs.patch import PatchCodec
 from sparring.codecs.stretches import take_frames
 from sparring.codecs.trained import LatentCodec
@@ -89,18 +89,21 @@ class Layers(PatchCodec):
         return self._canvas
 
     @property
-    def glimpsed(self) -> PatchCodec | None:
-        return None if self._glimpses is None else self._glimpses.patches
-
-    def glimpse(self, samples: Tensor) -> Tensor:
-        assert self._glimpses is not None
-        return self._glimpses.look(samples[:, :, 0], self.background[:, 0])
-
-    def glimpse_made(self, tokens: Tensor, frames: Tensor | None, noise: Tensor | None) -> Tensor:
+    def close(self) -> CloseLook | None:
         """What is seen close up is followed, and says nothing of where it is: its slope goes to the pictures alone."""
-        pictures, paths = self.pictures_and_paths(tokens)
-        film = self._put_together(pictures, paths.detach(), None if frames is None else frames[:, :1])
-        return self.glimpse(film if noise is None else film + noise)
+        glimpses = self._glimpses
+        if glimpses is None:
+            return None
+
+        def at_samples(samples: Tensor) -> Tensor:
+            return glimpses.look(samples[:, :, 0], self.background[:, 0])
+
+        def at_made(tokens: Tensor, frames: Tensor | None, noise: Tensor | None) -> Tensor:
+            pictures, paths = self.pictures_and_paths(tokens)
+            film = self._put_together(pictures, paths.detach(), None if frames is None else frames[:, :1])
+            return at_samples(film if noise is None else film + noise)
+
+        return CloseLook(glimpses.patches, at_samples, at_made)
 
     def decode(self, tokens: Tensor, frames: Tensor | None = None) -> Tensor:
         """(B, P·(N + path_tokens), D) -> (B, C, T, H, W), or only the `frames` (B, F)."""

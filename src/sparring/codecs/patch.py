@@ -1,6 +1,7 @@
 """Pixels cut into patches: the codec without weights."""
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -8,6 +9,9 @@ from torch import Tensor, nn
 
 from sparring.codecs.stretches import draw_stretches, longest_step, take_frames
 from sparring.models.positions import Grid
+
+if TYPE_CHECKING:
+    from sparring.codecs.glimpses import CloseLook
 
 
 class PatchCodec(nn.Module):
@@ -117,18 +121,10 @@ class PatchCodec(nn.Module):
             samples = samples[:, :, ::step][:, :, : self._seen.axes[0]]
         return self.seen.encode(samples)
 
-    # What it also sees close up, a part of a sample at a time, and what cuts that into tokens: here nothing.
+    # What it also sees close up, a part of a sample at a time: here nothing.
     @property
-    def glimpsed(self) -> "PatchCodec | None":
+    def close(self) -> "CloseLook | None":
         return None
-
-    def glimpse(self, samples: Tensor) -> Tensor:
-        """Samples, of clips the drawn stretches -> what is seen close up, (B · as many as there are, ...)."""
-        raise NotImplementedError
-
-    def glimpse_made(self, tokens: Tensor, frames: Tensor | None, noise: Tensor | None) -> Tensor:
-        """The same of what the generator made, of clips of the `frames`, with the samples' `noise`."""
-        raise NotImplementedError
 
     # What the generator makes: the tokens of a whole sample, all at once.
     num_layers: int = 1

@@ -152,11 +152,11 @@ class Networks(nn.Module):
             **shared,
         )
         shared["layer_scale"] = model.layer_scale
-        close, glimpsed = None, patches.glimpsed
-        if glimpsed is not None:
+        close = None
+        if patches.close is not None:
             close = Discriminator(
-                glimpsed.grid,
-                glimpsed.token_dim,
+                patches.close.patches.grid,
+                patches.close.patches.token_dim,
                 depth=max(1, depth - 1),  # less is to be seen: a block more was no better
                 stem=model.close_stem,
                 stem_channels=2 * stem_channels,

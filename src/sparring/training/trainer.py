@@ -177,14 +177,15 @@ class Trainer:
 
     def _views(self, batch: Batch, tokens: Tensor, fakes: Tensor) -> list[View]:
         """What is judged of the samples and of the fakes, look by look."""
-        (look, directions), *close = zip(self.looks, batch.directions, strict=True)
+        (look, directions), *others = zip(self.looks, batch.directions, strict=True)
         seen, labels = batch.disturbed(fakes), batch.class_labels
         views = [View(look, batch.samples, seen, labels, batch.augmentation, directions)]
-        for look, directions in close:
-            samples = self.patches.glimpse(batch.samples)
-            made = self.patches.glimpse_made(tokens, batch.frames, batch.noise)
+        close = self.patches.close
+        if close is not None:
+            ((look, directions),) = others
+            made = close.at_made(tokens, batch.frames, batch.noise)
             labels = labels.repeat_interleave(len(made) // len(labels))
-            views.append(View(look, samples, made, labels, None, directions))
+            views.append(View(look, close.at_samples(batch.samples), made, labels, None, directions))
         return views
 
     def _judge_pairs(self, view: View, fakes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -306,11 +307,11 @@ class Trainer:
 def _looks(patches: PatchCodec, discriminator: Discriminator) -> list[Look]:
     shape = patches.seen.sample_shape
     looks = [Look("", discriminator, patches.look, shape, 1.0)]
-    close = patches.glimpsed
-    if close is not None:
+    if patches.close is not None:
         assert discriminator.close is not None
-        share = math.prod(close.sample_shape) / math.prod(shape)
-        looks.append(Look("close/", discriminator.close, close.encode, close.sample_shape, share))
+        part = patches.close.patches
+        share = math.prod(part.sample_shape) / math.prod(shape)
+        looks.append(Look("close/", discriminator.close, part.encode, part.sample_shape, share))
     return looks
 
 
