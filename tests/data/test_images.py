@@ -475,6 +475,15 @@ def archive_bytes(tmp_path_factory, name):
         return handle.read()
 
 
+def test_a_zip_member_that_has_lost_its_name_is_left_out(tmp_path):
+    path = tmp_path / "set.zip"
+    pack(path, TWO_CLASSES)
+    content = path.read_bytes()
+    at = content.rindex(b"cat2/a.png")  # in the directory at the end; a name ends at its first zero
+    path.write_bytes(content[:at] + b"\0" + content[at + 1 :])
+    assert len(open_dataset(str(path), resolution=8)) == 2
+
+
 @pytest.mark.parametrize("name", ["set.zip", "set.tar", "set.tar.gz", "set.tar.xz"])
 @settings(max_examples=80, deadline=None)
 @given(data=st.data())

@@ -133,7 +133,9 @@ class ZipSource(Source):
             entries = sorted(self._archive.infolist(), key=lambda info: natural_key(info.filename))
         except ARCHIVE_ERRORS as error:
             raise DataError(f"{path} is not a readable zip archive ({reason(error)})") from error
-        self._infos = [info for info in entries if not info.is_dir() and self._accept(info.filename, info.file_size)]
+        # Not `is_dir`, which cannot take the empty name that damage leaves.
+        files = [info for info in entries if not info.filename.endswith("/")]
+        self._infos = [info for info in files if self._accept(info.filename, info.file_size)]
 
     def read(self, index: int, limit: int = -1) -> bytes:
         self._check_size(index)
