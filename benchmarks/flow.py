@@ -17,13 +17,14 @@ import torch.nn.functional as F
 from dcgan import parameters
 from torch import Tensor
 
+from sparring.build import Networks
 from sparring.codecs import make_codec
 from sparring.config import Config
 from sparring.data.dataset import Dataset
 from sparring.data.order import ShuffledOrder, derive_seed
+from sparring.data.spec import DataSpec
 from sparring.device import choose_dtype
 from sparring.models.generator import Generator
-from sparring.models.networks import DataSpec, Networks
 from sparring.models.positions import Grid
 from sparring.models.stem import Stem
 from sparring.sampling import class_indices, draw_z

@@ -27,10 +27,11 @@ from flow import FlowConfig, euler, flow_transformer
 from torch import Tensor, nn
 
 from sparring import presets
+from sparring.build import Networks
 from sparring.codecs import make_codec
 from sparring.config import Config
+from sparring.data.spec import DataSpec
 from sparring.export import Sampler, difference, onnx_bytes
-from sparring.models.networks import DataSpec, Networks
 from sparring.pretrained import GAN
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}

@@ -42,8 +42,9 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from sparring import presets
+from sparring.build import Networks
 from sparring.data.dataset import TensorDataset
-from sparring.models.networks import DataSpec, Networks
+from sparring.data.spec import DataSpec
 from sparring.training.trainer import Trainer
 
 PATCH, CHANNELS = 4, 3

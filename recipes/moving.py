@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 import sparring
-from sparring import films, pictures
+from sparring.display import pictures, video
 
 FRAMES, RATE = 64, 12
 PANEL, GAP, TITLE = 196, 12, 22
@@ -72,7 +72,7 @@ def main(path: Path) -> None:
             frame.paste(panel, (left, GAP + TITLE))
             draw.text((left, GAP), title, fill=SOFT, font=font(13))
         frames.append(frame)
-    films.save(frames, path, RATE)
+    video.save(frames, path, RATE)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
-from sparring.models.networks import Networks
+from sparring.build import Networks
+from sparring.files import load_tensors
 from sparring.pretrained import SHIPPED, read_config, write_model
-from sparring.training.checkpoint import load_tensors
 
 KEPT_ROWS = 40
 

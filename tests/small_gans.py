@@ -2,10 +2,11 @@
 
 import torch
 
+from sparring.build import Networks
 from sparring.config import Config
 from sparring.data.channels import Channels
+from sparring.data.spec import DataSpec
 from sparring.data.vocabulary import Vocabulary
-from sparring.models.networks import DataSpec, Networks
 from sparring.pretrained import GAN
 
 SMALL = {"model.width": 16, "model.depth": 1, "model.num_heads": 2, "model.z_dim": 4, "model.noise_dim": 4}
@@ -25,7 +26,6 @@ KINDS = {
         DataSpec((1, 4, 8, 8)), {"codec.name": "layers", "codec.patch_size": 2, "model.bounded": False}
     ),
     "texts": (TEXTS, CODEC),
-    "texts, directly": (TEXTS, {"codec.name": "embedding", "codec.latent_dim": 8, "model.bounded": False}),
 }  # fmt: skip
 
 

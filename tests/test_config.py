@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparring import presets
+from sparring.build import Networks
 from sparring.config import Config, ConfigError, describe, differences
-from sparring.models.networks import DataSpec, Networks
+from sparring.data.spec import DataSpec
 
 
 def test_json_round_trip():

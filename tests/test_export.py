@@ -11,11 +11,12 @@ import torch
 
 import sparring
 from sparring import cli
+from sparring.build import Networks
 from sparring.config import Config, ConfigError
 from sparring.data.channels import Channels
+from sparring.data.spec import DataSpec
 from sparring.data.vocabulary import END
 from sparring.export import OPSET, Sampler, difference, export
-from sparring.models.networks import DataSpec, Networks
 from sparring.pretrained import GAN
 from sparring.privacy import without_paths
 from sparring.training.run import train

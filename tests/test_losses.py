@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sparring.losses import LOSSES, GradientNormalization, energy_distance, logit_centring, optimal_transport
+from sparring.losses import LOSSES, energy_distance, logit_centring
 
 log = np.log
 
@@ -174,19 +174,6 @@ def test_logit_centring():
     torch.testing.assert_close(logit_centring(real, fake), torch.tensor([2.25, 0.0, 1.0]))
 
 
-def test_optimal_transport_is_each_samples_mean_square():
-    generator = torch.Generator().manual_seed(0)
-    samples, noise = torch.randn(2, 3, 2, 4, 5, generator=generator, dtype=torch.float64)
-    samples.requires_grad_()
-    cost = optimal_transport(samples, noise)
-    expected = [sum(float(s - n) ** 2 for s, n in zip(a, b, strict=True)) / 40
-                for a, b in zip(samples.detach().flatten(1), noise.flatten(1), strict=True)]  # fmt: skip
-    assert cost.tolist() == pytest.approx(expected)
-    (gradient,) = torch.autograd.grad(cost.sum(), samples)
-    torch.testing.assert_close(gradient, 2 * (samples.detach() - noise) / 40)
-    assert (optimal_transport(noise, noise) == 0).all()
-
-
 def test_energy_distance_is_that_of_each_class():
     generator = torch.Generator().manual_seed(0)
     fakes, samples = torch.randn(2, 6, 2, 3, generator=generator, dtype=torch.float64)
@@ -230,69 +217,3 @@ def test_energy_distance_drives_what_is_alike_apart():
     same = samples[:1].repeat(16, 1).requires_grad_()  # not even where all are one
     energy_distance(same, samples, torch.zeros(16, dtype=torch.long)).sum().backward()
     assert same.grad.isfinite().all()
-
-
-def through(normalization, gradient):
-    """The gradient that leaves the layer backward where `gradient` enters."""
-    x = torch.randn_like(gradient, requires_grad=True)
-    y = normalization(x)
-    assert torch.equal(x, y)
-    y.backward(gradient)
-    return x.grad
-
-
-def random_gradients(count, shape=(4, 3, 5)):
-    return torch.randn(count, *shape, generator=torch.Generator().manual_seed(1))
-
-
-def test_gradient_normalization_first_gives_a_root_mean_square_of_one_over_numel():
-    (gradient,) = random_gradients(1)
-    for scale in (1e-6, 1.0, 1e6):
-        result = through(GradientNormalization(), scale * gradient)
-        assert float(result.square().mean().sqrt()) == pytest.approx(1 / 60, rel=1e-4)
-        torch.testing.assert_close(result / result.norm(), gradient / gradient.norm())
-    mean_gradient = through(GradientNormalization(), torch.full((4, 3, 5), 8.0))  # that of a mean over elements
-    torch.testing.assert_close(mean_gradient, torch.full((4, 3, 5), 1 / 60))
-
-
-def test_gradient_normalization_remembers_past_squares():
-    layer, average = GradientNormalization(), None
-    for step, gradient in enumerate(random_gradients(5)):
-        gradient = gradient * 10.0**step
-        square = float(gradient.double().square().mean())
-        average = square if average is None else 0.9 * average + 0.1 * square
-        torch.testing.assert_close(through(layer, gradient), gradient / (60 * math.sqrt(average)))
-
-
-def test_gradient_normalization_does_not_know_the_gradients_unit():
-    small, large = GradientNormalization(), GradientNormalization()
-    for gradient in random_gradients(4):
-        torch.testing.assert_close(through(large, 1e5 * gradient), through(small, gradient))
-
-
-def test_gradient_normalization_stays_finite_at_zero():
-    (gradient,) = random_gradients(1)
-    layer, zero = GradientNormalization(), torch.zeros(4, 3, 5)
-    assert (through(layer, zero) == 0).all()
-    first = through(layer, gradient)  # as if it were the first
-    assert float(first.square().mean().sqrt()) == pytest.approx(1 / 60, rel=1e-4)
-    for _ in range(50):
-        assert (through(layer, zero) == 0).all()
-    assert through(layer, gradient).isfinite().all()
-
-
-def test_gradient_normalization_forgets_a_gradient_that_was_not_finite():
-    gradient, later = random_gradients(2)
-    layer = GradientNormalization()
-    through(layer, gradient * math.nan)
-    torch.testing.assert_close(through(layer, later), through(GradientNormalization(), later))
-
-
-def test_gradient_normalization_keeps_its_memory_in_the_state_dict():
-    first, second = random_gradients(2)
-    layer, restored = GradientNormalization(), GradientNormalization()
-    through(layer, first)
-    restored.load_state_dict(layer.state_dict())
-    result = through(restored, 100 * second)
-    assert torch.equal(result, through(layer, 100 * second))
-    assert not torch.allclose(result, through(GradientNormalization(), 100 * second))

@@ -8,12 +8,13 @@ import torch
 import yaml
 from markdown_it import MarkdownIt
 
+from sparring.build import Networks
 from sparring.config import Config
 from sparring.data.channels import Channels
+from sparring.data.spec import DataSpec
 from sparring.data.vocabulary import Vocabulary
-from sparring.model_card import model_card
-from sparring.models.networks import DataSpec, Networks
 from sparring.pretrained import GAN
+from sparring.publishing.card import model_card
 
 SMALL = {"model.width": 16, "model.depth": 1, "model.num_heads": 2, "codec.patch_size": 4}
 CODEC = {"codec.name": "autoencoder", "codec.latents": 2, "codec.width": 16, "codec.depth": 1, "model.bounded": False}

@@ -3,8 +3,9 @@ import pytest
 import torch
 from PIL import Image
 
-from sparring import films, pictures
 from sparring.config import ConfigError
+from sparring.display import pictures, video
+from sparring.display.training import plot_training
 
 
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (2, "LA"), (3, "RGB"), (4, "RGBA")])
@@ -37,7 +38,7 @@ def test_small_pictures_are_enlarged_and_points_plotted():
 def test_plot_survives_few_rows_and_missing_values(tmp_path):
     row = {"samples_seen": 8, "loss/d": 1.0, "loss/g": 0.5, "logits/gap": 0.1, "loss/r1": 0.2, "loss/r2": 0.0}
     for rows in ([row], [row, row | {"samples_seen": 16, "frechet": 9.0, "frechet_floor": 1.0}]):
-        pictures.plot_training(rows, tmp_path / "plot.png")
+        plot_training(rows, tmp_path / "plot.png")
         assert Image.open(tmp_path / "plot.png").size[0] > 500
 
 
@@ -47,15 +48,15 @@ def test_films(tmp_path):
 
     frames = [pictures.to_image(torch.full((1, 63, 65), value)) for value in torch.linspace(-1, 1, 8)]
     for name in ("film.gif", "film.webp"):
-        films.save(frames, tmp_path / name)
+        video.save(frames, tmp_path / name)
         with Image.open(tmp_path / name) as film:
             assert film.n_frames == 8
             assert film.size == (65, 63)
-    films.save(frames, tmp_path / "film.mp4")
+    video.save(frames, tmp_path / "film.mp4")
     with av.open(str(tmp_path / "film.mp4")) as container:
         brightness = [frame.to_ndarray(format="gray").mean() for frame in container.decode(video=0)]
     assert len(brightness) == 8
     assert brightness == sorted(brightness)
     assert brightness[-1] - brightness[0] > 200
     with pytest.raises(ConfigError, match="must end in"):
-        films.check_format(tmp_path / "film.avi")
+        video.check_format(tmp_path / "film.avi")

@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sparring import plots
+from sparring.display import plots
 from sparring.metrics.series_scores import autocorrelation
 
 

@@ -7,7 +7,7 @@ from safetensors import safe_open
 
 import sparring
 from sparring.config import ConfigError
-from sparring.training.checkpoint import CheckpointError
+from sparring.files import CheckpointError
 from sparring.training.run import train
 
 

@@ -9,12 +9,14 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import sparring
-from sparring import cli, showing
+from sparring import cli
+from sparring.build import Networks
 from sparring.config import Config, ConfigError
 from sparring.data import DataError
+from sparring.data.spec import DataSpec
+from sparring.display import showing
+from sparring.display.pictures import to_image
 from sparring.latents import read_latents
-from sparring.models.networks import DataSpec, Networks
-from sparring.pictures import to_image
 from sparring.pretrained import GAN
 from sparring.projection import open_samples, project
 from sparring.sampling import class_indices, draw_z

@@ -15,8 +15,9 @@ from safetensors.torch import load_file
 
 import sparring
 from sparring import cli
+from sparring.hub.client import download
 from sparring.pretrained import read_config
-from sparring.publishing import download, pull, push
+from sparring.publishing.push import pull, push
 
 import hub_stand_in
 from command_line import fails

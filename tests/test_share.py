@@ -9,9 +9,10 @@ import tarfile
 import pytest
 
 from sparring import cli, share
+from sparring.build import Networks
 from sparring.config import ConfigError
+from sparring.data.spec import DataSpec
 from sparring.data.vocabulary import BYTES, Vocabulary
-from sparring.models.networks import DataSpec, Networks
 from sparring.pretrained import GAN
 
 from small_gans import gan_of

@@ -6,12 +6,12 @@ import pytest
 import torch
 from PIL import Image
 
-from sparring import showing
 from sparring.config import ConfigError
 from sparring.data import open_dataset
 from sparring.data.channels import Channels
+from sparring.data.spec import DataSpec
 from sparring.data.vocabulary import Vocabulary
-from sparring.models.networks import DataSpec
+from sparring.display import showing
 
 SERIES = DataSpec((2, 5), channels=Channels(("a", "b"), (0.0, 0.0), (1.0, 1.0)))
 PICTURES = DataSpec((3, 8, 8))

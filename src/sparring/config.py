@@ -97,10 +97,10 @@ LONGEST_WHITENED = 4096
 
 @dataclass(frozen=True)
 class CodecConfig(Section):
-    name: Literal["patch", "whitened", "layers", "autoencoder", "embedding"] = setting(
+    name: Literal["patch", "whitened", "layers", "autoencoder"] = setting(
         "patch",
         "what the GAN works on: the samples' own patches, those of whitened series, films put together from things "
-        "that move, the latent tokens of a trained autoencoder, or the embeddings of a text's symbols",
+        "that move, or the latent tokens of a trained autoencoder",
     )
     patch_size: int = setting(
         4,
@@ -126,8 +126,7 @@ class CodecConfig(Section):
         "latent tokens that stand for the whole sample (autoencoder); unset: one for each place of its grid, "
         "four for a text",
     )
-    latent_dim: int = setting(16, "numbers in a latent token (autoencoder), or in a symbol's embedding")
-    soft: bool = setting(False, "the softmax' mean of the embeddings instead of the nearest (embedding)")
+    latent_dim: int = setting(16, "numbers in a latent token (autoencoder)")
     width: int = setting(96, "width of the autoencoder's transformers")
     depth: int = setting(2, "blocks of its encoder and of its decoder")
     num_heads: int = setting(4, "its attention heads")
@@ -180,9 +179,7 @@ def codec_uses(codec: str, field: str) -> bool:
             return field in ("name", "patch_size", "whiten")
         case "layers":
             return field in ("name", "patch_size", "patch_frames", "seen_frames", "layers", "glimpses")
-        case "embedding":
-            return field in ("name", "latent_dim", "soft", "lr", "batch_size", "num_samples")
-    return field not in ("overlap", "soft", "whiten", "layers", "seen_frames", "glimpses")
+    return field not in ("overlap", "whiten", "layers", "seen_frames", "glimpses")
 
 
 @dataclass(frozen=True)
@@ -261,7 +258,6 @@ class LossConfig(Section):
     penalty_fraction: float = setting(0.25, "share of the batch that R1 and R2 look at")
     epsilon: float = setting(0.01, "step of the finite difference, in units of the samples' [-1, 1]")
     centring: float = setting(0.01, "weight of (D(x) + D(G(z)))^2, which keeps the logits near zero")
-    transport: float = setting(0.0, "weight of the optimal-transport term between a sample and its tokens' noise")
     energy: float = setting(
         0.0, "weight of the energy distance of fakes to real samples of a class, which keeps variety; falls to 0 evenly"
     )
@@ -272,7 +268,7 @@ class LossConfig(Section):
     )
 
     def __post_init__(self) -> None:
-        self._require_range(0, 1e6, "r1", "r2", "centring", "transport", "energy")
+        self._require_range(0, 1e6, "r1", "r2", "centring", "energy")
         self._require_range(0, 10, "instance_noise")
         self._require_range(0, self.instance_noise, "final_noise")
         self._require_range(1, 1e12, "gamma_size")

@@ -13,12 +13,12 @@ from sparring import metrics, pretrained
 from sparring.config import ConfigError
 from sparring.data import DataError, open_dataset
 from sparring.data.dataset import Dataset, renumbered
+from sparring.data.spec import DataSpec
 from sparring.data.text import read_texts
 from sparring.data.vocabulary import clean
 from sparring.device import choose_device
 from sparring.metrics import Sampler
 from sparring.metrics.canonical import ordered
-from sparring.models.networks import DataSpec
 
 
 @dataclass

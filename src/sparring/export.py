@@ -21,11 +21,11 @@ from torch import Tensor, nn
 
 import sparring
 from sparring.config import ConfigError
-from sparring.models.networks import DataSpec
+from sparring.data.spec import DataSpec
+from sparring.files import write_atomic
 from sparring.pretrained import GAN, run_json
 from sparring.privacy import without_paths
 from sparring.sampling import draw_z, mean_w
-from sparring.training.checkpoint import write_atomic
 
 OPSET = 18
 TOLERANCE = {"float32": 1e-4, "float16": 2e-2, "texts": 2e-2}

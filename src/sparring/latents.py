@@ -7,8 +7,8 @@ from torch import Tensor
 
 from sparring.config import ConfigError
 from sparring.data.dataset import digest, printable
+from sparring.files import CheckpointError, load_tensors, save_tensors
 from sparring.pretrained import GAN
-from sparring.training.checkpoint import CheckpointError, load_tensors, save_tensors
 
 
 def identity(gan: GAN) -> str:

@@ -6,11 +6,11 @@ output: D(x) = sigmoid(logit) is the probability that x is real.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 
@@ -93,12 +93,6 @@ def logit_centring(logits_real: Tensor, logits_fake: Tensor) -> Tensor:
     return (logits_real + logits_fake).square()
 
 
-# Lin et al. 2025 (AFM): among all maps from noise to data, prefer the one that moves the noise least
-def optimal_transport(samples: Tensor, noise: Tensor) -> Tensor:
-    """Mean squared distance between each sample and the noise it came from, both of one shape (B, ...); (B,)."""
-    return (samples - noise).square().flatten(1).mean(1)
-
-
 # Székely & Rizzo 2013, within each class; as a generator's loss: Bellemare et al. 2017 (Cramér GAN)
 def energy_distance(fakes: Tensor, samples: Tensor, class_labels: Tensor) -> Tensor:
     """2 E|G(z) - x| - E|G(z) - G(z')| of each fake, (B, ...) and labels (B,) -> (B,); |.| is the Euclidean norm.
@@ -122,33 +116,3 @@ def _distances(x: Tensor, y: Tensor) -> Tensor:
     x, y = x - middle, y - middle
     square = x.square().sum(1)[:, None] + y.square().sum(1) - 2 * x @ y.T
     return (square.clamp_min(0) + 1e-6).sqrt()
-
-
-# Lin et al. 2025 (AFM): makes the adversarial gradient's size independent of D, so that the transport term's weight
-# means the same for every model
-class GradientNormalization(nn.Module):
-    """Identity whose gradient is rescaled to that of a mean over elements: a root mean square of 1 / numel."""
-
-    decay = 0.9
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("square_norm", torch.zeros(()))
-
-    def forward(self, samples: Tensor) -> Tensor:
-        return _NormalizeGradient.apply(samples, self.square_norm, self.decay)
-
-
-class _NormalizeGradient(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, samples: Tensor, square_norm: Tensor, decay: float) -> Tensor:
-        ctx.square_norm, ctx.decay = square_norm, decay
-        return samples.view_as(samples)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        (gradient,) = gradients
-        square_norm = gradient.float().square().sum() * gradient.numel()
-        average = torch.where(ctx.square_norm > 0, ctx.square_norm.lerp(square_norm, 1 - ctx.decay), square_norm)
-        ctx.square_norm.copy_(average)
-        return gradient / (average.sqrt() + 1e-12).to(gradient.dtype), None, None

@@ -15,13 +15,14 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from sparring.build import Networks
 from sparring.config import Config, ConfigError
 from sparring.data import open_dataset
 from sparring.data.dataset import Dataset
+from sparring.data.spec import DataSpec
 from sparring.device import choose_device
-from sparring.models.networks import DataSpec, Networks
+from sparring.files import CheckpointError, load_tensors, save_tensors
 from sparring.sampling import class_indices, draw_z, interpolate, mean_w
-from sparring.training.checkpoint import CheckpointError, load_tensors, save_tensors
 
 FORMAT = 5
 """Since 5, layers are half the frame wide (`codecs/layers.py`); since 4, a stem sees a clip's few frames one by one,
@@ -234,8 +235,7 @@ def _header(file: Path) -> dict[str, tuple[int, ...]]:
 
 
 def _download(name: str) -> Path:
-    from sparring.data.hub import PREFIX
-    from sparring.publishing import NAME, download, repository
+    from sparring.hub.client import NAME, PREFIX, download, repository
 
     if name.startswith(PREFIX):
         return download(repository(name))

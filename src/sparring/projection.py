@@ -20,13 +20,13 @@ from sparring.data.dataset import printable
 from sparring.data.film_files import SingleFilm
 from sparring.data.images import load_images
 from sparring.data.series import is_series, open_series
+from sparring.data.spec import DataSpec
 from sparring.data.text import is_text, read_texts
 from sparring.data.vocabulary import clean
+from sparring.display.showing import showing_of
 from sparring.models.generator import Generator
-from sparring.models.networks import DataSpec
 from sparring.pretrained import GAN
 from sparring.sampling import class_indices, draw_z
-from sparring.showing import showing_of
 
 STEPS, LR = 300, 0.2
 TYPICAL = 0.3

@@ -17,14 +17,15 @@ import torch
 from torch import Tensor
 
 import sparring
-from sparring import films, pictures, showing
 from sparring.config import ConfigError
 from sparring.data.dataset import printable, renumbered
+from sparring.data.spec import DataSpec
+from sparring.display import pictures, showing, video
+from sparring.display.training import plot_training
 from sparring.evaluation import Compared
+from sparring.files import write_atomic
 from sparring.metrics.features import searched_in
 from sparring.metrics.neighbours import nearest
-from sparring.models.networks import DataSpec
-from sparring.training.checkpoint import write_atomic
 from sparring.training.logs import logged_rows
 
 SHOWN, PAIRS, FAILURES = 48, 12, 8
@@ -191,7 +192,7 @@ def _sheet(samples: Any, alt: str, columns: int | None = None) -> str:
     if samples.ndim == 5:
         frames = [pictures.grid(samples[:, :, step], columns) for step in range(samples.shape[2])]
         with tempfile.TemporaryDirectory() as folder:
-            films.save(frames, Path(folder) / "film.webp", films.CLIP_FRAMES_PER_SECOND)
+            video.save(frames, Path(folder) / "film.webp", video.CLIP_FRAMES_PER_SECOND)
             return _image((Path(folder) / "film.webp").read_bytes(), "webp", alt)
     draw = showing.showing_of(tuple(samples.shape[1:])).picture
     assert draw is not None, "what is a tensor can be drawn"
@@ -215,7 +216,7 @@ def _curves(run: Path | None) -> str:
     if not any("logits/gap" in row for row in rows):
         return ""
     with tempfile.TemporaryDirectory() as folder:
-        pictures.plot_training(rows, Path(folder) / "training.png")
+        plot_training(rows, Path(folder) / "training.png")
         return _section(
             "Curves", _image((Path(folder) / "training.png").read_bytes(), "png", "losses, gap, penalties, distance")
         )

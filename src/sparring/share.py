@@ -21,11 +21,11 @@ from typing import Any
 
 from sparring.config import ConfigError
 from sparring.directions import directions
+from sparring.display.showing import file_name, page_facts
 from sparring.export import Precision, Sampler, checked, metadata, onnx_bytes, onnx_runner
+from sparring.files import write_atomic
 from sparring.metrics.cache import cache_folder
 from sparring.pretrained import GAN
-from sparring.showing import file_name, page_facts
-from sparring.training.checkpoint import write_atomic
 
 RUNTIME = "onnxruntime-web-1.30.0"
 DIGEST = (

@@ -9,10 +9,11 @@ import torch
 from PIL import Image
 
 import sparring
+from sparring.build import Networks
 from sparring.config import Config, ConfigError
+from sparring.data.spec import DataSpec
 from sparring.data.vocabulary import Vocabulary
 from sparring.metrics.digit_classifier import load_digit_classifier, recognise
-from sparring.models.networks import DataSpec, Networks
 from sparring.pretrained import GAN
 from sparring.sampling import draw_z
 from sparring.share import fetch_runtime, share

@@ -1,12 +1,13 @@
 import pytest
 import torch
 
+from sparring.build import Networks
 from sparring.codecs import AutoencoderCodec, make_codec
 from sparring.codecs.components import ComponentCodec, principal
 from sparring.config import CodecConfig, Config, ConfigError
 from sparring.data import open_dataset
 from sparring.data.sines import sines
-from sparring.models.networks import DataSpec, Networks
+from sparring.data.spec import DataSpec
 
 
 def test_principal_components_against_a_singular_value_decomposition():

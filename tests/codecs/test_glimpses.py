@@ -4,13 +4,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from sparring.build import Networks
 from sparring.codecs.glimpses import Glimpses
 from sparring.codecs.layers import Layers
 from sparring.config import ConfigError
 from sparring.data.bouncing import bouncing
+from sparring.data.spec import DataSpec
 from sparring.losses import relativistic_discriminator, relativistic_generator
 from sparring.models.attention import attention_backend
-from sparring.models.networks import DataSpec, Networks
 from sparring.training.trainer import Trainer
 
 GLIMPSED = {

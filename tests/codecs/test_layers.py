@@ -2,13 +2,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sparring.codecs import LayerCodec, PatchCodec, make_codec
+from sparring.build import Networks
+from sparring.codecs import LayerCodec, PatchCodec
 from sparring.codecs.layers import _REACH, Layers, _moved
 from sparring.codecs.stretches import take_frames
-from sparring.config import Config, ConfigError
+from sparring.config import Config
 from sparring.data.bouncing import bouncing
+from sparring.data.spec import DataSpec
 from sparring.models.generator import Generator
-from sparring.models.networks import DataSpec, Networks
 
 LAYERS = {"codec.name": "layers", "codec.patch_size": 2, "model.bounded": False}
 
@@ -176,15 +177,3 @@ def test_a_run_stops_goes_on_and_samples_as_any_other(tiny, straight_and_broken,
 def test_what_has_no_layers_is_refused(shape, changes, saying):
     with pytest.raises(ValueError, match=saying):
         Networks(Config().replace(LAYERS | changes), DataSpec(shape))
-
-
-def test_settings_without_effect_are_refused():
-    with pytest.raises(ConfigError, match=r"codec\.layers has no effect with --codec\.name patch"):
-        Config().replace({"codec.layers": 3})
-    with pytest.raises(ConfigError, match=r"codec\.latents has no effect with --codec\.name layers"):
-        Config().replace(LAYERS | {"codec.latents": 3})
-    config = Config().replace(LAYERS | {"loss.transport": 0.1})
-    with pytest.raises(ConfigError, match="transport compares a sample with its tokens' noise"):
-        Networks(config, DataSpec((1, 4, 8, 8))).noise_codec(config)
-    with pytest.raises(ConfigError, match="layers is for films"):
-        make_codec(config, (3, 24))

@@ -3,11 +3,12 @@ import math
 import pytest
 import torch
 
+from sparring.build import Networks
 from sparring.codecs import WhitenedCodec, make_codec
 from sparring.codecs.whitened import cosines
 from sparring.config import Config, ConfigError
 from sparring.data import open_dataset
-from sparring.models.networks import DataSpec, Networks
+from sparring.data.spec import DataSpec
 from sparring.training.codec_trainer import latents_of, measure
 
 WHITENED = {"codec.name": "whitened", "codec.patch_size": 4, "model.bounded": False}

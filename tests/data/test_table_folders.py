@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from sparring import showing
 from sparring.data import DataError, open_dataset, tables
 from sparring.data.series import SpooledWindows, is_series
-from sparring.models.networks import DataSpec
+from sparring.data.spec import DataSpec
+from sparring.display import showing
 
 from series_files import NAN, TABLE, close, lines, notes, restored, windows
 

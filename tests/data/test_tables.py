@@ -9,7 +9,7 @@ import torch
 
 from sparring.data import DataError, tables
 from sparring.data.series import open_series
-from sparring.plots import save_csv
+from sparring.display.plots import save_csv
 
 from series_files import NAN, ROWS, TABLE, close, lines, notes, npy, restored, saved, windows, written
 from small_gans import gan_of

@@ -5,7 +5,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from sparring.training.checkpoint import CheckpointError, Checkpoints, load_tensors, save_tensors, write_atomic
+from sparring.files import CheckpointError, load_tensors, save_tensors, write_atomic
+from sparring.training.checkpoint import Checkpoints
 
 
 def names(folder):

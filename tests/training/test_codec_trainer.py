@@ -7,7 +7,7 @@ import torch
 
 import sparring
 from sparring.codecs import make_codec
-from sparring.training.checkpoint import load_tensors
+from sparring.files import load_tensors
 from sparring.training.codec_trainer import CodecTrainer, latents_of
 from sparring.training.run import Interrupted, train
 

@@ -12,7 +12,7 @@ import torch
 
 import sparring
 from sparring.config import ConfigError
-from sparring.training.checkpoint import load_tensors
+from sparring.files import load_tensors
 from sparring.training.run import Diverged, Interrupted, Run, train
 
 
@@ -234,7 +234,7 @@ def test_changed_setting_is_refused_with_the_difference(tiny, shapes, tmp_path):
 def test_texts_that_are_fewer_than_a_batch_are_refused_before_anything_is_written(tiny, tmp_path, settings, says):
     (tmp_path / "lines.txt").write_text("".join(f"{a}{b}\n" for a in "abcdefgh" for b in "abcdefgh"))  # 12 held out
     config = tiny.replace({
-        "data.path": str(tmp_path / "lines.txt"), "codec.name": "embedding", "codec.num_samples": 16,
+        "data.path": str(tmp_path / "lines.txt"), "codec.name": "autoencoder", "codec.width": 16, "codec.depth": 1, "codec.num_samples": 16,
         "model.bounded": False, "train.batch_size": 52, "codec.batch_size": 52, "train.num_samples": 52,
     })  # fmt: skip
     with pytest.raises(ConfigError, match=says):

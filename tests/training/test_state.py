@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from sparring.config import OptimConfig
-from sparring.training.checkpoint import load_tensors, save_tensors
+from sparring.files import load_tensors, save_tensors
 from sparring.training.optim import make_optimizer, set_lr
 from sparring.training.state import flatten, restore, under
 

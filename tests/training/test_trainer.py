@@ -3,9 +3,9 @@ import copy
 import pytest
 import torch
 
-from sparring.config import ConfigError
+from sparring.build import Networks
+from sparring.data.spec import DataSpec
 from sparring.losses import energy_distance, relativistic_discriminator, relativistic_generator
-from sparring.models.networks import DataSpec, Networks
 from sparring.training.trainer import Trainer
 
 
@@ -73,7 +73,6 @@ def test_step_is_the_relativistic_game_with_exact_penalties(tiny, shapes):
             "augment.probability": 0.5,
             "augment.cutout": 0.25,
             "augment.flip": True,
-            "loss.transport": 0.1,
             "loss.energy": 0.3,
             "model.noise_dim": 16,
         },
@@ -150,37 +149,6 @@ def test_bfloat16_keeps_losses_and_penalties_in_float32(tiny, shapes):
     assert trainer.judge(fakes, batch.class_labels).dtype == torch.float32
     assert all(torch.isfinite(value) for value in trainer.step().values())
     assert all(p.dtype == torch.float32 for p in trainer.generator.parameters())
-
-
-def test_transport_pulls_a_sample_toward_its_noise(tiny, shapes):
-    """With a weight that drowns the game, the generator learns to hand its noise on."""
-    changes = {
-        "loss.transport": 100.0,
-        "model.noise_dim": 16,
-        "model.bounded": False,
-        "train.num_samples": 8_000,
-        "optim.lr": 3e-3,
-    }
-    trainer = make(tiny.replace(changes), shapes)
-    trainer.fit(lambda logs: True)
-    (batch,) = trainer._batches()
-    noise = trainer.generator.split(batch.z)[1]
-    with torch.no_grad():
-        fakes = trainer.generate(batch.z, batch.class_labels)
-    assert (trainer.patches.encode(fakes) - noise).square().mean() < 0.5  # of unrelated noise: about 2
-    with pytest.raises(ConfigError, match=r"--model\.noise_dim 16"):
-        make(tiny.replace({"loss.transport": 1.0}), shapes)
-
-
-def test_a_deeper_stem_of_the_discriminator_leaves_the_generators_noise_where_it_was(tiny):
-    """20×20 in patches of 4 are prolonged to 8×8, of which the generator starts from 4×4, and so does its noise."""
-    changes = {"loss.transport": 1.0, "model.stem": 1, "model.discriminator_stem": 2, "model.noise_dim": 64}
-    config = tiny.replace(changes)
-    networks = Networks(config, DataSpec((1, 20, 20)))
-    noise_codec = networks.noise_codec(config)
-    assert noise_codec.grid == (1, 4, 4)
-    noise = networks.generator.split(torch.randn(2, networks.generator.z_size))[1]
-    assert noise_codec.decode(noise).shape == (2, 1, 20, 20)
 
 
 def test_energy_distance_alone_makes_samples_of_each_class(tiny, shapes):

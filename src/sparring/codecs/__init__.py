@@ -1,7 +1,6 @@
 """From data to the tokens that the GAN works on, and back."""
 
 from sparring.codecs.autoencoder import AutoencoderCodec
-from sparring.codecs.embedding import EmbeddingCodec
 from sparring.codecs.layers import LayerCodec, Layers
 from sparring.codecs.patch import PatchCodec
 from sparring.codecs.text import TextCodec
@@ -13,7 +12,6 @@ from sparring.data.vocabulary import Vocabulary
 __all__ = [
     "AutoencoderCodec",
     "Codec",
-    "EmbeddingCodec",
     "LatentCodec",
     "LayerCodec",
     "PatchCodec",
@@ -33,8 +31,6 @@ def make_codec(config: Config, sample_shape: tuple[int, ...], vocabulary: Vocabu
     c = config.codec
     if vocabulary is not None:
         return _text_codec(c, sample_shape, vocabulary)
-    if c.name == "embedding":
-        raise ConfigError("--codec.name embedding is for texts: set patch or autoencoder")
     if c.components is not None and len(sample_shape) != 2:
         raise ConfigError("--codec.components is for series: drop it")
     multiple = 2 ** max(config.model.stems)
@@ -73,8 +69,6 @@ def make_codec(config: Config, sample_shape: tuple[int, ...], vocabulary: Vocabu
 def _text_codec(c: CodecConfig, sample_shape: tuple[int, ...], vocabulary: Vocabulary) -> TrainedCodec:
     if c.name in ("patch", "whitened", "layers"):
         raise ConfigError("texts need a trained codec: set --codec.name autoencoder (sparring.presets.texts does)")
-    if c.name == "embedding":
-        return EmbeddingCodec(sample_shape, len(vocabulary), dim=c.latent_dim, soft=c.soft)
     for name in ("patch_size", "patch_frames", "components", "stem", "stem_channels"):
         if getattr(c, name) != getattr(CodecConfig, name):
             raise ConfigError(f"--codec.{name} has no effect on texts: drop it")

@@ -35,7 +35,7 @@ def add(command: Command) -> None:
 
 def run_info(arguments: argparse.Namespace) -> int:
     import sparring
-    from sparring.models.networks import parameter_count
+    from sparring.build import parameter_count
     from sparring.pretrained import find_run
     from sparring.training.logs import logged_rows
 
@@ -62,9 +62,9 @@ def run_info(arguments: argparse.Namespace) -> int:
 def run_data(arguments: argparse.Namespace) -> int:
     import torch
 
-    from sparring import showing
     from sparring.data import open_dataset
-    from sparring.models.networks import DataSpec
+    from sparring.data.spec import DataSpec
+    from sparring.display import showing
 
     options = (
         "resolution", "labels", "window", "stride", "fill_gaps", "frames", "frame_step", "field", "split", "tokenizer",

@@ -82,8 +82,8 @@ def run_reconstruct(arguments: argparse.Namespace) -> int:
     import torch
 
     import sparring
-    from sparring import showing
     from sparring.data.dataset import printable
+    from sparring.display import showing
     from sparring.pretrained import open_data_of
 
     gan = sparring.load(arguments.folder, arguments.device)

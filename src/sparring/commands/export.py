@@ -23,9 +23,9 @@ def add(command: Command) -> None:
 
 def run_export(arguments: argparse.Namespace) -> int:
     import sparring
+    from sparring.display.showing import file_name
     from sparring.export import OPSET, export
     from sparring.pretrained import run_title
-    from sparring.showing import file_name
 
     suffix = f".{arguments.format or 'onnx'}"
     out = Path(arguments.out or file_name(run_title(arguments.folder)) + suffix)

@@ -22,7 +22,7 @@ def add(command: Command) -> None:
 
 
 def run_push(arguments: argparse.Namespace) -> int:
-    from sparring.publishing import push
+    from sparring.publishing.push import push
 
     address = push(
         arguments.folder, arguments.name, private=arguments.private, licence=arguments.licence,
@@ -33,7 +33,7 @@ def run_push(arguments: argparse.Namespace) -> int:
 
 
 def run_pull(arguments: argparse.Namespace) -> int:
-    from sparring.publishing import pull
+    from sparring.publishing.push import pull
 
     print(pull(arguments.name, arguments.out))
     return 0

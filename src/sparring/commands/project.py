@@ -31,7 +31,7 @@ def run_project(arguments: argparse.Namespace) -> int:
     import time
 
     import sparring
-    from sparring import showing
+    from sparring.display import showing
     from sparring.latents import save_latents
     from sparring.projection import STEPS, open_samples, project
 

@@ -48,7 +48,7 @@ def _load(arguments: argparse.Namespace) -> Any:
 
 
 def run_sample(arguments: argparse.Namespace) -> int:
-    from sparring import showing
+    from sparring.display import showing
 
     gan = _load(arguments)
     out = Path(arguments.out or f"samples{showing.showing_of(gan.spec.sample_shape).together[0]}")
@@ -78,7 +78,7 @@ def run_sample(arguments: argparse.Namespace) -> int:
 
 def _open_for_plot(gan: Any, plot: str) -> Any:
     """The real series, where they can be drawn: before anything is written."""
-    from sparring import plots
+    from sparring.display import plots
     from sparring.pretrained import open_data_of
 
     if gan.spec.channels is None:
@@ -91,8 +91,8 @@ def _open_for_plot(gan: Any, plot: str) -> Any:
 def _plot_beside_real(gan: Any, dataset: Any, samples: Any, wanted: int | None, path: Path) -> None:
     import torch
 
-    from sparring import plots
-    from sparring.models.networks import DataSpec
+    from sparring.data.spec import DataSpec
+    from sparring.display import plots
 
     places = torch.arange(len(dataset)) if wanted is None else (dataset.labels() == wanted).nonzero().flatten()
     # At random: windows of a table lie in the order of time.
@@ -101,22 +101,22 @@ def _plot_beside_real(gan: Any, dataset: Any, samples: Any, wanted: int | None, 
 
 
 def run_interpolate(arguments: argparse.Namespace) -> int:
-    from sparring import films, showing
+    from sparring.display import showing, video
 
     path = Path(arguments.out or "walk.webp")
     gan = _load(arguments)
     if gan.spec.vocabulary is not None:
         return _print_walk(gan, arguments)
-    films.check_format(path)
+    video.check_format(path)
     walk = gan.interpolate(arguments.frames, seed=arguments.seed, num=arguments.num, class_labels=arguments.class_label)
-    films.save(showing.film(walk), path)
+    video.save(showing.film(walk), path)
     print(path)
     return 0
 
 
 def _print_walk(gan: Any, arguments: argparse.Namespace) -> int:
     """From one text to another and back, each once where neighbours are alike."""
-    from sparring import showing
+    from sparring.display import showing
 
     if arguments.out:
         showing.check_out(Path(arguments.out), gan.spec)

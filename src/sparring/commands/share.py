@@ -24,9 +24,9 @@ def add(command: Command) -> None:
 
 def run_share(arguments: argparse.Namespace) -> int:
     import sparring
+    from sparring.display.showing import file_name
     from sparring.pretrained import run_title
     from sparring.share import share
-    from sparring.showing import file_name
 
     title = arguments.title or run_title(arguments.folder)
     written = share(

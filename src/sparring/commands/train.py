@@ -79,7 +79,7 @@ def run_train(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"out": str(out), "status": verdict.status, "verdict": verdict.text}))
     else:
-        from sparring.showing import sheet_suffix
+        from sparring.display.showing import sheet_suffix
 
         sheet = f"samples{sheet_suffix(dataset.sample_shape)}"
         print(f"{verdict.text}\n{out}/{sheet}  {out}/training.png  {out}/model.safetensors")

@@ -13,6 +13,7 @@ from sparring.data.digits import open_digits
 from sparring.data.sines import sines
 from sparring.data.synthetic import mode_coverage
 from sparring.data.vocabulary import Tokenizer
+from sparring.hub.client import PREFIX
 
 __all__ = ["BUILT_IN", "DataError", "Dataset", "mode_coverage", "open_dataset"]
 
@@ -63,7 +64,7 @@ def open_dataset(
             if value is not None:
                 raise DataError(f"--data.{name} has no effect on {kind} like {path}: drop it")
 
-    if path in BUILT_IN or path.startswith(hub.PREFIX):
+    if path in BUILT_IN or path.startswith(PREFIX):
         if labels is not None:
             raise DataError(f"{path} brings its own labels or has none: leave out the labels file {labels}")
         if path == "names":
@@ -78,7 +79,7 @@ def open_dataset(
             refuse("series", of_pictures, of_clips, {"stride": stride, "fill_gaps": fill_gaps or None})
             return sines(length=window or 24)
         refuse("samples", of_series, of_clips)
-        if path.startswith(hub.PREFIX):
+        if path.startswith(PREFIX):
             return hub.open_hub(path, resolution=resolution, conditional=conditional, memory_limit=memory_limit)
         return _open_built_in(path, resolution, conditional)
     if not os.path.exists(path):

@@ -7,8 +7,7 @@ from typing import Any
 from sparring.data.archives import Source
 from sparring.data.dataset import IGNORED_LABELS, MEMORY_LIMIT, DataError, Dataset
 from sparring.data.images import load_images
-
-PREFIX = "hf:"
+from sparring.hub.client import PREFIX
 
 
 class HubSource(Source):

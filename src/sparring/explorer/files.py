@@ -3,11 +3,11 @@
 import tempfile
 from pathlib import Path
 
-from sparring import showing
 from sparring.config import ConfigError
+from sparring.display import showing
+from sparring.display.video import check_format
 from sparring.explorer.model import Model
 from sparring.explorer.points import Drawn, Mixture, Projected
-from sparring.films import check_format
 
 
 def saved(model: Model, point: Drawn | Projected | Mixture) -> tuple[bytes, str]:

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from sparring.config import ConfigError
 from sparring.directions import COUNT, directions
+from sparring.display.showing import showing_of
 from sparring.explorer.points import Drawn, Mixture, Projected
 from sparring.latents import read_latents
 from sparring.pretrained import CheckpointError, find_run, load, run_title
 from sparring.sampling import between, draw_z
-from sparring.showing import showing_of
 
 Stamp = tuple[int, int, int]
 

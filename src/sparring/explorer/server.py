@@ -11,12 +11,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from sparring.data.dataset import printable
+from sparring.display.showing import page_facts
 from sparring.explorer.events import Rows, events, numbers, read_best
 from sparring.explorer.files import saved
 from sparring.explorer.model import Model, PointError
 from sparring.explorer.points import Point, Wanted
 from sparring.explorer.security import Guard
-from sparring.showing import page_facts
 
 TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 PAGE, REST = "page.html", ("style.css", "strings.js", "draw.js", "app.js", "remote.js")

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from sparring.data.dataset import digest
-from sparring.training.checkpoint import write_atomic
+from sparring.files import write_atomic
 
 MOST_KEPT = 2**32
 """Bytes of all features together; what was not asked for longest goes first."""

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from sparring.data.dataset import Dataset
+from sparring.data.spec import DataSpec
 from sparring.metrics import are_clips, are_pictures
-from sparring.models.networks import DataSpec
 
 SEARCHED = 5000
 """Real samples of a set among which the nearest is looked for; of pictures see `real_pictures`."""

@@ -1,62 +1,13 @@
 """Complete training states: one safetensors file each, written whole or not at all."""
 
-import errno
-import json
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-
-class CheckpointError(ValueError):
-    """A file is not a usable checkpoint; the message says what to do."""
-
-
-def write_atomic(path: Path, write: Any) -> None:
-    """Calls `write(temporary_path)`, then puts the file in place: whoever reads sees the old file or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
-    """Tensors and a JSON-able dict in one safetensors file, written whole or not at all."""
-    cpu = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
-
-    def write(temporary: Path) -> None:
-        temporary.touch()
-        mode = temporary.stat().st_mode
-        try:
-            save_file(cpu, temporary, metadata={"sparring": json.dumps(meta)})
-        except SafetensorError as error:  # it hides the system's error number in its text
-            found = re.search(r"os error (\d+)", str(error))
-            number = int(found[1]) if found else errno.EIO
-            raise OSError(number, os.strerror(number), str(path)) from error
-        temporary.chmod(mode)  # else none but the owner may read it
-
-    write_atomic(path, write)
-
-
-def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What `save_tensors` wrote. Raises `CheckpointError` for anything else."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            meta = json.loads((file.metadata() or {})["sparring"])
-            return {name: file.get_tensor(name) for name in file.keys()}, meta  # noqa: SIM118
-    except FileNotFoundError:
-        raise
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
-        raise CheckpointError(f"{path} is damaged or not one of ours ({error}): restore it or delete it") from error
+from sparring.files import CheckpointError, load_tensors, save_tensors
 
 
 class Checkpoints:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sparring.config import ConfigError
-from sparring.training.checkpoint import write_atomic
+from sparring.files import write_atomic
 
 Row = dict[str, float]
 

@@ -26,16 +26,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparring import pictures, showing
+from sparring.build import Networks, parameter_count
 from sparring.codecs import LatentCodec, TrainedCodec
 from sparring.config import Config, ConfigError, differences
 from sparring.data import open_dataset
 from sparring.data.dataset import Dataset
+from sparring.data.spec import DataSpec
 from sparring.device import choose_device, choose_dtype, choose_threads
+from sparring.display import showing
+from sparring.display.training import plot_training
+from sparring.files import write_atomic
 from sparring.metrics import metric_for
-from sparring.models.networks import DataSpec, Networks, parameter_count
 from sparring.pretrained import GAN, read_config, run_json, write_model
-from sparring.training.checkpoint import Checkpoints, write_atomic
+from sparring.training.checkpoint import Checkpoints
 from sparring.training.codec_trainer import CodecTrainer, latents_of, measure
 from sparring.training.diagnostics import Alarm, Verdict, diversity, judge
 from sparring.training.goal import Goal
@@ -206,7 +209,7 @@ class Run:
     def finish(self) -> Verdict:
         """The pictures, the plot and the verdict on the whole run."""
         showing.save_sheet(self._sample(GRID)[0], self.folder / "samples", self._columns())
-        pictures.plot_training(self.log.rows, self.folder / "training.png")
+        plot_training(self.log.rows, self.folder / "training.png")
         verdict = judge(self.log.rows, sum(phase.rollbacks for phase in self.phases))
         if missed := self._missed():
             verdict = dataclasses.replace(verdict, text=f"{verdict.text} {missed}")

@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from sparring.augment import Augmentation, flip
+from sparring.build import Networks
 from sparring.codecs.patch import PatchCodec
 from sparring.codecs.stretches import take_frames
 from sparring.config import Config
 from sparring.data.dataset import Dataset
 from sparring.data.order import ShuffledOrder, derive_seed
-from sparring.losses import LOSSES, GradientNormalization, energy_distance, logit_centring, optimal_transport
+from sparring.losses import LOSSES, energy_distance, logit_centring
 from sparring.models.attention import attention_backend
 from sparring.models.discriminator import Discriminator
-from sparring.models.networks import Networks
 from sparring.penalties import exact_penalty, finite_difference_penalty
 from sparring.training import state
 from sparring.training.ema import ExponentialMovingAverage
@@ -93,8 +93,6 @@ class Trainer:
         self.optimizer_g = make_optimizer(self.generator, self.lr_g, optim)
         self.optimizer_d = make_optimizer(self.discriminator, self.lr_d, optim)
         self.loss = LOSSES[config.loss.name]
-        self.normalize = GradientNormalization().to(device) if config.loss.transport else nn.Identity()
-        self.noise_codec = networks.noise_codec(config) if config.loss.transport else None
         self.order = ShuffledOrder(len(dataset), config.train.seed)
         self.samples_seen, self.rollbacks = 0, 0
         self.num_samples, self.batch_size = config.train.num_samples, config.train.batch_size
@@ -118,7 +116,7 @@ class Trainer:
             tokens = self._generate_tokens(batch.z, batch.class_labels)
             fakes = self.patches.decode(tokens, batch.frames)
             pull = share * self._pull(batch, fakes)
-            for view in self._views(batch, tokens, self.normalize(fakes)):
+            for view in self._views(batch, tokens, fakes):
                 # 2. judge
                 judged = view.fakes.detach().requires_grad_()
                 logits_real, logits_fake, r1, r2 = self._judge_pairs(view, judged)
@@ -217,11 +215,8 @@ class Trainer:
         return logits_real, logits_fake, r1, r2
 
     def _pull(self, batch: Batch, fakes: Tensor) -> Tensor:
-        """What else the generator is asked for: the weighted transport term and energy distance, or 0."""
+        """What else the generator is asked for: the weighted energy distance, or 0."""
         loss, pull = self.config.loss, fakes.new_zeros(())
-        if self.noise_codec is not None:
-            noise = self.noise_codec.decode(self.generator.split(batch.z)[1])
-            pull = pull + loss.transport * optimal_transport(fakes, noise).mean()
         if loss.energy:
             distance = energy_distance(batch.disturbed(fakes), batch.samples, batch.class_labels)
             left = max(0.0, 1 - self.samples_seen / self.config.train.num_samples)
@@ -297,7 +292,6 @@ class Trainer:
             "generator": self.generator,
             "discriminator": self.discriminator,
             "ema": self.ema.model,
-            "normalize": self.normalize,
         }
 
     def _optimizers(self) -> dict[str, torch.optim.Optimizer]:

@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sparring.figures import figure_to_image, make_figure
+from sparring.data.spec import DataSpec
+from sparring.display.figures import figure_to_image, make_figure
+from sparring.files import write_atomic
 from sparring.metrics.series_scores import autocorrelation
-from sparring.models.networks import DataSpec
-from sparring.training.checkpoint import write_atomic
 
 SHOWN = 30  # series in one picture
 CHANNELS = 6  # lines in one plot

@@ -13,10 +13,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sparring import films, pictures, plots, texts
 from sparring.config import ConfigError
 from sparring.data.dataset import printable
-from sparring.models.networks import DataSpec
+from sparring.data.spec import DataSpec
+from sparring.display import pictures, plots, texts, video
 
 ARRAYS = ".npz"
 
@@ -43,7 +43,7 @@ def _pictures(samples: Tensor, columns: int | None, scale: Tensor | None) -> Ima
 
 def _clips_in_a_row(samples: Tensor, columns: int | None, scale: Tensor | None) -> Image.Image:
     """A clip a row, its frames side by side; of a hundred clips the first ten."""
-    frames = samples[: 2 * films.ROWS].transpose(1, 2)  # (N, T, C, H, W)
+    frames = samples[: 2 * video.ROWS].transpose(1, 2)  # (N, T, C, H, W)
     return pictures.grid(frames.flatten(0, 1), samples.shape[2])
 
 
@@ -55,7 +55,7 @@ SHOWINGS = {
         lambda samples, path, spec: pictures.save_image(pictures.grid(samples), path), ".png",
         (".png", ".webp", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff"),
     ),
-    3: Showing("clips", _clips_in_a_row, films.save_clip, films.save_clips, ".webp", (".webp", ".gif", ".mp4")),
+    3: Showing("clips", _clips_in_a_row, video.save_clip, video.save_clips, ".webp", (".webp", ".gif", ".mp4")),
 }  # fmt: skip
 
 
@@ -126,8 +126,8 @@ def check_out(path: Path, spec: DataSpec) -> None:
     if suffix and suffix not in (*arrays, *showing.together):
         kinds = ", ".join([*showing.together, *arrays])
         raise ConfigError(f"--out {path} must end in {kinds}, or be a folder: {showing.name} are saved so")
-    if suffix in films.FORMATS and showing.name == "clips":
-        films.check_format(path)
+    if suffix in video.FORMATS and showing.name == "clips":
+        video.check_format(path)
 
 
 def save(samples: Any, path: Path, spec: DataSpec) -> None:

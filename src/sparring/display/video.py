@@ -8,10 +8,10 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
-from sparring import pictures
 from sparring.config import ConfigError
-from sparring.models.networks import DataSpec
-from sparring.training.checkpoint import write_atomic
+from sparring.data.spec import DataSpec
+from sparring.display import pictures
+from sparring.files import write_atomic
 
 FORMATS = (".gif", ".webp", ".mp4")
 FRAMES_PER_SECOND = 30

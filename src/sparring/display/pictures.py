@@ -1,7 +1,7 @@
-"""Samples as pictures, and the run as a plot."""
+"""Samples as pictures."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from sparring.config import ConfigError
-from sparring.figures import figure_to_image, make_figure
-from sparring.metrics import DISTANCES
-from sparring.training.checkpoint import write_atomic
+from sparring.display.figures import figure_to_image, make_figure
+from sparring.files import write_atomic
 
 SMALLEST_SIDE = 56
 """Pictures smaller than this are enlarged by a whole factor, pixel by pixel."""
@@ -47,36 +46,6 @@ def scatter(points: Mapping[str, Tensor]) -> Image.Image:
     axes[0].set(xlim=(-1.2, 1.2), ylim=(-1.2, 1.2), aspect="equal")
     axes[0].legend(loc="upper right")
     return figure_to_image(figure)
-
-
-def plot_training(rows: Sequence[Mapping[str, float]], path: Path) -> None:
-    """Losses, the discriminator's gap, penalties and, where there is one, the metric, over samples seen."""
-    close = any("close/logits/gap" in row for row in rows)
-    panels = [
-        ("losses", {"loss/d": "discriminator", "loss/g": "generator"}),
-        (
-            "gap D(x) - D(G(z))",
-            {"logits/gap": "whole", "close/logits/gap": "close up"} if close else {"logits/gap": ""},
-        ),
-    ]
-    panels.append(("1/2 slope² of D", {"loss/r1": "R1 (real)", "loss/r2": "R2 (fake)"}))
-    for name in DISTANCES:
-        if any(name in row for row in rows):
-            panels.append(("Fréchet distance", {name: "generated", f"{name}_floor": "real"}))
-    if any("c2st" in row for row in rows):
-        panels.append(("told from data by a classifier", {"c2st": "generated", "c2st_floor": "real"}))
-    figure, axes = make_figure(1, len(panels), (4 * len(panels), 3.2))
-    for axis, (title, lines) in zip(axes, panels, strict=True):
-        for key, label in lines.items():
-            points = [(row["samples_seen"], row[key]) for row in rows if key in row]
-            axis.plot(*zip(*points, strict=True), label=label, marker="o" if len(points) < 30 else None, markersize=3)
-        axis.set(title=title, xlabel="samples seen")
-        axis.locator_params(axis="x", nbins=5)
-        if any(lines.values()):
-            axis.legend()
-        if title in ("1/2 slope² of D", "Fréchet distance"):
-            axis.set_yscale("log")
-    write_atomic(path, lambda temporary: figure.savefig(temporary, format="png", dpi=110))
 
 
 def save_image(image: Image.Image, path: Path) -> None:

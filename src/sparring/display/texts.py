@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from sparring.models.networks import DataSpec
-from sparring.training.checkpoint import write_atomic
+from sparring.data.spec import DataSpec
+from sparring.files import write_atomic
 
 LINE = 120  # characters
 

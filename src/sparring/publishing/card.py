@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import sparring
-from sparring import metrics, showing
+from sparring import metrics
+from sparring.build import parameter_count
 from sparring.config import Config
 from sparring.data.dataset import printable
+from sparring.display import showing
 from sparring.evaluation import beside_floors
-from sparring.models.networks import parameter_count
 from sparring.pretrained import GAN
 from sparring.privacy import without_paths
 from sparring.report import MEANING

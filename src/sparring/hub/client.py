@@ -1,0 +1,88 @@
+"""Models on the Hugging Face hub: names, downloads and the library's errors in one line.
+
+The token is the library's own affair: `hf auth login`, or HF_TOKEN.
+"""
+
+import contextlib
+import re
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from sparring.config import ConfigError
+from sparring.files import CheckpointError
+
+PREFIX = "hf:"
+NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
+MODEL = ("model.safetensors", "config.json")
+
+
+def download(name: str, files: Collection[str] = MODEL) -> Path:
+    """A folder of the library's cache with those of the files that `name` (USER/NAME) has, of the model's all."""
+    hub = library()
+    with asking(name):
+        found = Path(hub.snapshot_download(name, allow_patterns=list(files)))
+    for file in MODEL:
+        if not (found / file).is_file():
+            raise CheckpointError(f"{name} is on the hub, but no GAN made with Sparring: it has no {file}")
+    return found
+
+
+def repository(name: str) -> str:
+    """USER/NAME of that or of hf:USER/NAME."""
+    found = name.removeprefix(PREFIX)
+    if not NAME.fullmatch(found):
+        raise ConfigError(f"{name} is no model's name on the hub: write USER/NAME, like someone/digits")
+    return found
+
+
+def library() -> Any:
+    try:
+        import huggingface_hub
+    except ImportError:
+        raise ConfigError('the Hugging Face hub needs its extra: pip install "sparring[hub]"') from None
+    return huggingface_hub
+
+
+@contextlib.contextmanager
+def asking(name: str) -> Iterator[None]:
+    """Whatever the library raises becomes a `CheckpointError` of one line. Its releases raise errors of three HTTP
+    libraries, and those of the storage behind the hub, so all are caught but those of this machine's files."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise CheckpointError(_explain(name, error)) from error
+
+
+def _explain(name: str, error: Exception) -> str:
+    from huggingface_hub import constants, errors
+
+    reason, status = " ".join(str(error).split()), _status(error)
+    if status in (401, 403) or isinstance(error, errors.LocalTokenNotFoundError):
+        return (
+            f"the hub refuses {name} ({status or 'no token'}): if the name is right, run `hf auth login` or set "
+            "HF_TOKEN, to push with a token that may write"
+        )
+    if status == 404:
+        return (
+            f"there is no model {name} on the hub that you may see: check the name; `hf auth login` for a private one"
+        )
+    if isinstance(error, ValueError) and not isinstance(error, OSError):  # older releases' of the network are both
+        return f"{name}: {reason}"
+    if status is not None:
+        return f"the hub does not do it for {name} ({status}): {reason}"
+    return f"{constants.ENDPOINT} gave no answer about {name}; is there a network? ({type(error).__name__}: {reason})"
+
+
+def _status(error: BaseException | None) -> int | None:
+    """Of the answer that an error, or one that led to it, is about."""
+    while error is not None:
+        response = getattr(error, "response", None)
+        if response is not None:
+            return int(response.status_code)
+        error = error.__cause__ or error.__context__
+    return None
