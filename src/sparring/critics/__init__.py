@@ -1,0 +1,1 @@
+"""Critics: views of samples, and a discriminator on each."""
