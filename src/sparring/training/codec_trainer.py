@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from sparring.codecs import LatentCodec, TrainedCodec
+from sparring.codecs import Codec, LatentCodec, TrainedCodec
 from sparring.config import Config
 from sparring.data.dataset import Dataset, TensorDataset
 from sparring.data.order import ShuffledOrder, derive_seed
@@ -60,6 +60,25 @@ class CodecTrainer:
     def restore(self, tensors: dict[str, Tensor], counts: dict[str, Any]) -> None:
         state.restore(tensors, {"codec": self.codec}, {"codec": self.optimizer})
         self.samples_seen, self.rollbacks = counts["samples_seen"], counts["rollbacks"]
+
+
+def prepare_codec(
+    config: Config, codec: Codec, dataset: Dataset, device: torch.device, dtype: torch.dtype
+) -> CodecTrainer | None:
+    """Takes the codec's statistics from the data; returns the trainer of a codec that learns."""
+    if isinstance(codec, TrainedCodec):
+        return CodecTrainer(config, codec, dataset, device, dtype)
+    if isinstance(codec, LatentCodec):
+        measure(codec, dataset, device)
+    return None
+
+
+def trained_on(dataset: Dataset, codec: Codec, device: torch.device) -> Dataset:
+    """The samples that the GAN is trained on: latents of a codec, which stays as it is from now on, or the data."""
+    if not isinstance(codec, LatentCodec):
+        return dataset
+    codec.eval().requires_grad_(False)
+    return latents_of(dataset, codec, device)
 
 
 def measure(codec: LatentCodec, dataset: Dataset, device: torch.device) -> None:
