@@ -239,16 +239,16 @@ def test_bfloat16_autocast_stays_close(backend):
 
 
 @pytest.mark.parametrize("extra", [0, 1])
-@pytest.mark.parametrize("reach", ["space", "time"])
-def test_attention_along_space_or_time_is_full_attention_with_a_mask(reach, extra):
+@pytest.mark.parametrize("pattern", ["space", "time"])
+def test_attention_along_space_or_time_is_full_attention_with_a_mask(pattern, extra):
     """Against attention over all tokens with a mask; frames of 6 places each, and a class token in front."""
     torch.manual_seed(0)
     frames, places = 4, 6
-    attention = MultiHeadAttention(16, 2, pattern=reach, frames=frames).double()
+    attention = MultiHeadAttention(16, 2, pattern=pattern, frames=frames).double()
     x = torch.randn(3, extra + frames * places, 16, dtype=torch.float64)
     frame = torch.arange(frames).repeat_interleave(places)
     place = torch.arange(places).repeat(frames)
-    group = frame if reach == "space" else place
+    group = frame if pattern == "space" else place
     mask = torch.ones(len(group) + extra, len(group) + extra, dtype=torch.bool)
     mask[extra:, extra:] = group[:, None] == group
     query, key, value = attention.qkv(x).view(3, -1, 3, 2, 8).permute(2, 0, 3, 1, 4)

@@ -32,7 +32,6 @@ class CodecTrainer:
         self.config, self.dataset, self.device, self.dtype = config, dataset, device, dtype
         assert isinstance(config.codec, LearntSettings), "a codec that learns has the settings of its training"
         self.codec, self.settings = codec, config.codec
-        fit(codec, dataset, device)
         self.optimizer = torch.optim.Adam(self.codec.parameters(), self.settings.lr, betas=(0.9, 0.99), fused=True)
         self.order = ShuffledOrder(len(dataset), derive_seed(config.train.seed, "codec"))
         self.samples_seen, self.rollbacks = 0, 0
@@ -64,6 +63,14 @@ class CodecTrainer:
         self.samples_seen, self.rollbacks = counts["samples_seen"], counts["rollbacks"]
 
 
+def prepare_codec(
+    config: Config, codec: Codec, dataset: Dataset, device: torch.device, dtype: torch.dtype
+) -> CodecTrainer | None:
+    """Takes the codec's statistics from the data; returns the trainer of a codec that learns."""
+    fit(codec, dataset, device)
+    return CodecTrainer(config, codec, dataset, device, dtype) if codec.learns else None
+
+
 def fit(codec: Codec, dataset: Dataset, device: torch.device) -> None:
     """Gives the codec the samples that its statistics need, spread over the data."""
     if not codec.fit_samples:
@@ -74,11 +81,14 @@ def fit(codec: Codec, dataset: Dataset, device: torch.device) -> None:
 
 @torch.no_grad()
 def encoded(dataset: Dataset, codec: Codec, device: torch.device) -> Dataset:
-    """The latents of a data set, which the GAN is trained on: the set itself where they are its samples; in memory
-    those of a codec that learnt; else computed when asked for, as windows of a table need many times its memory.
+    """The latents of a data set, which the GAN is trained on; the codec stays as it is from now on.
+
+    The set itself where latents are its samples; in memory those of a codec that learnt; else computed when asked for,
+    as windows of a table need many times its memory.
 
     Chunks are always the same, as a sample's last bits may depend on its neighbours in the batch.
     """
+    codec.eval().requires_grad_(False)
     if codec.identity:
         return dataset
     if not codec.learns:
