@@ -1,0 +1,1 @@
+"""Critics: a view of the samples and a discriminator on it."""
