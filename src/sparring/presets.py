@@ -4,10 +4,15 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sparring.config import (
+from sparring.codecs.settings import (
     LONGEST_WHITENED,
+    AutoencoderSettings,
+    PatchSettings,
+    TextSettings,
+    WhitenedSettings,
+)
+from sparring.config import (
     AugmentConfig,
-    CodecConfig,
     Config,
     ConfigError,
     DataConfig,
@@ -16,6 +21,7 @@ from sparring.config import (
     OptimConfig,
     TrainConfig,
 )
+from sparring.settings import one_of
 
 # width, depth, heads
 SIZES: dict[str, tuple[int, int, int]] = {
@@ -32,9 +38,9 @@ TARGET_TOKENS = 64
 def digits() -> Config:
     """Handwritten digits, 28×28, ten classes, in minutes on a laptop."""
     return Config(
-        data=DataConfig("digits"),
-        codec=CodecConfig(patch_size=1),
-        model=ModelConfig(width=64, depth=2, num_heads=2, stem=2, stem_channels=16),
+        data=DataConfig(path="digits"),
+        codec=PatchSettings(patch_size=1),
+        model=ModelConfig(width=64, depth=2, num_heads=2, stem=2),
         # Strong at first, as a D that outruns G in its first thousands of samples never comes back.
         loss=LossConfig(r1=2.0, r2=2.0, final_gamma=0.15, gamma_fall=8_000, penalty_fraction=0.5, energy=0.1),
         augment=AugmentConfig(probability=0.5),
@@ -82,11 +88,9 @@ def unconditional_digits() -> Config:
 def points(name: str = "grid") -> Config:
     """Gaussians in the plane: for teaching and tests. A smooth D finds all modes, then a steep one sharpens them."""
     return Config(
-        data=DataConfig(name),
-        codec=CodecConfig(patch_size=1),
-        model=ModelConfig(
-            width=64, depth=2, num_heads=2, bounded=False, z_dim=2, noise_dim=2, fourier=5.0, adaln_gain=4.0
-        ),
+        data=DataConfig(path=name),
+        codec=PatchSettings(patch_size=1),
+        model=ModelConfig(width=64, depth=2, num_heads=2, z_dim=2, noise_dim=2, fourier=5.0, adaln_gain=4.0),
         loss=LossConfig(r1=0.08, r2=0.08, final_gamma=0.005, epsilon=0.006, penalty_fraction=0.5, energy=0.3),
         optim=OptimConfig(lr=2e-3, warmup=20_000),
         train=TrainConfig(
@@ -99,9 +103,10 @@ def series(length: int, whitened: bool = True) -> Config:
     """Series of any kind: longer ones in longer patches, so that 24 steps make 6 tokens and 256 make 32; whitened where
     they can be, so that they do not tremble."""
     patch = min(range(1, 33), key=lambda patch: _misfit(patch, 1.4 * length**0.3, length))
+    codec = WhitenedSettings if whitened and length <= LONGEST_WHITENED else PatchSettings
     return Config(
-        codec=CodecConfig("whitened" if whitened and length <= LONGEST_WHITENED else "patch", patch_size=patch),
-        model=ModelConfig(width=64, depth=3, num_heads=4, bounded=False, adaln_gain=4.0),
+        codec=codec(patch_size=patch),
+        model=ModelConfig(width=64, depth=3, num_heads=4, adaln_gain=4.0),
         loss=LossConfig(r1=0.5, r2=0.5, final_gamma=0.1, penalty_fraction=0.5),
         optim=OptimConfig(lr=5e-4, beta2=0.9),
         train=TrainConfig(
@@ -118,7 +123,7 @@ def sines(length: int) -> Config:
     Short ones the codec learns in half the time, which the GAN has then, with rates that fall.
     """
     components = min(length, round(0.1 * length / math.pi) + 4)
-    smooth = {"codec.patch_size": CodecConfig.patch_size, "codec.components": components}
+    smooth = {"codec.name": "components", "codec.components": components}
     short = {
         "codec.num_samples": 120_000,
         "loss.r1": 0.1,
@@ -158,20 +163,18 @@ def images(height: int, width: int, channels: int = 3, size: str = "S", count: i
     3,648 (TinyHero) the generator repeats one a class whatever the discriminator does, so the energy distance keeps the
     variety there; where there are many it slows the game.
     """
-    if size not in SIZES:
-        raise ConfigError(f"there is no size {size}; choose from {', '.join(SIZES)}")
-    model_width, depth, heads = SIZES[size]
     patch, stem = tokens_for(height, width)
     colorful = channels >= 3
-    lr = 5e-4 * (64 / model_width) ** 0.5
-    return Config(
-        codec=CodecConfig(patch_size=patch),
-        model=ModelConfig(width=model_width, depth=depth, num_heads=heads, stem=stem),
+    small = Config(
+        codec=PatchSettings(patch_size=patch),
+        model=ModelConfig(width=64, stem=stem),
         loss=LossConfig(r1=0.5, r2=0.5, final_gamma=0.02, gamma_fall=70_000, energy=0.0 if count >= 20_000 else 0.3),
         augment=AugmentConfig(probability=0.5, cutout=0.25, color=0.2 if colorful else 0.0, flip=colorful),
-        optim=OptimConfig(lr=lr, discriminator_lr=3 * lr),
-        train=TrainConfig(num_samples=500_000, batch_size=16 if model_width <= 128 else 64),
+        optim=OptimConfig(lr=5e-4, discriminator_lr=1.5e-3),
+        train=TrainConfig(num_samples=500_000),
     )
+    config = with_size(small, size)
+    return config.replace({"train.batch_size": 16 if config.model.width <= 128 else 64})
 
 
 def clips(frames: int, height: int, width: int) -> Config:
@@ -183,21 +186,17 @@ def clips(frames: int, height: int, width: int) -> Config:
         return min(range(1, max(sizes) + 1), key=lambda patch: _misfit(patch * 2**stem, wanted, *sizes))
 
     return Config(
-        codec=CodecConfig(
-            name="autoencoder",
+        codec=AutoencoderSettings(
             patch_size=patch_of(height, width),
             patch_frames=patch_of(frames),
             latents=8,
-            latent_dim=16,
-            width=96,
             depth=1,
             stem=stem,
-            stem_channels=32 if stem else CodecConfig.stem_channels,
             noise=0.4,
             batch_size=8,
             num_samples=80_000,
         ),
-        model=ModelConfig(width=64, depth=3, num_heads=4, bounded=False, adaln_gain=2.0),
+        model=ModelConfig(width=64, depth=3, num_heads=4, adaln_gain=2.0),
         # What the decoder cannot tell apart, the discriminator need not: its noise is the codec's, and stays.
         loss=LossConfig(r1=0.5, r2=0.5, penalty_fraction=0.5, instance_noise=0.4, final_noise=0.4),
         optim=OptimConfig(lr=5e-4),
@@ -222,47 +221,8 @@ def bouncing_1(frames: int, height: int, width: int) -> Config:
 
 
 def bouncing(frames: int, height: int, width: int) -> Config:
-    """Two bouncing digits, put together from two layers, without a codec that has to learn to tell one from the other.
-
-    D sees four frames at a time, each by itself, in fine patches, and both digits close up, each by itself: of what may
-    be anywhere it learns late what it looks like. As for digits without their classes z alone says what moves where,
-    and the generator must heed it at once.
-    """
-    long, patch = frames > 4, max(1, round(max(height, width) / 32))
-    finer = patch.bit_length() - 1
-    return Config(
-        data=DataConfig("bouncing"),
-        codec=CodecConfig(
-            "layers",
-            patch_size=patch,
-            seen_frames=4 if long else None,
-            glimpses=2,
-        ),
-        model=ModelConfig(
-            width=64,
-            depth=3,
-            num_heads=4,
-            stem=min(5, 2 + finer),
-            discriminator_stem=3 if long else 2,
-            bounded=False,
-            noise_dim=0,
-            z_dim=16,
-            adaln_gain=4.0,
-        ),
-        # Strong at first, as for digits: with 2 one seed in two had a D that outran G and never came back. In twice as
-        # fine a frame the same digits are twice as far apart, and D is half as steep.
-        loss=LossConfig(r1=8.0 * patch**2, r2=8.0 * patch**2, final_gamma=0.1, penalty_fraction=0.5, energy=0.1),
-        optim=OptimConfig(lr=1e-3, discriminator_lr=2e-3),
-        train=TrainConfig(
-            num_samples=120_000 // patch,
-            batch_size=16,
-            # In bfloat16 the digits stay grey patches: rounding is much of the finite differences of so few samples.
-            precision="float32",
-            checkpoint_every=20_000,
-            sample_every=20_000,
-            evaluate_every=20_000,
-        ),
-    )
+    """Two bouncing digits, as any clips."""
+    return clips(frames, height, width).replace({"data.path": "bouncing"})
 
 
 def texts() -> Config:
@@ -272,8 +232,8 @@ def texts() -> Config:
     what is to spare holds nothing and yet has to be learnt.
     """
     return Config(
-        codec=CodecConfig(name="autoencoder", latents=4, width=128, noise=0.7, batch_size=64, num_samples=250_000),
-        model=ModelConfig(width=64, depth=3, num_heads=4, bounded=False, adaln_gain=2.0),
+        codec=TextSettings(width=128, noise=0.7, batch_size=64, num_samples=250_000),
+        model=ModelConfig(width=64, depth=3, num_heads=4, adaln_gain=2.0),
         loss=LossConfig(r1=0.1, r2=0.1, penalty_fraction=0.5, instance_noise=0.7, final_noise=0.5),
         optim=OptimConfig(lr=5e-4, decay="constant"),
         train=TrainConfig(
@@ -297,19 +257,36 @@ def names() -> Config:
     )
 
 
-def preset_for(sample_shape: tuple[int, ...], size: str = "S", count: int = 50_000, *, masked: bool = False) -> Config:
+def preset_for(
+    sample_shape: tuple[int, ...], size: str | None = None, count: int = 50_000, *, masked: bool = False
+) -> Config:
     """The preset for `count` samples of this shape: texts (L,), series (C, T), pictures (C, H, W) or clips
-    (C, T, H, W). `masked` series end at different steps."""
+    (C, T, H, W). `masked` series end at different steps. Without a `size` pictures have networks of size S."""
     match sample_shape:
         case (_,):
-            return texts()
+            config = texts()
         case (_, length):
-            return series(length, whitened=not masked)
+            config = series(length, whitened=not masked)
         case (channels, height, width):
-            return images(height, width, channels, size, count)
+            return images(height, width, channels, size or "S", count)
         case (_, frames, height, width):
-            return clips(frames, height, width)
-    raise ConfigError(f"samples of shape {sample_shape} are neither texts nor series nor pictures nor clips")
+            config = clips(frames, height, width)
+        case _:
+            raise ConfigError(f"samples of shape {sample_shape} are neither texts nor series nor pictures nor clips")
+    return config if size is None else with_size(config, size)
+
+
+def with_size(config: Config, size: str) -> Config:
+    """The same with networks of this size of `SIZES`; learning rates fall with the square root of the width."""
+    if size not in SIZES:
+        raise ConfigError(one_of("size", size, SIZES))
+    width, depth, heads = SIZES[size]
+    old, factor = config.optim, (config.model.width / width) ** 0.5
+    lr = old.lr * factor
+    changes = {"model.width": width, "model.depth": depth, "model.num_heads": heads, "optim.lr": lr}
+    if old.discriminator_lr is not None:
+        changes["optim.discriminator_lr"] = lr * (old.discriminator_lr / old.lr)
+    return config.replace(changes)
 
 
 PASSES = 750
@@ -440,9 +417,9 @@ PRESETS: dict[str, Preset] = {
     "bouncing": Preset(
         lambda shape: bouncing(*shape[1:]),
         (1, 16, 64, 64),
-        "two bouncing digits (Moving MNIST), made on the fly; put together from layers",
-        "16 minutes on one core of an AMD EPYC with AVX-512; 19 at --resolution 32",
-        "five in six look like digits, 89% of the clips keep both (real: 99%), median of three seeds at 32×32",
+        "two bouncing digits (Moving MNIST), made on the fly; by way of a codec",
+        "about as long as bouncing-1",
+        "6 to 14% of the clips keep both digits (real: 99%); examples/ has films in layers, which do better",
     ),
     "bouncing-1": Preset(
         lambda shape: bouncing_1(*shape[1:]),

@@ -1,7 +1,6 @@
 """`sparring train`."""
 
 import argparse
-import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,7 +42,7 @@ def add(command: Command) -> None:
     )
     train.add_argument("--out", help="the run's folder (default: runs/DATA)")
     train.add_argument("--preset", help="start from this preset (default: the one for DATA)")
-    train.add_argument("--size", help="XS, S, B, L or XL, for any images (default: S)")
+    train.add_argument("--size", help="XS, S, B, L or XL: width and depth of the networks (default: the preset's)")
     for name, (_, text) in SHORT.items():
         train.add_argument("--" + name.replace("_", "-"), metavar="N" if "samples" in text else None, help=text)
     train.add_argument("--fill-gaps", action="store_true", help="interpolate missing values of series")
@@ -96,21 +95,18 @@ def _configure(arguments: argparse.Namespace, changes: dict[str, Any]) -> Any:
     name = arguments.preset or (arguments.data if built_in else None)
     if name is not None and name not in presets.PRESETS:
         raise ConfigError(f"there is no preset {name}; choose from {', '.join(presets.PRESETS)}")
-    if name not in (None, "images") and arguments.size:
-        raise ConfigError(f"--size goes with any images; the preset {name} sets --model.width and --model.depth itself")
     preset = presets.PRESETS[name] if name else None
     of_data = {key: value for key, value in changes.items() if key.startswith("data.")}
     data = (preset.make(preset.shape) if preset else Config()).replace(of_data).data
-    dataset = open_dataset(**dataclasses.asdict(data))
-    if len(dataset.sample_shape) != 3 and arguments.size:
-        raise ConfigError("--size goes with images: drop it, and set --model.width and --model.depth")
+    dataset = open_dataset(**data.to_dict())
     if preset and len(preset.shape) != len(dataset.sample_shape):
         raise ConfigError(f"the preset {name} is not for samples of shape {dataset.sample_shape}: drop --preset")
     if preset is None or name == "images":
         masked = dataset.channels is not None and dataset.channels.masked
-        config = presets.preset_for(dataset.sample_shape, arguments.size or "S", len(dataset), masked=masked)
+        config = presets.preset_for(dataset.sample_shape, arguments.size, len(dataset), masked=masked)
     else:
         config = preset.make(dataset.sample_shape)
+        config = presets.with_size(config, arguments.size) if arguments.size else config
     config = presets.for_set(config, len(dataset))
     if "loss.name" in changes:
         config = presets.with_loss(config, changes["loss.name"])

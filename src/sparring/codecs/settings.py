@@ -1,0 +1,202 @@
+"""The settings of each codec. Nothing here imports torch: a codec is imported when it is built.
+
+A codec of one's own registers its settings and is then named on the command line as any other:
+
+    @register_codec
+    class TinySettings(CodecSettings):
+        name: Literal["tiny"] = "tiny"
+
+        def build(self, spec: DataSpec, multiple: int) -> Codec: ...
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+
+from sparring.settings import Choice, ConfigError, setting
+
+if TYPE_CHECKING:
+    from sparring.codecs.codec import Codec
+    from sparring.data.spec import DataSpec
+
+LONGEST_WHITENED = 4096
+"""Longest series that can be whitened or taken apart into components: both need matrices of (steps, steps)."""
+
+PATCH_SIZE = "side of a patch: a token stands for so many pixels (steps of a series); what it does not divide is padded"
+PATCH_FRAMES = "frames that a clip's patch spans; unset: 1"
+LATENTS = "latents of the whole sample; unset: one for each place of the token grid, or for each channel of components"
+
+
+CODECS: dict[str, type[CodecSettings]] = {}
+
+
+class CodecSettings(Choice, ABC):
+    """What a codec is made of; `build` makes it."""
+
+    section: ClassVar[str] = "codec"
+    tag: ClassVar[str] = "name"
+    kinds: ClassVar[dict[str, type[Any]]] = CODECS
+    latent: ClassVar[bool] = True
+    """Whether the GAN is trained on latents. If not, it is trained on the samples, which can then be augmented."""
+
+    name: str
+
+    @abstractmethod
+    def build(self, spec: DataSpec, multiple: int) -> Codec:
+        """The codec of samples as `spec` describes them, on a token grid that `multiple` divides."""
+
+
+class LearntSettings(CodecSettings):
+    """Settings of a codec that is trained before the GAN."""
+
+    latent_dim: int = setting(16, "numbers in a latent", ge=4, le=4096)
+    width: int = setting(96, "width of the codec's transformers", ge=8, le=16_384, multiple_of=8)
+    depth: int = setting(2, "blocks of its encoder and of its decoder", ge=1, le=512)
+    noise: float = setting(
+        0.3, "noise on the latents in its training; it leaves no holes for the GAN to miss", ge=0, le=10
+    )
+    lr: float = setting(2e-3, "its learning rate (Adam, cosine decay)", ge=1e-9, le=1)
+    batch_size: int = setting(32, "samples a step of its training", ge=1, le=4096)
+    num_samples: int = setting(50_000, "length of its training, in samples seen", ge=1, le=10**12)
+
+
+Kind = TypeVar("Kind", bound=CodecSettings)
+
+
+def register_codec(cls: type[Kind]) -> type[Kind]:
+    """Makes a codec known by the default of its `name`."""
+    cls.add_kind()
+    return cls
+
+
+@register_codec
+class PatchSettings(CodecSettings):
+    """The samples' own patches."""
+
+    latent: ClassVar[bool] = False
+
+    name: Literal["patch"] = "patch"
+    patch_size: int = setting(4, PATCH_SIZE, ge=1, le=256)
+    patch_frames: int | None = setting(None, PATCH_FRAMES, ge=1, le=256)
+
+    def build(self, spec: DataSpec, multiple: int) -> Codec:
+        from sparring.codecs.patch import PatchCodec
+
+        _not_for_texts(spec)
+        return PatchCodec(
+            spec.sample_shape,
+            self.patch_size,
+            patch_frames=_patch_frames(self.patch_frames, spec),
+            multiple=multiple,
+            bounded=spec.modality in ("image", "video"),
+        )
+
+
+@register_codec
+class WhitenedSettings(CodecSettings):
+    """Patches of series whose quick movements are as large as their slow ones."""
+
+    name: Literal["whitened"] = "whitened"
+    patch_size: int = setting(4, PATCH_SIZE, ge=1, le=256)
+    whiten: float = setting(
+        0.3, "how far quick movements are brought to the size of slow ones: 0 not at all, 1 all the way", ge=0, le=1
+    )
+
+    def build(self, spec: DataSpec, multiple: int) -> Codec:
+        from sparring.codecs.whitened import WhitenedCodec
+
+        _not_for_texts(spec)
+        if spec.modality != "series":
+            raise ConfigError("--codec.name whitened is for series: set patch or autoencoder")
+        if spec.channels is not None and spec.channels.masked:
+            raise ConfigError("series of unequal length cannot be whitened: set --codec.name patch")
+        return WhitenedCodec(spec.sample_shape, self.patch_size, self.whiten, multiple=multiple)
+
+
+@register_codec
+class AutoencoderSettings(LearntSettings):
+    """The latents of a trained autoencoder of patches."""
+
+    name: Literal["autoencoder"] = "autoencoder"
+    patch_size: int = setting(4, PATCH_SIZE, ge=1, le=256)
+    patch_frames: int | None = setting(None, PATCH_FRAMES, ge=1, le=256)
+    stem: int = setting(0, "its stride-2 convolutions between patches and tokens", ge=0, le=5)
+    latents: int | None = setting(None, LATENTS, ge=1, le=4096)
+
+    def build(self, spec: DataSpec, multiple: int) -> Codec:
+        from sparring.codecs.autoencoder import AutoencoderCodec
+        from sparring.codecs.patch import Patches
+
+        _not_for_texts(spec)
+        frames = _patch_frames(self.patch_frames, spec)
+        return AutoencoderCodec(
+            spec.sample_shape,
+            Patches(spec.sample_shape, self.patch_size, frames, 2**self.stem),
+            latents=self.latents,
+            latent_dim=self.latent_dim,
+            width=self.width,
+            depth=self.depth,
+            stem=self.stem,
+            noise=self.noise,
+        )
+
+
+@register_codec
+class ComponentsSettings(LearntSettings):
+    """The latents of a trained autoencoder of smooth series, which it sees as principal components along time."""
+
+    name: Literal["components"] = "components"
+    components: int = setting(12, "principal components along time of each channel", ge=1, le=4096)
+    latents: int | None = setting(None, LATENTS, ge=1, le=4096)
+
+    def build(self, spec: DataSpec, multiple: int) -> Codec:
+        from sparring.codecs.autoencoder import AutoencoderCodec
+        from sparring.codecs.components import Components
+
+        _not_for_texts(spec)
+        if spec.modality != "series":
+            raise ConfigError("--codec.name components is for series: set patch or autoencoder")
+        if spec.channels is not None and spec.channels.masked:
+            raise ConfigError("--codec.name components is for series of one length: set --codec.name patch")
+        return AutoencoderCodec(
+            spec.sample_shape,
+            Components(spec.sample_shape, self.components),
+            latents=self.latents,
+            latent_dim=self.latent_dim,
+            width=self.width,
+            depth=self.depth,
+            noise=self.noise,
+        )
+
+
+@register_codec
+class TextSettings(LearntSettings):
+    """The latents of a trained autoencoder of texts."""
+
+    name: Literal["text"] = "text"
+    latents: int = setting(4, "latents of a text", ge=1, le=4096)
+
+    def build(self, spec: DataSpec, multiple: int) -> Codec:
+        from sparring.codecs.text import TextCodec
+
+        if spec.vocabulary is None:
+            raise ConfigError("--codec.name text is for texts: set patch or autoencoder")
+        return TextCodec(
+            spec.sample_shape,
+            len(spec.vocabulary),
+            latents=self.latents,
+            latent_dim=self.latent_dim,
+            width=self.width,
+            depth=self.depth,
+            noise=self.noise,
+        )
+
+
+def _not_for_texts(spec: DataSpec) -> None:
+    if spec.modality == "text":
+        raise ConfigError("texts need a codec of their own: set --codec.name text (sparring.presets.texts does)")
+
+
+def _patch_frames(patch_frames: int | None, spec: DataSpec) -> int | None:
+    return patch_frames or (1 if spec.modality == "video" else None)
