@@ -6,26 +6,25 @@ import pytest
 import torch
 
 import sparring
-from sparring.codecs import make_codec
+from sparring.data.spec import DataSpec
 from sparring.files import load_tensors
-from sparring.training.codec_trainer import CodecTrainer, latents_of
+from sparring.training.codec_trainer import CodecTrainer, encoded, fit
 from sparring.training.run import Interrupted, train
 
 LATENT = {
     "codec.name": "autoencoder",
     "codec.width": 16,
     "codec.depth": 1,
-    "codec.num_heads": 2,
     "codec.latent_dim": 6,
     "codec.batch_size": 8,
     "codec.num_samples": 48,
-    "model.bounded": False,
 }
 
 
 def make(config, dataset):
     torch.manual_seed(0)
-    codec = make_codec(config, dataset.sample_shape)
+    codec = config.codec.build(DataSpec.of(dataset), 1)
+    fit(codec, dataset, torch.device("cpu"))
     return CodecTrainer(config, codec, dataset, torch.device("cpu"), torch.float32)
 
 
@@ -54,11 +53,11 @@ def test_restored_trainer_goes_on_bit_for_bit(tiny, shapes):
 
 def test_latents_hold_every_sample_in_order(tiny, shapes):
     trainer = make(tiny.replace(LATENT), shapes)
-    latents = latents_of(shapes, trainer.codec, torch.device("cpu"))
+    latents = encoded(shapes, trainer.codec, torch.device("cpu"))
     assert len(latents) == len(shapes)
     assert latents.sample_shape == trainer.codec.latent_shape
     assert torch.equal(latents.labels(), shapes.labels())
-    expected = trainer.codec.compress(shapes.batch(torch.tensor([7]))[0])
+    expected = trainer.codec.encode(shapes.batch(torch.tensor([7]))[0])
     torch.testing.assert_close(latents.batch(torch.tensor([7]))[0], expected, atol=1e-5, rtol=1e-5)
 
 

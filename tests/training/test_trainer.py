@@ -3,7 +3,7 @@ import copy
 import pytest
 import torch
 
-from sparring.build import Networks
+from sparring.build import build
 from sparring.data.spec import DataSpec
 from sparring.losses import energy_distance, relativistic_discriminator, relativistic_generator
 from sparring.training.trainer import Trainer
@@ -11,8 +11,7 @@ from sparring.training.trainer import Trainer
 
 def make(config, dataset, seed=0):
     torch.manual_seed(seed)
-    networks = Networks(config, DataSpec(dataset.sample_shape, tuple(dataset.class_names)))
-    return Trainer(config, networks, dataset, torch.device("cpu"), torch.float32)
+    return Trainer(config, build(config, DataSpec.of(dataset)), dataset, torch.device("cpu"), torch.float32)
 
 
 def weights(trainer):
@@ -32,35 +31,34 @@ def test_step_is_the_relativistic_game_with_exact_penalties(tiny, shapes):
     )
     trainer = make(config, shapes)
     (batch,) = trainer._batches()
-    generator, discriminator = copy.deepcopy(trainer.generator), copy.deepcopy(trainer.discriminator)
+    generator, critic = copy.deepcopy(trainer.generator), copy.deepcopy(trainer.critics[0])
     optim = config.optim
-    factor = optim.final_lr + (1 - optim.final_lr)  # no warm-up, cosine at its top
-    adam = {"lr": optim.lr * factor, "betas": (0.0, optim.beta2), "eps": 1e-8}
+    adam = {"lr": optim.lr, "betas": (0.0, optim.beta2), "eps": 1e-8}
     optimizer_g = torch.optim.Adam(generator.parameters(), **adam)
-    optimizer_d = torch.optim.Adam(discriminator.parameters(), **adam)
+    optimizer_d = torch.optim.Adam(critic.parameters(), **adam)
 
-    def judge(samples):
-        return discriminator(trainer.patches.encode(samples), batch.class_labels)
+    def discriminate(samples):
+        return critic.discriminator(trainer.codec.tokenizer.patchify(samples), batch.condition)
 
-    fakes = trainer.patches.decode(generator(batch.z, batch.class_labels))
+    fakes = trainer.codec.unpatchify(generator(batch.z, batch.condition))
     real, fake = batch.samples.clone().requires_grad_(), fakes.detach().requires_grad_()
-    logits_real, logits_fake = judge(real), judge(fake)
-    (slope_real,) = torch.autograd.grad(logits_real.sum(), real, create_graph=True)
-    (slope_fake,) = torch.autograd.grad(logits_fake.sum(), fake, create_graph=True)
+    logits_real, logits_fake = discriminate(real), discriminate(fake)
+    (gradient_real,) = torch.autograd.grad(logits_real.sum(), real, create_graph=True)
+    (gradient_fake,) = torch.autograd.grad(logits_fake.sum(), fake, create_graph=True)
     loss_d = relativistic_discriminator(logits_real, logits_fake).mean()
-    loss_d = loss_d + 0.35 * slope_real.square().sum((1, 2, 3)).mean()
-    loss_d = loss_d + 0.15 * slope_fake.square().sum((1, 2, 3)).mean()
+    loss_d = loss_d + 0.35 * gradient_real.square().sum((1, 2, 3)).mean()
+    loss_d = loss_d + 0.15 * gradient_fake.square().sum((1, 2, 3)).mean()
     loss_d = loss_d + 0.05 * (logits_real + logits_fake).square().mean()
-    loss_g = relativistic_generator(logits_real.detach(), judge(fakes)).mean()
-    slopes_g = torch.autograd.grad(loss_g, list(generator.parameters()))
+    loss_g = relativistic_generator(logits_real.detach(), discriminate(fakes)).mean()
+    gradients_g = torch.autograd.grad(loss_g, list(generator.parameters()))
     loss_d.backward()
-    for weight, slope in zip(generator.parameters(), slopes_g, strict=True):
-        weight.grad = slope
+    for weight, gradient in zip(generator.parameters(), gradients_g, strict=True):
+        weight.grad = gradient
     optimizer_d.step()
     optimizer_g.step()
 
     trainer.step()
-    for expected, network in ((generator, trainer.generator), (discriminator, trainer.discriminator)):
+    for expected, network in ((generator, trainer.generator), (critic, trainer.critics[0])):
         for (name, value), got in zip(expected.named_parameters(), network.parameters(), strict=True):
             torch.testing.assert_close(got, value, atol=2e-5, rtol=1e-4, msg=name)
 
@@ -116,7 +114,7 @@ def test_micro_batches_add_up_to_the_batch(tiny, shapes):
 def test_discriminator_is_not_moved_by_the_generators_loss(tiny, shapes):
     trainer = make(tiny, shapes)
     trainer.step()
-    assert all(p.grad is None for p in trainer.discriminator.parameters())
+    assert all(p.grad is None for p in trainer.critics[0].parameters())
     assert all(p.grad is None for p in trainer.generator.parameters())
 
 
@@ -127,7 +125,7 @@ def test_every_loss_steps(tiny, shapes, name):
     logs = trainer.step()
     assert all(torch.isfinite(value) for value in logs.values())
     after = weights(trainer)
-    for network in ("generator", "discriminator"):
+    for network in ("generator", "critics"):
         assert any(not torch.equal(before[n], after[n]) for n in before if n.startswith(network))
 
 
@@ -141,12 +139,12 @@ def test_seed_decides_everything(tiny, shapes):
 
 def test_bfloat16_keeps_losses_and_penalties_in_float32(tiny, shapes):
     torch.manual_seed(0)
-    networks = Networks(tiny, DataSpec(shapes.sample_shape, tuple(shapes.class_names)))
+    networks = build(tiny, DataSpec.of(shapes))
     trainer = Trainer(tiny, networks, shapes, torch.device("cpu"), torch.bfloat16)
     (batch,) = trainer._batches()
-    fakes = trainer.generate(batch.z, batch.class_labels)
+    fakes = trainer.generate(batch.z, batch.condition)
     assert fakes.dtype == torch.float32
-    assert trainer.judge(fakes, batch.class_labels).dtype == torch.float32
+    assert trainer.logits(trainer.critics[0], fakes, batch.condition).dtype == torch.float32
     assert all(torch.isfinite(value) for value in trainer.step().values())
     assert all(p.dtype == torch.float32 for p in trainer.generator.parameters())
 
@@ -161,7 +159,8 @@ def test_energy_distance_alone_makes_samples_of_each_class(tiny, shapes):
         z = torch.randn(40, trainer.generator.z_size, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
             fakes = trainer.generate(z, labels)
-        return float((energy_distance(fakes, samples, labels) - energy_distance(samples, samples, labels)).mean())
+        alike = labels[:, None] == labels
+        return float((energy_distance(fakes, samples, alike) - energy_distance(samples, samples, alike)).mean())
 
     before = distance()
     trainer.fit(lambda logs: True)
@@ -179,7 +178,7 @@ def test_learns_the_classes_of_a_toy_set(tiny, shapes, name):
     labels = torch.arange(64) % 2
     z = torch.randn(64, trainer.generator.z_size, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        samples = trainer.patches.decode(trainer.ema.model(z, labels))
+        samples = trainer.codec.unpatchify(trainer.ema.model(z, labels))
     left, right = samples[..., :4].mean((1, 2, 3)), samples[..., 4:].mean((1, 2, 3))
     assert ((left > right) == (labels == 0)).float().mean() > 0.95
     assert (left - right).abs().mean() > 1.2
@@ -188,31 +187,49 @@ def test_learns_the_classes_of_a_toy_set(tiny, shapes, name):
 def test_instance_noise_is_on_all_the_discriminator_sees_and_ends_halfway(tiny, shapes):
     config = tiny.replace({"loss.instance_noise": 0.8})
     clean, noisy = make(tiny, shapes), make(config, shapes)
-    (clear,), (disturbed,) = clean._batches(), noisy._batches()
-    added = disturbed.samples - clear.samples
+    (clear,), (dirty,) = clean._batches(), noisy._batches()
+    added = dirty.samples - clear.samples
     assert added.std().item() == pytest.approx(0.8, rel=0.15)
     fakes = torch.zeros(8, 1, 8, 8)
-    on_fakes = disturbed.disturbed(fakes)
+    on_fakes = dirty.noisy(fakes)
     assert on_fakes.std().item() == pytest.approx(0.8, rel=0.15)
     assert abs(torch.corrcoef(torch.stack([added.flatten(), on_fakes.flatten()]))[0, 1]) < 0.2
     noisy.samples_seen = 16  # of 64: half of the way down
     assert noisy._batches()[0].noise.std().item() == pytest.approx(0.4, rel=0.15)
     noisy.samples_seen = 32
     assert noisy._batches()[0].noise is None
-    assert clear.disturbed(fakes) is fakes
+    assert clear.noisy(fakes) is fakes
     stays = make(config.replace({"loss.final_noise": 0.4}), shapes)
     for seen, sigma in ((0, 0.8), (16, 0.6), (32, 0.4), (56, 0.4)):
         stays.samples_seen = seen
         assert stays._batches()[0].noise.std().item() == pytest.approx(sigma, rel=0.15)
 
 
-def test_gamma_grows_with_the_size_of_a_sample(tiny, shapes):
-    """64 numbers a sample: gamma_size 16 is four times the penalty."""
-    strong = {"loss.r1": 4.0, "loss.r2": 4.0}
-    scaled, plain = make(tiny.replace({"loss.gamma_size": 16}), shapes), make(tiny.replace(strong), shapes)
-    scaled.step()
-    plain.step()
-    assert_equal(weights(scaled), weights(plain))
+def test_a_second_critic_adds_its_losses_by_its_weight(tiny, shapes):
+    """A critic of weight 0 changes neither player, and one of weight 1 moves the generator elsewhere."""
+    one = make(tiny, shapes)
+    none, two = (
+        make(tiny.replace({"critics.1.view": "whole", "critics.1.depth": 2, "critics.1.weight": weight}), shapes)
+        for weight in (0.0, 1.0)
+    )
+    for trainer in (none, two):
+        assert len(trainer.critics) == 2
+        for mine, theirs in ((trainer.generator, one.generator), (trainer.critics[0], one.critics[0])):
+            mine.load_state_dict(theirs.state_dict())
+    (batch,) = one._batches()
+    logs = []
+    for trainer in (one, none, two):
+        pieces = trainer._batches()
+        pieces[0].z, pieces[0].draws[0] = batch.z, batch.draws[0]
+        trainer._batches = lambda pieces=pieces: pieces
+        logs.append(trainer.step())
+    gradients = [{n: v for n, v in weights(t).items() if n.startswith("optimizer.generator") and "exp_avg" in n}
+                 for t in (one, none, two)]  # fmt: skip
+    assert any(not torch.allclose(gradients[2][n], v) for n, v in gradients[0].items())
+    for name, value in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], value, atol=1e-6, rtol=1e-4)
+    assert {"loss/d", "critic 1/loss/d", "critic 1/logits/gap"} <= logs[2].keys()
+    assert "critic 1/loss/d" not in logs[0]
 
 
 def test_gamma_falls_evenly_on_a_log_scale(tiny, shapes):

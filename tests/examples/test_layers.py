@@ -1,11 +1,11 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from sparring.codecs.layers import _REACH, Layers, _moved
+from sparring.codecs.stretches import take_frames
 
 from sparring.build import Networks
 from sparring.codecs import LayerCodec, PatchCodec
-from sparring.codecs.layers import _REACH, Layers, _moved
-from sparring.codecs.stretches import take_frames
 from sparring.config import Config
 from sparring.data.bouncing import bouncing
 from sparring.data.spec import DataSpec

@@ -3,10 +3,10 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-
-from sparring.build import Networks
 from sparring.codecs.glimpses import Glimpses
 from sparring.codecs.layers import Layers
+
+from sparring.build import Networks
 from sparring.config import ConfigError
 from sparring.data.bouncing import bouncing
 from sparring.data.spec import DataSpec
