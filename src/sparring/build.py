@@ -1,12 +1,14 @@
-"""Both networks and their codec, built from a configuration and the shape of the data."""
+"""From a configuration and the description of the data to networks: codec, generator and critics."""
 
 import math
 from typing import Any
 
 from torch import nn
 
-from sparring.codecs import Codec, make_codec
+from sparring.codecs.codec import Codec
 from sparring.config import Config, ConfigError
+from sparring.critics.critic import Critic
+from sparring.critics.settings import CriticSettings
 from sparring.data.spec import DataSpec
 from sparring.models.discriminator import Discriminator
 from sparring.models.generator import Generator
@@ -14,92 +16,70 @@ from sparring.models.generator import Generator
 MAX_TOKENS = 65_536
 
 
-def parameter_count(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())
-
-
 class Networks(nn.Module):
-    """The generator and the discriminator on the tokens of one codec."""
+    """The codec, the generator of its tokens, and the critics that judge them."""
 
-    codec: Codec
-    generator: Generator
-    discriminator: Discriminator
-
-    def __init__(self, config: Config, spec: DataSpec) -> None:
+    def __init__(self, codec: Codec, generator: Generator, critics: list[Critic]) -> None:
         super().__init__()
-        model = config.model
-        if spec.channels is not None and model.bounded:
-            raise ConfigError("series have no bounds: set --model.bounded false (sparring.presets.series does)")
-        if spec.channels is not None and spec.channels.masked:
-            if config.codec.name == "whitened":
-                raise ConfigError("series of unequal length cannot be whitened: set --codec.name patch")
-            if config.codec.components is not None:
-                raise ConfigError("--codec.components is for series of one length: drop it")
-        if len(spec.sample_shape) == 2 and (config.augment.flip or config.augment.color):
-            raise ConfigError("--augment.flip and --augment.color are for pictures and clips: drop them for series")
-        self.codec = make_codec(config, spec.sample_shape, spec.vocabulary)
-        shared: dict[str, Any] = {
-            "width": model.width,
-            "num_heads": model.num_heads,
-            "num_classes": spec.num_classes,
-            "mlp_ratio": model.mlp_ratio,
-            "qk_norm": model.qk_norm,
-            "positions": model.positions,
-            "rotary": model.rotary,
-            "fourier": model.fourier,
-        }
-        patches = self.codec.patches
-        canvas, seen = patches.canvas, patches.seen
-        stem_channels = model.stem_channels or max(1, model.width // 4)
-        depth = model.discriminator_depth or model.depth
-        for grid, count in ((seen.grid, 1), (canvas.grid, patches.num_layers)):
-            if count * math.prod(grid) > MAX_TOKENS:
-                raise ValueError(
-                    f"{'×'.join(map(str, grid))} is more than {MAX_TOKENS // count} tokens: choose a larger "
-                    "--codec.patch_size"
-                )
-        self.generator = Generator(
-            canvas.grid,
-            canvas.token_dim,
-            depth=model.depth,
-            z_dim=model.z_dim,
-            noise_dim=model.noise_dim,
-            stem=model.stem,
-            adaln_gain=model.adaln_gain,
-            gate_bias=model.gate_bias,
-            stem_channels=stem_channels,
-            bounded=model.bounded,
-            parts=patches.num_layers,
-            loose_tokens=patches.path_tokens,
-            **shared,
-        )
-        shared["layer_scale"] = model.layer_scale
-        close = None
-        if patches.close is not None:
-            close = Discriminator(
-                patches.close.patches.grid,
-                patches.close.patches.token_dim,
-                depth=max(1, depth - 1),  # less is to be seen: a block more was no better
-                stem=model.close_stem,
-                stem_channels=2 * stem_channels,
-                **shared,
-            )
-        self.discriminator = Discriminator(
-            seen.grid,
-            seen.token_dim,
-            depth=depth,
-            stem=model.stems[1],
-            frames_apart=seen is not patches,
-            # What things look like is then seen close up, and half as much will do for the rest.
-            stem_channels=2 * stem_channels if close is None else stem_channels,
-            close=close,
-            **shared,
-        )
+        self.codec, self.generator = codec, generator
+        self.critics = nn.ModuleList(critics)
 
-    @classmethod
-    def assembled(cls, codec: Codec, generator: Generator, discriminator: Discriminator) -> "Networks":
-        """From parts that exist."""
-        networks = cls.__new__(cls)
-        nn.Module.__init__(networks)
-        networks.codec, networks.generator, networks.discriminator = codec, generator, discriminator
-        return networks
+    def list_critics(self) -> list[Critic]:
+        return list(self.critics)  # type: ignore[arg-type]
+
+    @property
+    def discriminator(self) -> Discriminator:
+        """That of the first critic, which sees most."""
+        return self.list_critics()[0].discriminator
+
+
+def build(config: Config, spec: DataSpec) -> Networks:
+    """Networks with fresh weights. Raises `ConfigError` or `ValueError` for settings that do not fit the data."""
+    model = config.model
+    stems = [model.stem, *(critic_stem(critic, config) for critic in config.critics)]
+    codec = config.codec.build(spec, 2 ** max(stems))
+    shared: dict[str, Any] = {
+        "width": model.width,
+        "num_heads": model.num_heads,
+        "condition": spec.condition,
+        "positions": model.positions,
+        "rotary": model.rotary,
+        "fourier": model.fourier,
+    }
+    _check_tokens(codec.tokenizer.grid)
+    generator = codec.make_generator(
+        depth=model.depth,
+        z_dim=model.z_dim,
+        noise_dim=model.noise_dim,
+        stem=model.stem,
+        adaln_gain=model.adaln_gain,
+        **shared,
+    )
+    return Networks(codec, generator, [_critic(critic, codec, config, shared) for critic in config.critics])
+
+
+def critic_stem(critic: CriticSettings, config: Config) -> int:
+    """Stride-2 convolutions of a critic's discriminator."""
+    return config.model.stem if critic.stem is None else critic.stem
+
+
+def _critic(settings: CriticSettings, codec: Codec, config: Config, shared: dict[str, Any]) -> Critic:
+    stem = critic_stem(settings, config)
+    view = settings.build(codec, stem)
+    _check_tokens(view.tokenizer.grid)
+    discriminator = Discriminator(
+        view.tokenizer.grid,
+        view.tokenizer.token_dim,
+        depth=settings.depth or config.model.depth,
+        stem=stem,
+        separate_frames=view.separate_frames,
+        **shared,
+    )
+    return Critic(view, discriminator, weight=settings.weight, gamma=settings.gamma)
+
+
+def _check_tokens(grid: tuple[int, ...]) -> None:
+    if math.prod(grid) > MAX_TOKENS:
+        raise ConfigError(
+            f"{'×'.join(map(str, grid))} is more than {MAX_TOKENS} tokens: choose a larger --codec.patch_size"
+        )

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from sparring.build import parameter_count
+from sparring.models.initialization import parameter_count
 from sparring.models.generator import Generator
 from sparring.sampling import draw_z
 
@@ -36,8 +36,7 @@ def directions(
             between()
             num = min(batch, samples - start)
             z = draw_z(num, generator.z_size, seed=seed, start=start).to(device).requires_grad_()
-            labels = torch.arange(start, start + num, device=device) % max(1, generator.num_classes)
-            tokens = generator(z, labels)
+            tokens = generator(z, generator.condition.spread(num, start).to(device))
             random = draw_z(num, tokens[0].numel(), seed=seed + 1, start=start).to(device)
             (gradient,) = torch.autograd.grad((tokens.flatten(1) * random).sum(), z)
             rows.append(gradient)
@@ -50,8 +49,8 @@ def _plan(generator: Generator, count: int) -> tuple[int, int]:
     """How many samples to take, several for each direction at least, and how many of them at once."""
     first = next(generator.parameters())
     with torch.no_grad():
-        label = torch.zeros(1, dtype=torch.long, device=first.device)
-        numbers = generator(torch.zeros(1, generator.z_size, device=first.device), label).numel()
+        condition = generator.condition.spread(1).to(first.device)
+        numbers = generator(torch.zeros(1, generator.z_size, device=first.device), condition).numel()
     work = generator.num_tokens * parameter_count(generator)
     samples = min(SAMPLES, max(4 * count, WORK // work))
     return samples, max(1, min(BATCH, BATCH_WORK // work, BATCH_NUMBERS // numbers))

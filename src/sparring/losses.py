@@ -94,20 +94,25 @@ def logit_centring(logits_real: Tensor, logits_fake: Tensor) -> Tensor:
 
 
 # Székely & Rizzo 2013, within each class; as a generator's loss: Bellemare et al. 2017 (Cramér GAN)
-def energy_distance(fakes: Tensor, samples: Tensor, class_labels: Tensor) -> Tensor:
-    """2 E|G(z) - x| - E|G(z) - G(z')| of each fake, (B, ...) and labels (B,) -> (B,); |.| is the Euclidean norm.
+def energy_distance(fakes: Tensor, samples: Tensor, alike: Tensor) -> Tensor:
+    """2 E|G(z) - x| - E|G(z) - G(z')| of each fake, (B, ...) -> (B,); |.| is the Euclidean norm.
 
-    `samples` are real ones of the same classes. The mean over a batch is an unbiased estimate of the energy distance of
-    each class, but for E|x - x'|, which no generator changes; it is least where the fakes are spread as the data are. A
-    fake that is the only one of its class in the batch has none to be apart from, and counts 0.
+    `samples` are real ones under the fakes' conditions; `alike` (B, B) weighs each pair by the likeness of conditions,
+    1 where they are the same. The mean over a batch is an unbiased estimate of the energy distance under each
+    condition, but for E|x - x'|, which no generator changes; it is least where fakes are spread as the data are. A fake
+    without another one alike in the batch counts 0.
     """
-    x, y = fakes.flatten(1), samples.flatten(1)
-    same = (class_labels[:, None] == class_labels).to(x.dtype)
+    x, y, same = fakes.flatten(1), samples.flatten(1), alike.to(fakes.dtype)
     count = same.sum(1)
     others = same - torch.eye(len(x), dtype=x.dtype, device=x.device)
+    rest = count - 1
     to_real = (same * _distances(x, y)).sum(1) / count
-    to_fake = (others * _distances(x, x)).sum(1) / (count - 1).clamp_min(1)
-    return torch.where(count > 1, 2 * to_real - to_fake, 0)
+    to_fake = (others * _distances(x, x)).sum(1) / rest.clamp_min(LEAST_ALIKE)
+    return torch.where(rest > LEAST_ALIKE, 2 * to_real - to_fake, 0)
+
+
+LEAST_ALIKE = 0.1
+"""Weight of other fakes under like conditions below which their distance says nothing."""
 
 
 def _distances(x: Tensor, y: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from sparring.build import Networks
+from sparring.build import Networks, build
 from sparring.config import Config, ConfigError
 from sparring.data import open_dataset
 from sparring.data.dataset import Dataset
@@ -23,7 +23,8 @@ from sparring.data.spec import DataSpec
 from sparring.device import choose_device
 from sparring.files import CheckpointError, load_tensors, save_tensors
 from sparring.migration import FORMAT, migrated
-from sparring.sampling import class_indices, draw_z, interpolate, mean_w
+from sparring.sampling import draw_z, interpolate, mean_w
+
 
 MAX_HEADER = 16 * 2**20
 SHIPPED = Path(__file__).parent / "runs"
@@ -36,7 +37,7 @@ class GAN:
     def __init__(self, config: Config, spec: DataSpec, networks: Networks) -> None:
         self.config, self.spec = config, spec
         self.codec = networks.codec
-        self.generator, self.discriminator = networks.generator, networks.discriminator
+        self.generator, self.critics = networks.generator, networks.list_critics()
         self.device = next(networks.parameters()).device
 
     @property
@@ -66,25 +67,29 @@ class GAN:
         """
         if reject and not 0.4 <= reject <= 0.99:
             raise ConfigError(f"the share to reject is 0, 0.5, 0.67, 0.75, ... up to 0.99, not {reject}")
-        labels = class_indices(class_labels, num, self.class_names).to(self.device)
+        condition = self.spec.condition.parse(class_labels, num).to(self.device)
         candidates, chunks = round(1 / (1 - reject)), []
         batch_size = max(1, batch_size // candidates)
         for start in range(0, num, batch_size):
             count = min(batch_size, num - start)
             z = draw_z(count * candidates, self.generator.z_size, seed=seed, start=start * candidates).to(self.device)
-            chosen = labels[start : start + count]
-            tokens = self._tokens(z, chosen.repeat_interleave(candidates), truncation_psi)
+            chosen = condition[start : start + count].repeat_interleave(candidates, 0)
+            tokens = self._tokens(z, chosen, truncation_psi)
             if candidates > 1:
-                judged = self.codec.patches.look(self.codec.patches.decode(tokens))
-                believed = self.discriminator(judged, chosen.repeat_interleave(candidates)).view(count, candidates)
-                tokens = tokens.unflatten(0, (count, candidates))[torch.arange(count), believed.argmax(1)]
-            chunks.append(self.codec.decode(tokens).cpu())
+                critic = self.critics[0]
+                logits = critic(critic.view(self.codec.unpatchify(tokens)), chosen).view(count, candidates)
+                tokens = tokens.unflatten(0, (count, candidates))[torch.arange(count), logits.argmax(1)]
+            chunks.append(self._decoded(tokens).cpu())
         return self.spec.finish(torch.cat(chunks) if chunks else torch.empty(0, *self.spec.sample_shape))
 
     @torch.inference_mode()
     def decode(self, z: Tensor, class_labels: Tensor, truncation_psi: float = 1.0) -> Any:
         """z (B, z_size), class_labels (B,) -> B samples as `sample` gives them."""
-        return self.spec.finish(self.codec.decode(self._tokens(z, class_labels, truncation_psi)))
+        return self.spec.finish(self._decoded(self._tokens(z, class_labels, truncation_psi)))
+
+    def _decoded(self, tokens: Tensor) -> Tensor:
+        """Tokens (B, N, token_dim) -> (B, *sample_shape)."""
+        return self.codec.decode(self.codec.unpatchify(tokens))
 
     def _tokens(self, z: Tensor, class_labels: Tensor, truncation_psi: float) -> Tensor:
         global_z, noise = self.generator.split(z)
@@ -98,13 +103,13 @@ class GAN:
     def reconstruct(self, samples: Tensor) -> Any:
         """What the codec keeps of samples (B, *sample_shape) as a `Dataset` gives them; finished as `sample`'s are."""
         codec = self.codec
-        return self.spec.finish(codec.expand(codec.compress(samples.to(self.device))))
+        return self.spec.finish(codec.decode(codec.encode(samples.to(self.device))))
 
     def interpolate(self, steps: int, *, seed: int = 0, num: int = 9, class_labels: Any = None) -> list[Any]:
         """A closed walk through z for each of `num` samples: at each of the steps samples as `sample` gives them."""
-        labels = class_indices(class_labels, num, self.class_names).to(self.device)
+        condition = self.spec.condition.parse(class_labels, num).to(self.device)
         frames = interpolate(steps, num, self.generator.z_size, seed=seed)
-        return [self.decode(z.to(self.device), labels) for z in frames]
+        return [self.decode(z.to(self.device), condition) for z in frames]
 
 
 def load(path: str | Path, device: str = "auto") -> GAN:
@@ -192,7 +197,7 @@ def read_config(folder: Path) -> tuple[Config, DataSpec]:
 
 def _build(config: Config, spec: DataSpec, file: Path) -> Networks:
     try:
-        return Networks(config, spec)
+        return build(config, spec)
     except (ValueError, RuntimeError) as error:
         raise CheckpointError(f"{file.parent / 'config.json'} describes no network: {error}") from error
 

@@ -34,7 +34,7 @@ class TrainingProgress:
         if self.live:
             self.live.stop()
 
-    def say(self, line: str) -> None:
+    def log(self, line: str) -> None:
         self.console.print(line, soft_wrap=True, markup=False)
 
     def report(self, progress: Progress) -> None:
@@ -42,7 +42,7 @@ class TrainingProgress:
             self.live.update(Text(describe(progress)), refresh=True)
         elif time.monotonic() - self.shown > PLAIN_SECONDS or DISTANCES.keys() & progress.row.keys():
             self.shown = time.monotonic()
-            self.say(describe(progress))
+            self.log(describe(progress))
 
 
 def describe(progress: Progress) -> str:

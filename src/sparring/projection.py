@@ -26,7 +26,7 @@ from sparring.data.vocabulary import clean
 from sparring.display.showing import showing_of
 from sparring.models.generator import Generator
 from sparring.pretrained import GAN
-from sparring.sampling import class_indices, draw_z
+from sparring.sampling import draw_z
 
 STEPS, LR = 300, 0.2
 TYPICAL = 0.3
@@ -67,9 +67,12 @@ class _Seen:
 
     @classmethod
     def of(cls, gan: GAN, latents: Tensor) -> "_Seen":
-        # All are looked at as if they were of the first class, so that those of different ones can be compared.
-        first = torch.zeros(len(latents), dtype=torch.long, device=latents.device)
-        return cls(latents, gan.discriminator.features(gan.codec.patches.look(latents), first))
+        # All are seen under one condition, so that samples of different ones can be compared.
+        condition = gan.spec.condition.spread(1).to(latents.device)
+        condition = condition.expand(len(latents), *condition.shape[1:])
+        critic = gan.critics[0]
+        tokens = critic.view.tokenizer.patchify(critic.view(latents))
+        return cls(latents, critic.discriminator.features(tokens, condition))
 
     def both(self) -> tuple[Tensor, Tensor]:
         return self.latents.flatten(1), self.features.flatten(1)
@@ -93,11 +96,11 @@ def project(
     not depend on the other samples. Raises `ConfigError` for a class that does not exist.
     """
     count = max(STARTS, STARTS_PER_CLASS * len(gan.class_names))
-    labels = class_indices(class_label, count, gan.class_names).to(gan.device)
+    labels = gan.spec.condition.parse(class_label, count).to(gan.device)
     starts = draw_z(count, gan.generator.z_size, seed=seed).to(gan.device)
     samples = samples.to(gan.device)
     with torch.no_grad():
-        targets = [_Seen.of(gan, gan.codec.compress(part)) for part in samples.split(BATCH)]
+        targets = [_Seen.of(gan, gan.codec.encode(part)) for part in samples.split(BATCH)]
         apart = _distances(gan, starts, labels, targets)
     scales, nearest = apart.mean(2), apart[1].argmin(1)
     first, labels = starts[nearest], labels[nearest]
@@ -169,15 +172,15 @@ def _descend(
 
 
 def _untypical(generator: Generator, z: Tensor) -> Tensor:
-    """How far mean squares are from 1, as random z have them: of a part's global z, and of a token's noise; (B,)."""
+    """How far mean squares are from 1, which random z have: of the global z, and of each token's noise; (B,)."""
     global_z, noise = generator.split(z)
-    parts = [part for part in (global_z.unflatten(1, (generator.parts, -1)), noise) if part.shape[-1]]
+    parts = [part for part in (global_z[:, None], noise) if part.shape[-1]]
     return torch.stack([(part.square().mean(2) - 1).square().mean(1) for part in parts]).sum(0)
 
 
 def _made(gan: GAN, z: Tensor, labels: Tensor) -> Tensor:
     """z (B, z_size), labels (B,) -> latents (B, *latent_shape)."""
-    return gan.codec.patches.decode(gan.generator(z, labels))
+    return gan.codec.unpatchify(gan.generator(z, labels))
 
 
 @torch.no_grad()
@@ -189,7 +192,7 @@ def _latents(gan: GAN, z: Tensor, labels: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _expanded(gan: GAN, latents: Tensor) -> Tensor:
-    return torch.cat([gan.codec.expand(part) for part in latents.split(BATCH)])
+    return torch.cat([gan.codec.decode(part) for part in latents.split(BATCH)])
 
 
 def _errors(gan: GAN, samples: Tensor, latents: Tensor) -> list[float]:

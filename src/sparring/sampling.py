@@ -1,12 +1,11 @@
-"""Where samples come from: seeds, classes, truncation, walks through z."""
+"""Where samples come from: seeds, truncation, walks through z."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from sparring.config import ConfigError
 from sparring.data.order import derive_seed
 from sparring.models.generator import Generator
 
@@ -22,39 +21,12 @@ def draw_z(num: int, size: int, *, seed: int, start: int = 0) -> Tensor:
     return torch.stack(rows)
 
 
-def class_indices(
-    wanted: int | str | Sequence[int | str] | Tensor | None, num: int, class_names: Sequence[str]
-) -> Tensor:
-    """Class numbers (num,) from numbers or names, one for all or one for each; None takes the classes in turn."""
-    if not class_names:
-        if wanted is not None:
-            raise ConfigError("this GAN was trained without classes: drop the class")
-        return torch.zeros(num, dtype=torch.long)
-    if wanted is None:
-        return torch.arange(num) % len(class_names)
-    if isinstance(wanted, Tensor):
-        wanted = wanted.tolist()
-    values = [wanted] * num if isinstance(wanted, int | str) else list(wanted)
-    if len(values) != num:
-        raise ConfigError(f"{len(values)} classes were given for {num} samples: give one, or one for each")
-    return torch.tensor([_class_index(value, class_names) for value in values], dtype=torch.long)
-
-
-def _class_index(value: int | str, class_names: Sequence[str]) -> int:
-    if isinstance(value, str) and value in class_names:
-        return class_names.index(value)
-    if str(value).isdecimal() and int(value) < len(class_names):
-        return int(value)
-    shown = ", ".join(class_names[:20]) + (", ..." if len(class_names) > 20 else "")
-    raise ConfigError(f"there is no class {value}; the classes are {shown}")
-
-
 @torch.inference_mode()
-def mean_w(generator: Generator, class_labels: Tensor) -> Tensor:
-    """The mean of w over z for each label, (B,) -> (B, parts · width); what truncation pulls toward."""
-    classes, place = class_labels.unique(return_inverse=True)
-    z = draw_z(MEAN_SAMPLES, generator.z_dim, seed=0).to(class_labels.device)
-    means = [generator.mapping(z, label.expand(MEAN_SAMPLES)).mean(0) for label in classes]
+def mean_w(generator: Generator, condition: Tensor) -> Tensor:
+    """The mean of w over z under each condition, (B, ...) -> (B, width); truncation pulls toward it."""
+    distinct, place = condition.unique(dim=0, return_inverse=True)
+    z = draw_z(MEAN_SAMPLES, generator.z_dim, seed=0).to(condition.device)
+    means = [generator.mapping(z, one.expand(MEAN_SAMPLES, *one.shape)).mean(0) for one in distinct]
     return torch.stack(means)[place]
 
 

@@ -82,7 +82,8 @@ def test_texts_are_drawn_as_text(visit, tmp_path):
     lines = tmp_path / "lines.txt"
     lines.write_text("".join(f"<b>{a} {b}</b>\n" for a in range(8) for b in range(8)), encoding="utf-8")
     settings = {
-        "data.path": str(lines), "codec.name": "autoencoder", "codec.width": 16, "codec.depth": 1, "model.width": 16, "model.depth": 1, "model.num_heads": 2,
+        "data.path": str(lines), "codec.name": "autoencoder", "codec.width": 16, "codec.depth": 1,
+        "model.width": 16, "model.depth": 1, "model.num_heads": 2,
         "train.num_samples": 16, "codec.num_samples": 16, "train.batch_size": 8, "train.evaluate_every": 0,
         "train.device": "cpu", "model.bounded": False,
     }  # fmt: skip

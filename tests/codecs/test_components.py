@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from sparring.build import Networks
-from sparring.codecs import AutoencoderCodec, make_codec
-from sparring.codecs.components import ComponentCodec, principal
-from sparring.config import CodecConfig, Config, ConfigError
+from sparring.codecs.autoencoder import AutoencoderCodec
+from sparring.codecs.components import Components, principal
+from sparring.codecs.settings import ComponentsSettings
+from sparring.config import Config, ConfigError
 from sparring.data import open_dataset
 from sparring.data.sines import sines
 from sparring.data.spec import DataSpec
@@ -20,24 +20,23 @@ def test_principal_components_against_a_singular_value_decomposition():
 
 def test_smooth_series_are_few_numbers_a_channel():
     dataset = open_dataset("sines", window=256)
-    codec = ComponentCodec(dataset.sample_shape, 12)
-    codec.measure(dataset.batch(torch.arange(2000))[0])
+    components = Components(dataset.sample_shape, 12)
+    components.fit(dataset.batch(torch.arange(2000))[0])
     unseen = dataset.held_out.batch(torch.arange(500))[0]
-    tokens = codec.encode(unseen)
+    tokens = components.patchify(unseen)
     assert tokens.shape == (500, 5, 12)
-    back = codec.decode(tokens)
+    back = components.unpatchify(tokens)
     assert (back - unseen).square().mean() < 1e-5 * unseen.var()
-    torch.testing.assert_close(codec.encode(back), tokens, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(components.patchify(back), tokens, atol=1e-3, rtol=1e-3)
 
 
 def test_an_autoencoder_of_components_is_as_smooth_as_the_data():
     dataset = open_dataset("sines", window=256)
-    codec = AutoencoderCodec(
-        dataset.sample_shape, patch_size=4, components=12, latents=5, latent_dim=8, width=32, depth=1
-    )
-    codec.measure(dataset.batch(torch.arange(1000))[0])
+    components = Components(dataset.sample_shape, 12)
+    codec = AutoencoderCodec(dataset.sample_shape, components, latents=5, latent_dim=8, width=32, depth=1)
+    codec.fit(dataset.batch(torch.arange(1000))[0])
     latents = torch.randn(20, *codec.latent_shape)
-    made, real = codec.expand(latents).detach(), dataset.batch(torch.arange(20))[0]
+    made, real = codec.decode(latents).detach(), dataset.batch(torch.arange(20))[0]
     roughness = [x.diff(dim=2, n=2).abs().mean() / x.std() for x in (made, real)]
     assert made.shape == real.shape
     assert roughness[0] < 3 * roughness[1]
@@ -50,9 +49,9 @@ def test_an_autoencoder_of_components_is_as_smooth_as_the_data():
 def test_a_run_of_components_stops_goes_on_and_is_loaded(tiny, straight_and_broken, channels):
     """A latent for each channel, as the preset of sines has it."""
     dataset = sines(length=24, channels=channels, count=200)
-    smooth = {"codec.name": "autoencoder", "codec.components": 5, "codec.width": 16, "codec.depth": 1}
-    sizes = {"codec.num_heads": 2, "codec.num_samples": 64, "codec.batch_size": 16}
-    config = tiny.replace(smooth | sizes | {"model.bounded": False, "train.evaluate_every": 0})
+    smooth = {"codec.name": "components", "codec.components": 5, "codec.width": 16, "codec.depth": 1}
+    sizes = {"codec.num_samples": 64, "codec.batch_size": 16}
+    config = tiny.replace(smooth | sizes | {"train.evaluate_every": 0})
     one, other = straight_and_broken(config, dataset, at=80)  # in the GAN's part
     assert one.codec.latent_shape == (16, channels)
     made = one.sample(20, seed=1)
@@ -61,21 +60,16 @@ def test_a_run_of_components_stops_goes_on_and_is_loaded(tiny, straight_and_brok
 
 
 def test_components_are_refused_where_they_mean_nothing(tmp_path):
-    config = Config().replace(
-        {"codec.name": "autoencoder", "codec.components": 4, "model.bounded": False, "augment.flip": False}
-    )
+    settings = ComponentsSettings(components=4)
     with pytest.raises(ConfigError, match="components is for series"):
-        make_codec(config, (1, 8, 8))
+        settings.build(DataSpec((1, 8, 8), modality="image"), 1)
     with pytest.raises(ConfigError, match="choose at most 3"):
-        make_codec(config, (1, 3))
+        settings.build(DataSpec((1, 3), modality="series"), 1)
     with pytest.raises(ConfigError, match="up to 4096 steps"):
-        make_codec(config, (1, 5000))
-    for name, value in {"patch_size": 8, "patch_frames": 2, "stem": 1}.items():
-        with pytest.raises(ConfigError, match=f"{name} has no effect with --codec.components"):
-            config.replace({f"codec.{name}": value})
-    with pytest.raises(ConfigError, match=r"components has no effect with --codec\.name patch"):
-        CodecConfig("patch", components=4)
+        settings.build(DataSpec((1, 5000), modality="series"), 1)
+    with pytest.raises(ConfigError, match=r"patch_size has no effect with --codec\.name components"):
+        Config().replace({"codec.name": "components", "codec.patch_size": 8})
     (tmp_path / "rows.csv").write_text("1,2,1,3,2,4,3,5,1\n2,4,2,,,,,,\n3,1,5,2,7,1,2,,\n")
     unequal = DataSpec.of(open_dataset(str(tmp_path / "rows.csv")))
     with pytest.raises(ConfigError, match="components is for series of one length"):
-        Networks(config, unequal)
+        settings.build(unequal, 1)

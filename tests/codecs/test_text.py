@@ -1,18 +1,18 @@
 import pytest
 import torch
 
-from sparring.codecs import make_codec
 from sparring.codecs.text import TextCodec
-from sparring.config import Config, ConfigError
+from sparring.codecs.settings import PatchSettings, TextSettings
+from sparring.config import ConfigError
+from sparring.data.spec import DataSpec
 from sparring.data.vocabulary import END, UNKNOWN, Vocabulary
-from sparring.presets import texts
 
 LENGTH, SYMBOLS = 6, 9
 
 
 def make(**options):
     torch.manual_seed(0)
-    return TextCodec((LENGTH,), SYMBOLS, latents=3, latent_dim=8, width=32, depth=1, num_heads=2, **options)
+    return TextCodec((LENGTH,), SYMBOLS, latents=3, latent_dim=8, width=32, depth=1, **options)
 
 
 def draw(count, seed=0):
@@ -26,19 +26,19 @@ def draw(count, seed=0):
 
 def test_shapes_agree_in_both_directions():
     codec, samples = make(), draw(5)
-    assert codec.compress(samples).shape == (5, *codec.latent_shape) == (5, 8, 3)
-    tokens = codec.encode(samples)
+    latents = codec.encode(samples)
+    assert latents.shape == (5, *codec.latent_shape) == (5, 8, 3)
+    tokens = codec.tokenizer.patchify(latents)
     assert tokens.shape == (5, 3, 8)
-    back = codec.decode(tokens)
+    back = codec.decode(latents)
     assert back.shape == samples.shape
     assert back.dtype == torch.int64
-    assert torch.equal(back, codec.expand(codec.compress(samples)))
     torch.testing.assert_close(tokens.mean(-1), torch.zeros(5, 3), atol=1e-5, rtol=0)
 
 
 def test_a_symbol_is_foretold_from_those_before_it_alone():
     codec, samples = make(), draw(4)
-    latents = codec.compress(samples)
+    latents = codec.encode(samples)
     logits = codec.logits(latents, samples)
     changed = samples.clone()
     changed[:, 3:] = 2
@@ -49,8 +49,8 @@ def test_a_symbol_is_foretold_from_those_before_it_alone():
 
 def test_writing_is_the_likeliest_symbol_each_time_and_stops_at_the_end():
     codec, samples = make(), draw(20)
-    latents = codec.compress(samples)
-    written = codec.expand(latents)
+    latents = codec.encode(samples)
+    written = codec.decode(latents)
     best = codec.logits(latents, written)
     best[..., UNKNOWN] = -torch.inf
     ended = (written == END).cumsum(1) > 0
@@ -64,7 +64,7 @@ def test_loss_counts_the_end_once_and_nothing_unknown(monkeypatch):
     monkeypatch.setattr("sparring.codecs.text.HIDDEN", 0.0)
     codec, samples = make(noise=0.0), draw(30)
     samples[0, 0] = UNKNOWN
-    logits, total, count = codec.logits(codec.compress(samples), samples), 0.0, 0
+    logits, total, count = codec.logits(codec.encode(samples), samples), 0.0, 0
     for row, given in zip(samples.tolist(), logits.log_softmax(-1), strict=True):
         for place in range(row.index(END) + 1 if END in row else LENGTH):
             if row[place] != UNKNOWN:
@@ -93,9 +93,10 @@ def test_it_learns_to_repeat_what_it_read():
         assert codec.error(unseen, codec.decode(codec.encode(unseen))) < 0.05
 
 
-def test_settings_without_effect_are_refused():
-    vocabulary = Vocabulary.learn(["abc"], "char", 10)
-    with pytest.raises(ConfigError, match=r"--codec\.stem has no effect on texts"):
-        make_codec(texts().replace({"codec.stem": 1}), (LENGTH,), vocabulary)
-    with pytest.raises(ConfigError, match=r"--codec\.name autoencoder"):
-        make_codec(Config(), (LENGTH,), vocabulary)
+def test_settings_make_the_codec_of_texts_alone():
+    spec = DataSpec((LENGTH,), vocabulary=Vocabulary.learn(["abc"], "char", 10), modality="text")
+    assert TextSettings().build(spec, 1).latent_shape == (16, 4)
+    with pytest.raises(ConfigError, match=r"--codec\.name text"):
+        PatchSettings().build(spec, 1)
+    with pytest.raises(ConfigError, match="is for texts"):
+        TextSettings().build(DataSpec((1, 8, 8), modality="image"), 1)

@@ -3,15 +3,14 @@ import math
 import pytest
 import torch
 
-from sparring.build import Networks
-from sparring.codecs import WhitenedCodec, make_codec
-from sparring.codecs.whitened import cosines
+from sparring.codecs.settings import WhitenedSettings
+from sparring.codecs.whitened import WhitenedCodec, cosines
 from sparring.config import Config, ConfigError
 from sparring.data import open_dataset
 from sparring.data.spec import DataSpec
-from sparring.training.codec_trainer import latents_of, measure
+from sparring.training.codec_trainer import encoded, fit
 
-WHITENED = {"codec.name": "whitened", "codec.patch_size": 4, "model.bounded": False}
+WHITENED = {"codec.name": "whitened", "codec.patch_size": 4}
 
 
 def walks(count, steps=24):
@@ -21,9 +20,9 @@ def walks(count, steps=24):
     return torch.cat([walk, 100 * walk + torch.randn(count, 1, steps), torch.full_like(walk, 7)], 1)
 
 
-def measured(samples, **options):
+def fitted(samples, **options):
     codec = WhitenedCodec(tuple(samples.shape[1:]), 4, **options)
-    codec.measure(samples)
+    codec.fit(samples)
     return codec
 
 
@@ -38,23 +37,23 @@ def test_rows_are_orthonormal_and_a_cosine_is_one_of_them():
 @pytest.mark.parametrize("whiten", [0, 0.5, 1])
 def test_series_come_back(steps, whiten):
     samples = walks(50, steps)
-    codec = measured(samples, whiten=whiten)
-    assert codec.compress(samples).shape == (50, 3, steps)
+    codec = fitted(samples, whiten=whiten)
+    assert codec.encode(samples).shape == (50, 3, steps)
     torch.testing.assert_close(codec.decode(codec.encode(samples)), samples, atol=1e-2, rtol=1e-5)
-    assert codec.error(samples, codec.expand(codec.compress(samples))) < 1e-5
+    assert codec.error(samples, codec.decode(codec.encode(samples))) < 1e-5
     unseen = 2 * walks(70, steps)[50:]
     unseen[:, 2] = 7
-    torch.testing.assert_close(codec.expand(codec.compress(unseen)), unseen, atol=1e-2, rtol=1e-5)
+    torch.testing.assert_close(codec.decode(codec.encode(unseen)), unseen, atol=1e-2, rtol=1e-5)
 
 
 def test_what_never_changes_stays_so_whatever_is_made():
-    codec = measured(walks(200))
-    assert torch.equal(codec.expand(torch.randn(4, 3, 24))[:, 2], torch.full((4, 24), 7.0))
+    codec = fitted(walks(200))
+    assert torch.equal(codec.decode(torch.randn(4, 3, 24))[:, 2], torch.full((4, 24), 7.0))
 
 
 def test_quick_movements_are_as_large_as_slow_ones_once_whitened():
     samples = walks(3000)
-    plain, half, whole = (measured(samples, whiten=w).compress(samples) @ cosines(24).T for w in (0, 0.5, 1))
+    plain, half, whole = (fitted(samples, whiten=w).encode(samples) @ cosines(24).T for w in (0, 0.5, 1))
     for latents in (plain, half, whole):
         torch.testing.assert_close(latents.mean(0), torch.zeros(3, 24), atol=0.02, rtol=0)
         assert latents.square().mean().item() == pytest.approx(1, rel=0.01)
@@ -67,8 +66,8 @@ def test_quick_movements_are_as_large_as_slow_ones_once_whitened():
 
 def test_turned_channels_do_not_vary_together():
     samples = walks(3000)
-    codec = measured(samples, whiten=0)
-    latents = codec.compress(samples)[:, :2].transpose(0, 1).flatten(1)
+    codec = fitted(samples, whiten=0)
+    latents = codec.encode(samples)[:, :2].transpose(0, 1).flatten(1)
     assert abs(torch.corrcoef(latents)[0, 1]) < 0.01
 
 
@@ -77,32 +76,32 @@ def test_a_run_stops_goes_on_and_samples_as_any_other(tiny, straight_and_broken)
     dataset = open_dataset("sines", window=12)
     one, other = straight_and_broken(config, dataset, at=24)
     assert torch.equal(one.sample(5), other.sample(5))
-    series = one.codec.expand(one.codec.compress(dataset.batch(torch.arange(9))[0]))
+    series = one.codec.decode(one.codec.encode(dataset.batch(torch.arange(9))[0]))
     torch.testing.assert_close(series, dataset.batch(torch.arange(9))[0], atol=1e-5, rtol=1e-5)
 
 
-def test_windows_are_compressed_as_they_are_asked_for():
+def test_windows_are_encoded_as_they_are_asked_for():
     dataset = open_dataset("sines", window=12)
     codec = WhitenedCodec(dataset.sample_shape, 4)
-    measure(codec, dataset, torch.device("cpu"))
-    latents = latents_of(dataset, codec, torch.device("cpu"))
+    fit(codec, dataset, torch.device("cpu"))
+    latents = encoded(dataset, codec, torch.device("cpu"))
     chosen = torch.tensor([5, 3, 5])
     assert len(latents) == len(dataset)
     assert latents.sample_shape == codec.latent_shape
-    torch.testing.assert_close(latents.batch(chosen)[0], codec.compress(dataset.batch(chosen)[0]))
+    torch.testing.assert_close(latents.batch(chosen)[0], codec.encode(dataset.batch(chosen)[0]))
     assert torch.equal(latents.batch(chosen)[1], dataset.batch(chosen)[1])
 
 
 def test_what_cannot_be_whitened_is_refused(tmp_path):
-    config = Config().replace(WHITENED | {"augment.probability": 0, "augment.flip": False})
+    settings = WhitenedSettings()
     with pytest.raises(ConfigError, match="whitened is for series"):
-        make_codec(config, (1, 8, 8))
+        settings.build(DataSpec((1, 8, 8), modality="image"), 1)
     with pytest.raises(ValueError, match="up to 4096 steps"):
-        make_codec(config, (1, 5000))
+        settings.build(DataSpec((1, 5000), modality="series"), 1)
     (tmp_path / "rows.csv").write_text("1,2,1,3,2,4,3,5,1\n2,4,2,,,,,,\n3,1,5,2,7,1,2,,\n")
     spec = DataSpec.of(open_dataset(str(tmp_path / "rows.csv")))
     assert spec.channels.masked
     with pytest.raises(ConfigError, match="unequal length"):
-        Networks(config, spec)
+        settings.build(spec, 1)
     with pytest.raises(ConfigError, match=r"has no effect with --codec\.name patch"):
         Config().replace({"codec.whiten": 0.7})

@@ -9,9 +9,9 @@ import torch
 from sparring.models.attention import (
     MATH_TOKENS,
     MultiHeadAttention,
-    Past,
+    KVCache,
     attention_backend,
-    reaches,
+    attention_patterns,
     scaled_dot_product_attention,
 )
 from sparring.models.positions import Positions, rotary_angles
@@ -239,16 +239,16 @@ def test_bfloat16_autocast_stays_close(backend):
 
 
 @pytest.mark.parametrize("extra", [0, 1])
-@pytest.mark.parametrize("reach", ["space", "time"])
-def test_attention_along_space_or_time_is_full_attention_with_a_mask(reach, extra):
+@pytest.mark.parametrize("pattern", ["space", "time"])
+def test_attention_along_space_or_time_is_full_attention_with_a_mask(pattern, extra):
     """Against attention over all tokens with a mask; frames of 6 places each, and a class token in front."""
     torch.manual_seed(0)
     frames, places = 4, 6
-    attention = MultiHeadAttention(16, 2, reach=reach, frames=frames).double()
+    attention = MultiHeadAttention(16, 2, pattern=pattern, frames=frames).double()
     x = torch.randn(3, extra + frames * places, 16, dtype=torch.float64)
     frame = torch.arange(frames).repeat_interleave(places)
     place = torch.arange(places).repeat(frames)
-    group = frame if reach == "space" else place
+    group = frame if pattern == "space" else place
     mask = torch.ones(len(group) + extra, len(group) + extra, dtype=torch.bool)
     mask[extra:, extra:] = group[:, None] == group
     query, key, value = attention.qkv(x).view(3, -1, 3, 2, 8).permute(2, 0, 3, 1, 4)
@@ -258,15 +258,15 @@ def test_attention_along_space_or_time_is_full_attention_with_a_mask(reach, extr
 
 
 def test_only_large_grids_of_frames_are_factorised():
-    assert reaches((16, 8, 8), 3) == ["all"] * 3
-    assert reaches((16, 16, 16), 3) == ["space", "time", "space"]
-    assert reaches((1, 64, 64), 2) == ["all"] * 2
-    assert reaches((4096, 1, 1), 2) == ["all"] * 2
+    assert attention_patterns((16, 8, 8), 3) == ["all"] * 3
+    assert attention_patterns((16, 16, 16), 3) == ["space", "time", "space"]
+    assert attention_patterns((1, 64, 64), 2) == ["all"] * 2
+    assert attention_patterns((4096, 1, 1), 2) == ["all"] * 2
 
 
 def test_a_causal_token_does_not_see_those_after_it():
     torch.manual_seed(0)
-    attention, x = MultiHeadAttention(16, 2, reach="before").double(), torch.randn(2, 7, 16).double()
+    attention, x = MultiHeadAttention(16, 2, pattern="causal").double(), torch.randn(2, 7, 16).double()
     changed = x.clone()
     changed[:, 4:] = 0
     before, after = attention(x, None), attention(changed, None)
@@ -281,12 +281,12 @@ def test_a_causal_token_does_not_see_those_after_it():
 @pytest.mark.parametrize("backend", ["math", "fused"])
 def test_tokens_one_after_the_other_with_their_past_are_as_all_at_once(backend):
     torch.manual_seed(0)
-    attention, x = MultiHeadAttention(16, 2, reach="before").double(), torch.randn(3, 9, 16).double()
+    attention, x = MultiHeadAttention(16, 2, pattern="causal").double(), torch.randn(3, 9, 16).double()
     rotary = Positions((9, 1, 1), 16, 8, added="none", rotary=True).rotary.double()
     with attention_backend(backend):
-        whole, past = attention(x, rotary), Past()
-        parts = [attention(x[:, :4], rotary[:, :4], past)]
-        parts += [attention(x[:, i : i + 1], rotary[:, i : i + 1], past) for i in range(4, 9)]
+        whole, cache = attention(x, rotary), KVCache()
+        parts = [attention(x[:, :4], rotary[:, :4], cache)]
+        parts += [attention(x[:, i : i + 1], rotary[:, i : i + 1], cache) for i in range(4, 9)]
     torch.testing.assert_close(torch.cat(parts, 1), whole)
     with pytest.raises(ValueError, match="one token at a time"):
-        attention(x[:, :2], rotary[:, :2], past)
+        attention(x[:, :2], rotary[:, :2], cache)

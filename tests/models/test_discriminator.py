@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from sparring.data.conditions import Classes, Unconditional, Vectors
 from sparring.models.blocks import DiscriminatorBlock
 from sparring.models.discriminator import Discriminator
 from sparring.models.positions import rotary_angles
@@ -19,7 +20,10 @@ CASES = [
     ((6, 1, 1), 1),
 ]
 every_case = pytest.mark.parametrize(("grid", "stem"), CASES)
-classes = pytest.mark.parametrize("num_classes", [0, 3])
+NOTHING, CLASSES = Unconditional(), Classes(("a", "b", "c"))
+VECTORS = Vectors.fit(torch.randn(50, 2, generator=torch.Generator().manual_seed(5)))
+CONDITIONS = {NOTHING: torch.zeros(3, dtype=torch.long), CLASSES: torch.tensor([2, 0, 1]), VECTORS: torch.randn(3, 2)}
+conditions = pytest.mark.parametrize("condition", [NOTHING, CLASSES, VECTORS], ids=lambda condition: condition.kind)
 LABELS = torch.tensor([2, 0, 1])
 
 
@@ -29,8 +33,8 @@ def random(*shape, seed=0, dtype=torch.float32):
 
 def make(grid=(1, 4, 4), seed=0, **changes):
     settings = {
-        "width": 16, "depth": 2, "num_heads": 2, "num_classes": 0, "mlp_ratio": 2.0, "qk_norm": True,
-        "positions": "learned", "rotary": True, "layer_scale": 1.0, "stem": 0, "stem_channels": 4,
+        "width": 16, "depth": 2, "num_heads": 2, "mlp_ratio": 2.0, "qk_norm": True,
+        "positions": "learned", "rotary": True, "layer_scale": 1.0, "stem": 0,
     }  # fmt: skip
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -38,11 +42,11 @@ def make(grid=(1, 4, 4), seed=0, **changes):
 
 
 @every_case
-@classes
-def test_one_logit_a_sample_and_a_gradient_for_every_parameter(grid, stem, num_classes):
-    discriminator = make(grid, stem=stem, num_classes=num_classes)
+@conditions
+def test_one_logit_a_sample_and_a_gradient_for_every_parameter(grid, stem, condition):
+    discriminator = make(grid, stem=stem, condition=condition)
     tokens = random(3, math.prod(grid), TOKEN_DIM).requires_grad_()
-    logits = discriminator(tokens, LABELS if num_classes else None)
+    logits = discriminator(tokens, CONDITIONS[condition])
     assert logits.shape == (3,)
     assert logits.dtype == torch.float32
     (logits * random(3, seed=1)).sum().backward()
@@ -53,7 +57,7 @@ def test_one_logit_a_sample_and_a_gradient_for_every_parameter(grid, stem, num_c
 
 
 def test_frames_that_are_apart_share_the_tokens_of_their_places():
-    discriminator = make((3, 4, 4), stem=2, frames_apart=True)
+    discriminator = make((3, 4, 4), stem=2, separate_frames=True)
     tokens = random(3, 3 * 16, TOKEN_DIM).requires_grad_()
     assert discriminator.features(tokens, torch.zeros(3, dtype=torch.long)).shape == (3, 1 + 1, 16)
     logits = discriminator(tokens)
@@ -61,7 +65,7 @@ def test_frames_that_are_apart_share_the_tokens_of_their_places():
     assert (tokens.grad != 0).any(-1).all()
     other_order = tokens.detach().unflatten(1, (3, 16)).flip(1).flatten(1, 2)
     assert (discriminator(other_order) - logits).abs().min() > 1e-4
-    whole = make((3, 4, 4), frames_apart=True)  # without a stem each is a token of its own
+    whole = make((3, 4, 4), separate_frames=True)  # without a stem each is a token of its own
     assert whole.features(tokens, torch.zeros(3, dtype=torch.long)).shape == (3, 1 + 3 * 16, 16)
 
 
@@ -77,7 +81,7 @@ def test_every_choice_of_positions_runs(positions, rotary, qk_norm):
 
 @every_case
 def test_logits_and_their_gradients_are_float32_under_bfloat16_autocast(grid, stem):
-    discriminator = make(grid, stem=stem, num_classes=3)
+    discriminator = make(grid, stem=stem, condition=CLASSES)
     tokens = random(3, math.prod(grid), TOKEN_DIM)
     exact = discriminator(tokens, LABELS)
     with torch.autocast("cpu", torch.bfloat16):
@@ -90,7 +94,7 @@ def test_logits_and_their_gradients_are_float32_under_bfloat16_autocast(grid, st
 
 
 def test_the_class_changes_the_logit():
-    discriminator = make(num_classes=3)
+    discriminator = make(condition=CLASSES)
     tokens = random(1, 16, TOKEN_DIM).expand(3, -1, -1)
     logits = discriminator(tokens, torch.tensor([0, 1, 2]))
     assert logits.unique().numel() == 3
@@ -98,9 +102,9 @@ def test_the_class_changes_the_logit():
     torch.testing.assert_close(discriminator(tokens, torch.tensor([1, 0, 2])), logits[[1, 0, 2]])
 
 
-@pytest.mark.parametrize("silenced", ["class_embedding", "class_tokens"])
+@pytest.mark.parametrize("silenced", ["projection", "class_token"])
 def test_the_class_enters_through_its_token_and_through_the_projection(silenced):
-    discriminator = make(num_classes=3)
+    discriminator = make(condition=CLASSES)
     with torch.no_grad():
         weight = getattr(discriminator, silenced).weight
         weight.copy_(weight[:1].expand(3, -1))
@@ -109,35 +113,38 @@ def test_the_class_enters_through_its_token_and_through_the_projection(silenced)
 
 
 # Miyato & Koyama 2018, eq. 5
-@classes
-def test_the_logit_is_linear_in_the_final_tokens_plus_the_projection(num_classes):
-    discriminator, seen = make(num_classes=num_classes), []
+@conditions
+def test_the_logit_is_linear_in_the_final_tokens_plus_the_projection(condition):
+    discriminator, seen = make(condition=condition), []
     discriminator.norm.register_forward_hook(lambda module, args, output: seen.append(output.detach()))
-    labels = LABELS if num_classes else None
-    logits = discriminator(random(3, 16, TOKEN_DIM), labels)
+    told = CONDITIONS[condition]
+    logits = discriminator(random(3, 16, TOKEN_DIM), told)
     for i, final in enumerate(seen[0]):
         assert final.shape == (17, 16)
         expected = final[0] @ discriminator.head.weight[0] + discriminator.head.bias[0]
-        judges = [0, 1 + LABELS[i]] if num_classes else [0]  # that of all classes, and the class' own
-        for judge in judges:
-            expected = expected + (final[1:] * discriminator.judge_tokens.weight[judge].view(16, 16)).sum()
-            expected = expected + discriminator.judge_tokens.bias[judge]
-        if num_classes:
-            expected = expected + final[0] @ discriminator.class_embedding.weight[LABELS[i]] / 4  # sqrt(width)
+        scores = final[1:].flatten() @ discriminator.token_head.weight.T + discriminator.token_head.bias
+        expected = expected + scores[0]  # under any condition, and weighted by this one
+        if condition is CLASSES:
+            expected = expected + scores[1 + told[i]]
+            expected = expected + final[0] @ discriminator.projection.weight[told[i]] / 4  # sqrt(width)
+        if condition is VECTORS:
+            standardized = (told[i] - torch.tensor(VECTORS.mean)) / torch.tensor(VECTORS.scale) / 2**0.5
+            embedded = discriminator.projection.linear(standardized)
+            expected = expected + scores[1:] @ standardized + final[0] @ embedded / 4
         torch.testing.assert_close(logits[i], expected)
 
 
 def test_no_label_is_label_zero():
-    for num_classes in (0, 3):
-        discriminator, tokens = make(num_classes=num_classes), random(3, 16, TOKEN_DIM)
+    for condition in (NOTHING, CLASSES):
+        discriminator, tokens = make(condition=condition), random(3, 16, TOKEN_DIM)
         assert torch.equal(discriminator(tokens), discriminator(tokens, torch.zeros(3, dtype=torch.long)))
 
 
 @every_case
-@classes
-def test_samples_do_not_see_each_other(grid, stem, num_classes):
-    discriminator = make(grid, stem=stem, num_classes=num_classes)
-    tokens, labels = random(3, math.prod(grid), TOKEN_DIM), LABELS if num_classes else torch.zeros_like(LABELS)
+@conditions
+def test_samples_do_not_see_each_other(grid, stem, condition):
+    discriminator = make(grid, stem=stem, condition=condition)
+    tokens, labels = random(3, math.prod(grid), TOKEN_DIM), CONDITIONS[condition]
     once = discriminator(tokens, labels)
     torch.testing.assert_close(discriminator(tokens[:1], labels[:1]), once[:1])
     tokens[1:] *= -5
@@ -162,7 +169,7 @@ def test_block_is_its_formula():
 
 
 def test_the_weights_are_all_in_the_state():
-    first, second = make(num_classes=3, seed=0), make(num_classes=3, seed=1)
+    first, second = make(condition=CLASSES, seed=0), make(condition=CLASSES, seed=1)
     tokens = random(3, 16, TOKEN_DIM)
     assert not torch.allclose(first(tokens, LABELS), second(tokens, LABELS))
     second.load_state_dict(first.state_dict())

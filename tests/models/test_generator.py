@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from sparring.data.conditions import Classes, Unconditional, Vectors
 from sparring.models.blocks import GeneratorBlock, SwiGLU
 from sparring.models.generator import Generator
 from sparring.models.positions import rotary_angles
@@ -20,7 +21,10 @@ CASES = [
     ((6, 1, 1), 1),
 ]
 every_case = pytest.mark.parametrize(("grid", "stem"), CASES)
-classes = pytest.mark.parametrize("num_classes", [0, 3])
+NOTHING, CLASSES = Unconditional(), Classes(("a", "b", "c"))
+VECTORS = Vectors.fit(torch.randn(50, 2, generator=torch.Generator().manual_seed(5)))
+CONDITIONS = {NOTHING: torch.zeros(3, dtype=torch.long), CLASSES: torch.tensor([2, 0, 1]), VECTORS: torch.randn(3, 2)}
+conditions = pytest.mark.parametrize("condition", [NOTHING, CLASSES, VECTORS], ids=lambda condition: condition.kind)
 
 
 def random(*shape, seed=0, dtype=torch.float32):
@@ -29,9 +33,9 @@ def random(*shape, seed=0, dtype=torch.float32):
 
 def make(grid=(1, 4, 4), seed=0, **changes):
     settings = {
-        "width": 16, "depth": 2, "num_heads": 2, "num_classes": 0, "z_dim": 5, "noise_dim": 4, "mlp_ratio": 2.0,
+        "width": 16, "depth": 2, "num_heads": 2, "z_dim": 5, "noise_dim": 4, "mlp_ratio": 2.0,
         "qk_norm": True, "positions": "learned", "rotary": True, "adaln_gain": 1.0, "gate_bias": 0.1, "stem": 0,
-        "stem_channels": 4, "bounded": False,
+        "bounded": False,
     }  # fmt: skip
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -46,14 +50,14 @@ LABELS = torch.tensor([2, 0, 1])
 
 
 @every_case
-@classes
+@conditions
 @pytest.mark.parametrize("noise_dim", [0, 4])
-def test_shapes_and_a_gradient_for_every_parameter(grid, stem, num_classes, noise_dim):
-    generator = make(grid, stem=stem, num_classes=num_classes, noise_dim=noise_dim)
+def test_shapes_and_a_gradient_for_every_parameter(grid, stem, condition, noise_dim):
+    generator = make(grid, stem=stem, condition=condition, noise_dim=noise_dim)
     assert generator.num_tokens == math.prod(grid) // 2 ** (stem * sum(size > 1 for size in grid))
     assert generator.z_size == 5 + generator.num_tokens * noise_dim
     z = draw(generator).requires_grad_()
-    tokens = generator(z, LABELS if num_classes else None)
+    tokens = generator(z, CONDITIONS[condition])
     assert tokens.shape == (3, math.prod(grid), TOKEN_DIM)
     assert tokens.isfinite().all()
     (tokens * random(*tokens.shape, seed=1)).sum().backward()
@@ -75,7 +79,7 @@ def test_every_choice_of_positions_runs(positions, rotary, qk_norm):
 
 
 def test_the_class_changes_the_tokens_and_samples_keep_their_own():
-    generator = make(num_classes=3)
+    generator = make(condition=CLASSES)
     z = draw(generator, 1).expand(3, -1)
     tokens = generator(z, torch.tensor([0, 1, 2]))
     for a, b in [(0, 1), (0, 2), (1, 2)]:
@@ -85,7 +89,7 @@ def test_the_class_changes_the_tokens_and_samples_keep_their_own():
 
 
 def test_without_classes_labels_say_nothing():
-    generator = make(num_classes=0)
+    generator = make(condition=NOTHING)
     assert torch.equal(generator(draw(generator), LABELS), generator(draw(generator)))
 
 
@@ -125,14 +129,14 @@ def test_the_global_z_is_scaled_to_unit_mean_square():
 
 
 @every_case
-@classes
-def test_samples_do_not_see_each_other(grid, stem, num_classes):
-    generator = make(grid, stem=stem, num_classes=num_classes)
-    z, labels = draw(generator), LABELS if num_classes else None
+@conditions
+def test_samples_do_not_see_each_other(grid, stem, condition):
+    generator = make(grid, stem=stem, condition=condition)
+    z, labels = draw(generator), CONDITIONS[condition]
     once = generator(z, labels)
     z[1:] = 10 * draw(generator, seed=1)[1:]
-    torch.testing.assert_close(generator(z, None if labels is None else labels * 0 + 2)[0], once[0])
-    torch.testing.assert_close(generator(z[:1], None if labels is None else labels[:1]), once[:1])
+    torch.testing.assert_close(generator(z, torch.cat([labels[:1], labels[:1], labels[:1]]))[0], once[0])
+    torch.testing.assert_close(generator(z[:1], labels[:1]), once[:1])
 
 
 def test_bounded_is_tanh_of_unbounded():
@@ -197,7 +201,7 @@ def test_swiglus_hidden_width_is_a_multiple_of_eight(width, ratio, hidden):
 
 @pytest.mark.parametrize("stem", [0, 1])
 def test_bfloat16_autocast_stays_close(stem):
-    generator = make(stem=stem, num_classes=3)
+    generator = make(stem=stem, condition=CLASSES)
     z = draw(generator)
     with torch.no_grad():
         exact = generator(z, LABELS)
@@ -207,7 +211,7 @@ def test_bfloat16_autocast_stays_close(stem):
 
 
 def test_the_weights_are_all_in_the_state():
-    first, second = make(num_classes=3, seed=0), make(num_classes=3, seed=1)
+    first, second = make(condition=CLASSES, seed=0), make(condition=CLASSES, seed=1)
     z = draw(first)
     assert not torch.allclose(first(z, LABELS), second(z, LABELS))
     second.load_state_dict(first.state_dict())

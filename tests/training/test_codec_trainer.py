@@ -74,7 +74,7 @@ def test_a_run_of_both_resumes_bit_for_bit(tiny, shapes, tmp_path, at):
     with pytest.raises(Interrupted):
         train(config, tmp_path / "broken", dataset=shapes, report=interrupt)
     said = []
-    train(config, tmp_path / "broken", dataset=shapes, say=said.append)
+    train(config, tmp_path / "broken", dataset=shapes, log=said.append)
     assert any(f"at {at} samples" in line for line in said)
     folders = [tmp_path / name / "checkpoints" for name in ("straight", "broken")]
     newest = [load_tensors(max(folder.iterdir()))[0] for folder in folders]

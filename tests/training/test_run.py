@@ -48,7 +48,7 @@ def measured(folder, name):
 def test_a_run_stops_once_its_goal_is_reached_and_stays_stopped(tiny, shapes, tmp_path):
     config = tiny.replace({"train.evaluate_every": 16, "train.until": "density>=0"})
     said = []
-    train(config, tmp_path / "run", dataset=shapes, say=said.append)
+    train(config, tmp_path / "run", dataset=shapes, log=said.append)
     assert list(measured(tmp_path / "run", "density")) == [16]
     assert "density>=0 is reached at 16 samples" in said
     assert 16 in measured(tmp_path / "run", "diversity")  # of what it stopped with there is a picture
@@ -57,7 +57,7 @@ def test_a_run_stops_once_its_goal_is_reached_and_stays_stopped(tiny, shapes, tm
     train(config, tmp_path / "run", dataset=shapes)
     assert list(measured(tmp_path / "run", "density")) == [16]
     further = config.replace({"train.until": "density>=99"})
-    verdict = train(further, tmp_path / "run", dataset=shapes, say=said.append)
+    verdict = train(further, tmp_path / "run", dataset=shapes, log=said.append)
     densities = measured(tmp_path / "run", "density")
     assert list(densities) == [16, 32, 48, 64]
     assert f"density {densities[64]:.3g}, and density>=99 is asked for" in said
@@ -128,7 +128,7 @@ def test_interrupted_run_resumes_bit_for_bit(tiny, shapes, tmp_path):
     assert interruption.value.signal == signal.SIGINT
     assert signal.getsignal(signal.SIGINT) is before
     said = []
-    train(tiny, tmp_path / "broken", dataset=shapes, say=said.append)
+    train(tiny, tmp_path / "broken", dataset=shapes, log=said.append)
     assert any("resumed" in line and "at 24 samples" in line for line in said)
     assert_same_weights(tmp_path / "straight", tmp_path / "broken")
     straight, broken = (
@@ -204,7 +204,7 @@ def test_non_finite_step_rolls_back_and_halves_the_rate(tiny, shapes, tmp_path):
     assert run.trainer.rollbacks == 1
     assert run.trainer.samples_seen == 64
     assert all(value.isfinite().all() for value in final_weights(tmp_path / "run").values())
-    assert run.finish().status == "unstable" or len(run.log.rows) < 10
+    assert run.finish().status == "unstable" or len(run.metrics.rows) < 10
 
 
 def test_gives_up_after_several_rollbacks(tiny, shapes, tmp_path):
@@ -234,7 +234,8 @@ def test_changed_setting_is_refused_with_the_difference(tiny, shapes, tmp_path):
 def test_texts_that_are_fewer_than_a_batch_are_refused_before_anything_is_written(tiny, tmp_path, settings, says):
     (tmp_path / "lines.txt").write_text("".join(f"{a}{b}\n" for a in "abcdefgh" for b in "abcdefgh"))  # 12 held out
     config = tiny.replace({
-        "data.path": str(tmp_path / "lines.txt"), "codec.name": "autoencoder", "codec.width": 16, "codec.depth": 1, "codec.num_samples": 16,
+        "data.path": str(tmp_path / "lines.txt"), "codec.name": "autoencoder", "codec.width": 16, "codec.depth": 1,
+        "codec.num_samples": 16,
         "model.bounded": False, "train.batch_size": 52, "codec.batch_size": 52, "train.num_samples": 52,
     })  # fmt: skip
     with pytest.raises(ConfigError, match=says):
@@ -268,7 +269,7 @@ def test_damaged_newest_checkpoint_falls_back(tiny, shapes, tmp_path):
     newest = sorted((tmp_path / "run/checkpoints").iterdir())[-1]
     newest.write_bytes(newest.read_bytes()[:1000])
     said = []
-    train(tiny.replace({"train.num_samples": 96}), tmp_path / "run", dataset=shapes, say=said.append)
+    train(tiny.replace({"train.num_samples": 96}), tmp_path / "run", dataset=shapes, log=said.append)
     assert any("skipped a checkpoint" in line for line in said)
     assert any("at 48 samples" in line for line in said)
 
@@ -285,7 +286,7 @@ def test_sampling_while_training_equals_the_saved_model(tiny, shapes, tmp_path):
     run = Run(tiny, tmp_path / "run", shapes, lambda line: None)
     run.fit(lambda progress: None, [])
     saved = sparring.load(tmp_path / "run").sample(10)
-    assert torch.equal(saved, run._sample(10)[0])
+    assert torch.equal(saved, run.sample(10)[0])
 
 
 def test_full_disk_leaves_what_was_saved(tiny, shapes, tmp_path):

@@ -1,1 +1,1 @@
-"""Codecs: samples to the latents that the GAN is trained on, and back."""
+"""From data to the latents that the GAN works on, and back."""

@@ -8,64 +8,61 @@ import math
 import torch
 from torch import Tensor, nn
 
-from sparring.codecs.components import ComponentCodec
-from sparring.codecs.patch import PatchCodec
-from sparring.codecs.trained import TrainedCodec, normalized
-from sparring.models.attention import reaches
+from sparring.codecs.codec import Codec, normalized
+from sparring.codecs.patch import Patches
+from sparring.codecs.tokenizer import Tokenizer
+from sparring.models.attention import attention_patterns
 from sparring.models.blocks import DiscriminatorBlock
 from sparring.models.initialization import initialize
 from sparring.models.normalization import RMSNorm
 from sparring.models.positions import Positions
 from sparring.models.stem import Head, Stem, coarse_grid
 
+NUM_HEADS = 4
+FIT_SAMPLES = 256
+
 
 # Noise on latents of fixed size instead of a KL term, as in the denoising autoencoders of Vincent et al. 2008
-class AutoencoderCodec(TrainedCodec):
-    """One transformer turns a sample's patches into latents, a second one writes them out again.
+class AutoencoderCodec(Codec):
+    """One transformer turns a sample's tokens into latents, a second one turns them back.
 
-    Without `latents` every place of the token grid has a latent of its own: what is near stays near, and details are
-    kept. With it, so many latents stand for the whole sample, far fewer numbers, which a GAN learns far more easily.
+    `pixels` cuts samples into tokens: patches, or the principal components of smooth series.
 
-    A latent has zero mean and unit variance over its K numbers, whatever the sample, so noise of a fixed size on it is
-    all that keeps neighbours alike. The GAN is trained on samples of `latent_shape`: (K, *places) or (K, L).
+    Without `latents` each position of the token grid has a latent of its own: neighbours stay neighbours, and details
+    are kept. With it, that many latents stand for the whole sample: far fewer numbers, which a GAN learns far sooner.
 
-    With `components` it sees series not in patches of steps but as so many principal components along time of each
-    channel: sines of 256 steps are 12 numbers each, and what comes back is smooth.
+    A latent has zero mean and unit variance over its K numbers, whatever the sample, so noise of a fixed size on it
+    is all that keeps neighbours alike. The GAN is trained on samples of `latent_shape`: (K, *grid) or (K, L).
     """
+
+    learns = True
 
     def __init__(
         self,
         sample_shape: tuple[int, ...],
+        pixels: Tokenizer,
         *,
-        patch_size: int,
-        patch_frames: int | None = None,
-        components: int | None = None,
         latents: int | None = None,
         latent_dim: int = 16,
         width: int = 96,
         depth: int = 2,
-        num_heads: int = 4,
         stem: int = 0,
-        stem_channels: int = 16,
         noise: float = 0.3,
     ) -> None:
         super().__init__()
-        self.pixels: PatchCodec | ComponentCodec
-        if components is None:
-            self.pixels = PatchCodec(sample_shape, patch_size, patch_frames=patch_frames, multiple=2**stem)
-        else:
-            self.pixels, self.looks_at = ComponentCodec(sample_shape, components), 5_000
+        self.pixels, self.fit_samples = pixels, max(FIT_SAMPLES, pixels.fit_samples)
         self.sample_shape, self.noise = sample_shape, noise
-        fine, token_dim = self.pixels.grid, self.pixels.token_dim
+        fine, token_dim, num_heads, stem_channels = pixels.grid, pixels.token_dim, NUM_HEADS, max(1, width // 3)
         coarse = coarse_grid(fine, stem)
         self.num_tokens = math.prod(coarse)
         places = coarse[-len(sample_shape) + 1 :] if len(sample_shape) > 2 else coarse[:1]
         self.latent_shape = (latent_dim, *((latents,) if latents else places))
-        self.patches = PatchCodec(self.latent_shape, 1)
+        self.tokenizer = Patches(self.latent_shape, 1)
 
         def blocks() -> nn.ModuleList:
             return nn.ModuleList(
-                DiscriminatorBlock(width, num_heads, reach=reach, frames=coarse[0]) for reach in reaches(coarse, depth)
+                DiscriminatorBlock(width, num_heads, pattern=pattern, frames=coarse[0])
+                for pattern in attention_patterns(coarse, depth)
             )
 
         self.embed: nn.Module = nn.Linear(token_dim, width)
@@ -97,35 +94,34 @@ class AutoencoderCodec(TrainedCodec):
     mean: Tensor
     std: Tensor
 
-    def measure(self, samples: Tensor) -> None:
+    def fit(self, samples: Tensor) -> None:
         """Learns the mean and the spread of each channel: most of a picture may be background, and little differ."""
         over = [0, *range(2, samples.ndim)]
         self.mean.copy_(samples.mean(over, keepdim=True))
         std = samples.std(over, keepdim=True)
         self.std.copy_(std.clamp_min(0.1 * std.max().clamp_min(1e-3)))  # a channel may rarely change
-        if isinstance(self.pixels, ComponentCodec):
-            self.pixels.measure((samples - self.mean) / self.std)
+        self.pixels.fit((samples - self.mean) / self.std)
 
-    def compress(self, samples: Tensor) -> Tensor:
+    def encode(self, samples: Tensor) -> Tensor:
         """(B, *sample_shape) -> (B, *latent_shape)."""
-        x = self.positions(self.embed(self.pixels.encode((samples - self.mean) / self.std)))  # (B, M, D)
+        x = self.positions(self.embed(self.pixels.patchify((samples - self.mean) / self.std)))  # (B, M, D)
         for block in self.encoder:
             x = block(x, self.positions.rotary)
-        return self.patches.decode(normalized(self.to_latent(self.encoder_norm(x)).float()))
+        return self.tokenizer.unpatchify(normalized(self.to_latent(self.encoder_norm(x)).float()))
 
-    def expand(self, latents: Tensor) -> Tensor:
-        """(B, *latent_shape) -> (B, *sample_shape); latents are normalised first, as `compress` leaves them."""
-        x = self.places(self.from_latent(normalized(self.patches.encode(latents))))  # (B, M, D)
+    def decode(self, latents: Tensor) -> Tensor:
+        """(B, *latent_shape) -> (B, *sample_shape); latents are normalised first, as `encode` leaves them."""
+        x = self.places(self.from_latent(normalized(self.tokenizer.patchify(latents))))  # (B, M, D)
         for block in self.decoder:
             x = block(x, self.places.rotary)
         x = self.to_patch(self.decoder_norm(x))
-        return self.pixels.decode(x.float()) * self.std + self.mean
+        return self.pixels.unpatchify(x.float()) * self.std + self.mean
 
     def loss(self, samples: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """The squared error of what comes back through latents with noise, as a share of each channel's variance."""
-        latents = self.compress(samples)
+        latents = self.encode(samples)
         noise = torch.randn(latents.shape, generator=generator, device=latents.device)
-        error = (self.expand(latents + self.noise * noise) - samples) / self.std
+        error = (self.decode(latents + self.noise * noise) - samples) / self.std
         return {"loss/reconstruction": error.square().mean()}
 
 

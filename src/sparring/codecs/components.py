@@ -4,15 +4,20 @@ Shapes: B batch, C channels, T steps, K components.
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from sparring.config import LONGEST_WHITENED, ConfigError
-from sparring.models.positions import Grid
+from sparring.codecs.settings import LONGEST_WHITENED
+from sparring.codecs.tokenizer import Tokenizer
+from sparring.settings import ConfigError
 
 
-class ComponentCodec(nn.Module):
-    """Series (B, C, T) to tokens (B, C, K), one for each channel, and back, but for what the components leave out. What
-    is made of them is as smooth as the data."""
+class Components(Tokenizer):
+    """Series (B, C, T) to tokens (B, C, K), one for each channel, and back, but for what the components leave out.
+
+    Series that are made of them are as smooth as the data.
+    """
+
+    fit_samples = 5_000
 
     def __init__(self, sample_shape: tuple[int, ...], components: int) -> None:
         super().__init__()
@@ -23,7 +28,7 @@ class ComponentCodec(nn.Module):
             )
         if steps > LONGEST_WHITENED:
             raise ConfigError(f"--codec.components is for series of up to {LONGEST_WHITENED} steps: drop it")
-        self.grid: Grid = (channels, 1, 1)
+        self.grid = (channels, 1, 1)
         self.token_dim = components
         self.register_buffer("rows", torch.zeros(components, steps))
         self.register_buffer("centre", torch.zeros(channels, steps))
@@ -31,16 +36,16 @@ class ComponentCodec(nn.Module):
     rows: Tensor
     centre: Tensor
 
-    def measure(self, series: Tensor) -> None:
-        self.centre.copy_(series.mean(0))
-        self.rows.copy_(principal(series.cpu().double(), self.token_dim))
+    def fit(self, samples: Tensor) -> None:
+        self.centre.copy_(samples.mean(0))
+        self.rows.copy_(principal(samples.cpu().double(), self.token_dim))
 
-    def encode(self, series: Tensor) -> Tensor:
+    def patchify(self, samples: Tensor) -> Tensor:
         """(B, C, T) -> tokens (B, C, K)."""
-        with _exactly(series):
-            return (series - self.centre) @ self.rows.T
+        with _exactly(samples):
+            return (samples - self.centre) @ self.rows.T
 
-    def decode(self, tokens: Tensor) -> Tensor:
+    def unpatchify(self, tokens: Tensor) -> Tensor:
         """Tokens (B, C, K) -> (B, C, T)."""
         with _exactly(tokens):
             return tokens @ self.rows + self.centre

@@ -126,12 +126,13 @@ class AutoencoderSettings(LearntSettings):
 
     def build(self, spec: DataSpec, multiple: int) -> Codec:
         from sparring.codecs.autoencoder import AutoencoderCodec
+        from sparring.codecs.patch import Patches
 
         _not_for_texts(spec)
+        frames = _patch_frames(self.patch_frames, spec)
         return AutoencoderCodec(
             spec.sample_shape,
-            patch_size=self.patch_size,
-            patch_frames=_patch_frames(self.patch_frames, spec),
+            Patches(spec.sample_shape, self.patch_size, frames, 2**self.stem),
             latents=self.latents,
             latent_dim=self.latent_dim,
             width=self.width,
@@ -150,16 +151,17 @@ class ComponentsSettings(LearntSettings):
     latents: int | None = setting(None, LATENTS, ge=1, le=4096)
 
     def build(self, spec: DataSpec, multiple: int) -> Codec:
-        from sparring.codecs.components import ComponentCodec
+        from sparring.codecs.autoencoder import AutoencoderCodec
+        from sparring.codecs.components import Components
 
         _not_for_texts(spec)
         if spec.modality != "series":
             raise ConfigError("--codec.name components is for series: set patch or autoencoder")
         if spec.channels is not None and spec.channels.masked:
             raise ConfigError("--codec.name components is for series of one length: set --codec.name patch")
-        return ComponentCodec(
+        return AutoencoderCodec(
             spec.sample_shape,
-            components=self.components,
+            Components(spec.sample_shape, self.components),
             latents=self.latents,
             latent_dim=self.latent_dim,
             width=self.width,

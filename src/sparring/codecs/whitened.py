@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from sparring.codecs.components import axes
-from sparring.codecs.patch import PatchCodec
-from sparring.codecs.trained import LatentCodec
-from sparring.config import LONGEST_WHITENED
+from sparring.codecs.codec import Codec
+from sparring.codecs.patch import Patches
+from sparring.codecs.settings import LONGEST_WHITENED
 
 _STILL = 1e-6
 """Of the largest spread: what varies less is constant but for rounding."""
@@ -20,7 +20,7 @@ _LEAST = 1e-4
 """Of the largest spread: smaller ones are not made any larger than this."""
 
 
-class WhitenedCodec(LatentCodec):
+class WhitenedCodec(Codec):
     """Series (B, C, T) to series (B, C, T) whose channels do not vary together and whose quick movements are as large
     as their slow ones, or with `whiten` below 1 less so; and back, without loss.
 
@@ -30,7 +30,7 @@ class WhitenedCodec(LatentCodec):
     themselves has the right level and trembles.
     """
 
-    looks_at = 20_000
+    fit_samples = 20_000
 
     def __init__(
         self, sample_shape: tuple[int, ...], patch_size: int, whiten: float = 0.3, *, multiple: int = 1
@@ -42,7 +42,7 @@ class WhitenedCodec(LatentCodec):
                 f"--codec.name whitened is for series of up to {LONGEST_WHITENED} steps: set --codec.name patch"
             )
         self.sample_shape, self.latent_shape, self.whiten = sample_shape, sample_shape, whiten
-        self.patches = PatchCodec(sample_shape, patch_size, multiple=multiple)
+        self.tokenizer = Patches(sample_shape, patch_size, multiple=multiple)
         self.register_buffer("basis", cosines(steps), persistent=False)
         self.register_buffer("mean", torch.zeros(channels, 1))
         self.register_buffer("spread", torch.ones(channels, 1))
@@ -57,7 +57,7 @@ class WhitenedCodec(LatentCodec):
     centre: Tensor
     gain: Tensor
 
-    def measure(self, samples: Tensor) -> None:
+    def fit(self, samples: Tensor) -> None:
         """Learns how the channels vary together, and each coefficient's mean and spread."""
         x = samples.cpu().double()  # no device but the CPU has such numbers for certain
         mean = x.mean((0, 2))[:, None]
@@ -76,14 +76,14 @@ class WhitenedCodec(LatentCodec):
         ):  # fmt: skip
             buffer.copy_(value)
 
-    def compress(self, samples: Tensor) -> Tensor:
+    def encode(self, samples: Tensor) -> Tensor:
         """(B, C, T) -> (B, C, T): zeros where nothing varies."""
         x = (samples - self.mean) / self.spread.where(self.spread > 0, 1)
         coefficients = self.turn @ x @ self.basis.T - self.centre
         return torch.where(self.gain > 0, coefficients / self.gain.where(self.gain > 0, 1), 0) @ self.basis
 
-    def expand(self, latents: Tensor) -> Tensor:
-        """(B, C, T) -> (B, C, T), the inverse of `compress`."""
+    def decode(self, latents: Tensor) -> Tensor:
+        """(B, C, T) -> (B, C, T), the inverse of `encode`."""
         x = self.turn.T @ (latents @ self.basis.T * self.gain + self.centre) @ self.basis
         return x * self.spread + self.mean
 

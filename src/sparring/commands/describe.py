@@ -35,7 +35,7 @@ def add(command: Command) -> None:
 
 def run_info(arguments: argparse.Namespace) -> int:
     import sparring
-    from sparring.build import parameter_count
+    from sparring.models.initialization import parameter_count
     from sparring.pretrained import find_run
     from sparring.training.logs import logged_rows
 

@@ -94,7 +94,7 @@ def run_reconstruct(arguments: argparse.Namespace) -> int:
     back = gan.reconstruct(samples)
     out = showing.save_sheet(showing.beside(gan.spec.finish(samples), back), Path(arguments.out or "reconstructed"), 2)
     codec = gan.codec
-    error = codec.error(samples, codec.expand(codec.compress(samples.to(gan.device))).to(samples))
+    error = codec.error(samples, codec.decode(codec.encode(samples.to(gan.device))).to(samples))
     facts: dict[str, Any] = {"codec": gan.config.codec.name}
     if gan.spec.vocabulary is not None:
         pairs = [] if arguments.json else list(zip(gan.spec.finish(samples), back, strict=True))

@@ -71,9 +71,9 @@ def run_train(arguments: argparse.Namespace) -> int:
     out = Path(arguments.out or Path("runs") / (Path(arguments.data.replace(":", "/")).stem or "run"))
     with TrainingProgress() as progress:
         try:
-            verdict = train(config, out, dataset=dataset, report=progress.report, say=progress.say)
+            verdict = train(config, out, dataset=dataset, report=progress.report, log=progress.log)
         except Interrupted as interruption:
-            progress.say(f"interrupted and saved; the same command goes on from here ({out})")
+            progress.log(f"interrupted and saved; the same command goes on from here ({out})")
             return 128 + interruption.signal
     if arguments.json:
         print(json.dumps({"out": str(out), "status": verdict.status, "verdict": verdict.text}))

@@ -1,1 +1,1 @@
-"""Critics: a view of the samples and a discriminator on it."""
+"""Critics: views of samples, and a discriminator on each."""

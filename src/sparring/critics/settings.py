@@ -37,6 +37,7 @@ class CriticSettings(Choice, ABC):
         le=5,
     )
     weight: float = setting(1.0, "weight of this critic in the losses", ge=0, le=1e6)
+    gamma: float = setting(1.0, "factor on r1 and r2 for this critic", ge=0, le=1e6)
 
     @abstractmethod
     def build(self, codec: Codec, stem: int) -> View:

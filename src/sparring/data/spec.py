@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from sparring.data.channels import Channels
+from sparring.data.conditions import Classes, Condition, Unconditional
 from sparring.data.dataset import Dataset
 from sparring.data.vocabulary import END, Vocabulary
 
@@ -19,6 +20,10 @@ class DataSpec:
     class_names: tuple[str, ...] = ()
     channels: Channels | None = None
     vocabulary: Vocabulary | None = None
+
+    @property
+    def condition(self) -> Condition:
+        return Classes(self.class_names) if self.class_names else Unconditional()
 
     @property
     def num_classes(self) -> int:

@@ -25,7 +25,7 @@ class LanguageModel(nn.Module):
         self.symbols = nn.Embedding(vocabulary_size, width)
         nn.init.normal_(self.symbols.weight, std=width**-0.5)
         self.places = Positions((length, 1, 1), width, width // num_heads, added="learned", rotary=True)
-        self.blocks = nn.ModuleList(DiscriminatorBlock(width, num_heads, reach="before") for _ in range(depth))
+        self.blocks = nn.ModuleList(DiscriminatorBlock(width, num_heads, pattern="causal") for _ in range(depth))
         self.norm = RMSNorm(width)
 
     def forward(self, texts: Tensor) -> Tensor:

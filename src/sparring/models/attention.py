@@ -21,8 +21,8 @@ Backend = Literal["auto", "math", "fused"]
 
 _backend: contextvars.ContextVar[Backend] = contextvars.ContextVar("attention_backend", default="auto")
 
-Reach = Literal["all", "space", "time", "before"]
-"""What a token looks at: every token, those of its frame, those of its place in other frames, or those up to itself."""
+AttentionPattern = Literal["all", "space", "time", "causal"]
+"""Tokens attend to all tokens, to those of their frame, to those at their position in all frames, or to earlier ones."""
 
 FULL_ATTENTION_TOKENS = 1024
 """Up to so many tokens, those of a clip all look at each other; beyond, blocks look along space and time in turn, where
@@ -74,15 +74,15 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, causal: bool = False) -> 
 
 
 # Bertasius et al. 2021 (TimeSformer), "divided space-time attention", a block for each
-def reaches(grid: Grid, depth: int) -> list[Reach]:
-    """What each of `depth` blocks on a token grid looks at."""
+def attention_patterns(grid: Grid, depth: int) -> list[AttentionPattern]:
+    """The attention pattern of each of `depth` blocks on a token grid."""
     t, h, w = grid
     if t == 1 or h * w == 1 or t * h * w <= FULL_ATTENTION_TOKENS or depth == 1:
         return ["all"] * depth
     return ["space" if block % 2 == 0 else "time" for block in range(depth)]
 
 
-def _attend_along(query: Tensor, key: Tensor, value: Tensor, frames: int, reach: Reach) -> Tensor:
+def _attend_along(query: Tensor, key: Tensor, value: Tensor, frames: int, pattern: AttentionPattern) -> Tensor:
     """Attention within each frame, or within each place over time, (B, H, E + T·P, D) -> the same.
 
     The first E tokens have no place on the grid (a class token): all look at them, and they look at all.
@@ -92,7 +92,7 @@ def _attend_along(query: Tensor, key: Tensor, value: Tensor, frames: int, reach:
 
     def groups(x: Tensor) -> Tensor:
         x = x[..., extra:, :].unflatten(-2, (frames, -1))  # (B, H, T, P, D)
-        return x if reach == "space" else x.transpose(-3, -2)
+        return x if pattern == "space" else x.transpose(-3, -2)
 
     def with_front(x: Tensor) -> Tensor:
         grouped = groups(x)
@@ -100,13 +100,13 @@ def _attend_along(query: Tensor, key: Tensor, value: Tensor, frames: int, reach:
         return torch.cat([shared, grouped], -2) if extra else grouped
 
     found = _attend(groups(query), with_front(key), with_front(value))
-    if reach == "time":
+    if pattern == "time":
         found = found.transpose(-3, -2)
     return torch.cat([front, found.flatten(-3, -2)], -2)
 
 
-class Past:
-    """Keys and values of the tokens a causal block has seen, so that the next ones are computed alone."""
+class KVCache:
+    """Keys and values of the earlier tokens of a causal block: the next token is computed alone."""
 
     def __init__(self) -> None:
         self.key: Tensor | None = None
@@ -124,14 +124,14 @@ class Past:
 class MultiHeadAttention(nn.Module):
     """Self-attention with `num_heads` heads, RMS-normalised queries and keys, and rotary positions.
 
-    With a `reach` along space or time the tokens are those of so many `frames`, behind any that have no place.
+    With a `pattern` along space or time the tokens are those of so many `frames`, behind any that have no position.
     """
 
     def __init__(
-        self, width: int, num_heads: int, *, qk_norm: bool = True, reach: Reach = "all", frames: int = 1
+        self, width: int, num_heads: int, *, qk_norm: bool = True, pattern: AttentionPattern = "all", frames: int = 1
     ) -> None:
         super().__init__()
-        self.num_heads, self.reach, self.frames = num_heads, reach, frames
+        self.num_heads, self.pattern, self.frames = num_heads, pattern, frames
         self.qkv = nn.Linear(width, 3 * width)
         self.project = nn.Linear(width, width)
         head_width = width // num_heads
@@ -142,10 +142,10 @@ class MultiHeadAttention(nn.Module):
         for part in self.qkv.weight.data.view(3, width, width):  # three maps side by side, not one wide one
             nn.init.xavier_uniform_(part)
 
-    def forward(self, x: Tensor, rotary: Tensor | None, past: Past | None = None) -> Tensor:
+    def forward(self, x: Tensor, rotary: Tensor | None, cache: KVCache | None = None) -> Tensor:
         """x (B, N, width), rotary (2, N, D / 2) as `positions.Positions` holds it -> (B, N, width).
 
-        With the `past` of a causal attention x is one token, or the first few.
+        With a `cache` of causal attention x is one token, or the first few.
         """
         batch, num_tokens, width = x.shape
         qkv = (
@@ -158,12 +158,12 @@ class MultiHeadAttention(nn.Module):
         if rotary is not None:
             both = rotate(both, rotary)
         query, key = both
-        if past is not None:
-            if self.reach != "before" or (past.key is not None and num_tokens > 1):
-                raise ValueError("a causal attention goes on from its past by one token at a time")
-            key, value = past.extend(key, value)
-        if self.reach in ("all", "before"):
-            x = _attend(query, key, value, causal=self.reach == "before" and num_tokens > 1)
+        if cache is not None:
+            if self.pattern != "causal" or (cache.key is not None and num_tokens > 1):
+                raise ValueError("a causal attention goes on from its cache by one token at a time")
+            key, value = cache.extend(key, value)
+        if self.pattern in ("all", "causal"):
+            x = _attend(query, key, value, causal=self.pattern == "causal" and num_tokens > 1)
         else:
-            x = _attend_along(query, key, value, self.frames, self.reach)
+            x = _attend_along(query, key, value, self.frames, self.pattern)
         return self.project(x.transpose(1, 2).reshape(batch, num_tokens, width))

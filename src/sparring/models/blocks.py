@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sparring.models.attention import MultiHeadAttention, Past, Reach
+from sparring.models.attention import AttentionPattern, KVCache, MultiHeadAttention
 from sparring.models.initialization import initialize
 from sparring.models.normalization import RMSNorm
 
@@ -38,12 +38,12 @@ class GeneratorBlock(nn.Module):
         qk_norm: bool = True,
         gain: float = 1.0,
         gate_bias: float = 0.1,
-        reach: Reach = "all",
+        pattern: AttentionPattern = "all",
         frames: int = 1,
     ) -> None:
         super().__init__()
         self.norm = RMSNorm(width, affine=False)
-        self.attention = MultiHeadAttention(width, num_heads, qk_norm=qk_norm, reach=reach, frames=frames)
+        self.attention = MultiHeadAttention(width, num_heads, qk_norm=qk_norm, pattern=pattern, frames=frames)
         self.mlp = SwiGLU(width, mlp_ratio)
         self.modulation = nn.Linear(width, 4 * width)
         nn.init.xavier_uniform_(self.modulation.weight, gain)
@@ -69,17 +69,17 @@ class DiscriminatorBlock(nn.Module):
         mlp_ratio: float = 8 / 3,
         qk_norm: bool = True,
         layer_scale: float = 1.0,
-        reach: Reach = "all",
+        pattern: AttentionPattern = "all",
         frames: int = 1,
     ) -> None:
         super().__init__()
         self.attention_norm = RMSNorm(width)
-        self.attention = MultiHeadAttention(width, num_heads, qk_norm=qk_norm, reach=reach, frames=frames)
+        self.attention = MultiHeadAttention(width, num_heads, qk_norm=qk_norm, pattern=pattern, frames=frames)
         self.attention_scale = nn.Parameter(torch.full((width,), layer_scale))
         self.mlp_norm = RMSNorm(width)
         self.mlp = SwiGLU(width, mlp_ratio)
         self.mlp_scale = nn.Parameter(torch.full((width,), layer_scale))
 
-    def forward(self, x: Tensor, rotary: Tensor | None, past: Past | None = None) -> Tensor:
-        x = x + self.attention_scale * self.attention(self.attention_norm(x), rotary, past)
+    def forward(self, x: Tensor, rotary: Tensor | None, cache: KVCache | None = None) -> Tensor:
+        x = x + self.attention_scale * self.attention(self.attention_norm(x), rotary, cache)
         return x + self.mlp_scale * self.mlp(self.mlp_norm(x))

@@ -8,7 +8,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from sparring.models.attention import reaches
+from sparring.data.conditions import Condition, Unconditional
+from sparring.models.attention import attention_patterns
 from sparring.models.blocks import DiscriminatorBlock
 from sparring.models.fourier import embedding
 from sparring.models.normalization import RMSNorm
@@ -17,17 +18,16 @@ from sparring.models.stem import Stem, coarse_grid
 
 
 class Discriminator(nn.Module):
-    """A vision transformer with a learned class token, whose final state f is judged; so is every other token.
+    """A vision transformer with a learned class token. The logit is computed from the class token and from all others.
 
-    The tokens' own judgement is linear with weights for each place, as the last layer of a DCGAN's discriminator: it
-    tells the generator from the first step on what to do where, when attention has yet to learn where to look. The
-    label enters three times: each class has its own class token, which can look for what matters to it, its own weights
-    in the tokens' judgement, and the projection of f (Miyato & Koyama 2018, eq. 5): linear(f) + <embedding[y], f>.
+    The other tokens' part is linear, with weights for each position, as in the last layer of DCGAN's discriminator: it
+    tells the generator from the first step on where to change, while attention has yet to learn where to look.
 
-    Where a clip's frames are `frames_apart`, any step from one to the next, a stem sees each by itself: convolutions
-    over time would mix what has moved far in between.
+    The condition enters three times: as the class token, in the tokens' linear weights, and by the projection of the
+    final class token f (Miyato & Koyama 2018, eq. 5): linear(f) + <embedding(y), f>.
 
-    What is seen `close` up besides has a discriminator of its own.
+    With `separate_frames` a stem convolves each frame by itself: frames that are any number of steps apart share no
+    local motion that a convolution over time could use.
     """
 
     def __init__(
@@ -38,29 +38,28 @@ class Discriminator(nn.Module):
         width: int,
         depth: int,
         num_heads: int,
-        num_classes: int = 0,
+        condition: Condition | None = None,
         mlp_ratio: float = 8 / 3,
         qk_norm: bool = True,
         positions: str = "learned",
         rotary: bool = True,
         layer_scale: float = 1.0,
         stem: int = 0,
-        stem_channels: int = 16,
-        frames_apart: bool = False,
+        separate_frames: bool = False,
         fourier: float = 0.0,
-        close: "Discriminator | None" = None,
     ) -> None:
         super().__init__()
-        self.close = close
+        self.condition = condition or Unconditional()
         self.embed: nn.Module
         if stem:
-            frames, grid = (grid[0], (1, *grid[1:])) if frames_apart else (1, grid)
-            self.embed = Stem(grid, token_dim, width, levels=stem, channels=stem_channels, frames=frames)
+            frames, grid = (grid[0], (1, *grid[1:])) if separate_frames else (1, grid)
+            channels = 2 * max(1, width // 4)
+            self.embed = Stem(grid, token_dim, width, levels=stem, channels=channels, frames=frames)
         else:
             self.embed = embedding(token_dim, width, fourier)
         coarse = coarse_grid(grid, stem)
         self.positions = Positions(coarse, width, width // num_heads, added=positions, rotary=rotary)
-        self.class_tokens = nn.Embedding(max(1, num_classes), width)
+        self.class_token = self.condition.tokens(width)
         self.blocks = nn.ModuleList(
             DiscriminatorBlock(
                 width,
@@ -68,40 +67,40 @@ class Discriminator(nn.Module):
                 mlp_ratio=mlp_ratio,
                 qk_norm=qk_norm,
                 layer_scale=layer_scale,
-                reach=reach,
+                pattern=pattern,
                 frames=coarse[0],
             )
-            for reach in reaches(coarse, depth)
+            for pattern in attention_patterns(coarse, depth)
         )
         self.norm = RMSNorm(width)
         self.head = nn.Linear(width, 1)
-        self.judge_tokens = nn.Linear(math.prod(coarse) * width, 1 + num_classes)
-        self.class_embedding = nn.Embedding(num_classes, width) if num_classes else None
-        nn.init.normal_(self.class_tokens.weight, std=0.5)
+        self.token_head = nn.Linear(math.prod(coarse) * width, 1 + self.condition.size)
+        self.projection = self.condition.embedding(width)
+        nn.init.normal_(self.class_token.weight, std=0.5)  # type: ignore[arg-type]
 
-    def forward(self, tokens: Tensor, class_labels: Tensor | None = None) -> Tensor:
-        """tokens (B, all of the grid, token_dim), class_labels (B,) -> logits (B,), float32."""
-        if class_labels is None:
-            class_labels = torch.zeros(len(tokens), dtype=torch.long, device=tokens.device)
-        x = self.features(tokens, class_labels)
+    def forward(self, tokens: Tensor, condition: Tensor | None = None) -> Tensor:
+        """tokens (B, all of the grid, token_dim), conditions (B, ...) -> logits (B,), float32."""
+        if condition is None:
+            condition = self.condition.spread(1).to(tokens.device).expand(len(tokens))
+        x = self.features(tokens, condition)
         with torch.autocast(x.device.type, enabled=False):
-            return self._judge(x, class_labels)
+            return self._logits(x, condition)
 
-    def features(self, tokens: Tensor, class_labels: Tensor) -> Tensor:
-        """tokens (B, all of the grid, token_dim), class_labels (B,) -> the final tokens, the class token first:
+    def features(self, tokens: Tensor, condition: Tensor) -> Tensor:
+        """tokens (B, all of the grid, token_dim), conditions (B, ...) -> the final tokens, the class token first:
         (B, 1 + N, D), float32."""
         x = self.positions(self.embed(tokens))  # (B, N, D)
-        x = torch.cat([self.class_tokens(class_labels)[:, None].to(x.dtype), x], 1)  # (B, 1 + N, D)
+        x = torch.cat([self.class_token(condition)[:, None].to(x.dtype), x], 1)  # (B, 1 + N, D)
         for block in self.blocks:
             x = block(x, self.positions.rotary)
         with torch.autocast(x.device.type, enabled=False):
             return self.norm(x.float())
 
-    def _judge(self, x: Tensor, class_labels: Tensor) -> Tensor:
+    def _logits(self, x: Tensor, condition: Tensor) -> Tensor:
         """The final tokens (B, 1 + N, D) -> logits (B,)."""
-        features, judgements = x[:, 0], self.judge_tokens(x[:, 1:].flatten(1))  # (B, D), (B, 1 + classes)
-        logits = self.head(features).squeeze(-1) + judgements[:, 0]
-        if self.class_embedding is not None:
-            projection = (features * self.class_embedding(class_labels)).sum(-1) * features.shape[-1] ** -0.5
-            logits = logits + projection + judgements.gather(1, 1 + class_labels[:, None]).squeeze(1)
+        features, scores = x[:, 0], self.token_head(x[:, 1:].flatten(1))  # (B, D), (B, 1 + size)
+        logits = self.head(features).squeeze(-1) + scores[:, 0]
+        if self.projection is not None:
+            projection = (features * self.projection(condition)).sum(-1) * features.shape[-1] ** -0.5
+            logits = logits + projection + self.condition.inner(scores[:, 1:], condition)
         return logits

@@ -25,3 +25,7 @@ def initialize_rectified(module: nn.Module, slope: float) -> None:
             nn.init.kaiming_normal_(child.weight, slope)
             if child.bias is not None:
                 nn.init.zeros_(child.bias)
+
+
+def parameter_count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())

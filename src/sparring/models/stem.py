@@ -48,7 +48,7 @@ class _OnGrid(nn.Module):
 class Stem(_OnGrid):
     """Fine tokens (B, N, C) to coarse ones (B, M, D): overlapping convolutions of stride 2.
 
-    Of several `frames` (B, frames · N, C) each is seen by itself, and a coarse token is what all show at its place.
+    Several `frames` (B, frames · N, C) are convolved one by one; features at one position are concatenated over them.
     """
 
     def __init__(self, grid: Grid, token_dim: int, width: int, *, levels: int, channels: int, frames: int = 1) -> None:

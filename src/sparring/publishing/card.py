@@ -11,7 +11,7 @@ from pathlib import Path
 
 import sparring
 from sparring import metrics
-from sparring.build import parameter_count
+from sparring.models.initialization import parameter_count
 from sparring.config import Config
 from sparring.data.dataset import printable
 from sparring.display import showing

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from sparring.codecs import LatentCodec, TrainedCodec
+from sparring.codecs.codec import Codec
+from sparring.codecs.settings import LearntSettings
 from sparring.config import Config
 from sparring.data.dataset import Dataset, TensorDataset
 from sparring.data.order import ShuffledOrder, derive_seed
@@ -26,15 +27,15 @@ class CodecTrainer:
     """The codec, its optimiser and the step; randomness follows from the seed and the samples seen."""
 
     def __init__(
-        self, config: Config, codec: TrainedCodec, dataset: Dataset, device: torch.device, dtype: torch.dtype
+        self, config: Config, codec: Codec, dataset: Dataset, device: torch.device, dtype: torch.dtype
     ) -> None:
         self.config, self.dataset, self.device, self.dtype = config, dataset, device, dtype
-        self.codec = codec
-        measure(codec, dataset, device)
-        self.optimizer = torch.optim.Adam(self.codec.parameters(), config.codec.lr, betas=(0.9, 0.99), fused=True)
+        assert isinstance(config.codec, LearntSettings), "a codec that learns has the settings of its training"
+        self.codec, self.settings = codec, config.codec
+        self.optimizer = torch.optim.Adam(self.codec.parameters(), self.settings.lr, betas=(0.9, 0.99), fused=True)
         self.order = ShuffledOrder(len(dataset), derive_seed(config.train.seed, "codec"))
         self.samples_seen, self.rollbacks = 0, 0
-        self.num_samples, self.batch_size = config.codec.num_samples, config.codec.batch_size
+        self.num_samples, self.batch_size = self.settings.num_samples, self.settings.batch_size
 
     def step(self) -> dict[str, Tensor]:
         """One step down the codec's loss; returns what to log, still on the device."""
@@ -47,7 +48,7 @@ class CodecTrainer:
         norm = torch.nn.utils.clip_grad_norm_(self.codec.parameters(), math.inf)
         progress = self.samples_seen / self.num_samples
         factor = min(1.0, (progress + 1e-3) / WARMUP) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-        set_lr(self.optimizer, self.config.codec.lr * factor * ROLLBACK_LR**self.rollbacks)
+        set_lr(self.optimizer, self.settings.lr * factor * ROLLBACK_LR**self.rollbacks)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.samples_seen += self.batch_size
@@ -62,34 +63,49 @@ class CodecTrainer:
         self.samples_seen, self.rollbacks = counts["samples_seen"], counts["rollbacks"]
 
 
-def measure(codec: LatentCodec, dataset: Dataset, device: torch.device) -> None:
-    """Shows the codec some of the data, spread over the set."""
-    chunk = _chunk(dataset, codec.looks_at)
-    codec.to(device).measure(
-        dataset.batch(torch.linspace(0, len(dataset) - 1, min(chunk, len(dataset))).long())[0].to(device)
-    )
+def prepare_codec(
+    config: Config, codec: Codec, dataset: Dataset, device: torch.device, dtype: torch.dtype
+) -> CodecTrainer | None:
+    """Takes the codec's statistics from the data; returns the trainer of a codec that learns."""
+    fit(codec, dataset, device)
+    return CodecTrainer(config, codec, dataset, device, dtype) if codec.learns else None
+
+
+def fit(codec: Codec, dataset: Dataset, device: torch.device) -> None:
+    """Gives the codec the samples that its statistics need, spread over the data."""
+    if not codec.fit_samples:
+        return
+    count = min(_chunk(dataset, codec.fit_samples), len(dataset))
+    codec.to(device).fit(dataset.batch(torch.linspace(0, len(dataset) - 1, count).long())[0].to(device))
 
 
 @torch.no_grad()
-def latents_of(dataset: Dataset, codec: LatentCodec, device: torch.device) -> Dataset:
-    """What the codec makes of every sample, which is what the GAN is trained on: of a trained one in memory, of another
-    as it is asked for, as windows of a table need many times the table's memory.
+def encoded(dataset: Dataset, codec: Codec, device: torch.device) -> Dataset:
+    """The latents of a data set, which the GAN is trained on; the codec stays as it is from now on.
 
-    Always in the same chunks, as a sample's last bits may depend on its neighbours in the batch.
+    The set itself where latents are its samples; in memory those of a codec that learnt; else computed when asked for,
+    as windows of a table need many times its memory.
+
+    Chunks are always the same, as a sample's last bits may depend on its neighbours in the batch.
     """
-    if not isinstance(codec, TrainedCodec):
+    codec.eval().requires_grad_(False)
+    if codec.identity:
+        return dataset
+    if not codec.learns:
         return _Latents.of(dataset, codec, device)
     chunks = torch.arange(len(dataset)).split(_chunk(dataset))
-    latents = torch.cat([codec.compress(dataset.batch(chunk)[0].to(device)).cpu() for chunk in chunks])
+    latents = torch.cat([codec.encode(dataset.batch(chunk)[0].to(device)).cpu() for chunk in chunks])
     return TensorDataset(
-        name=dataset.name,
+        **_facts(dataset),
         sample_shape=tuple(latents.shape[1:]),
-        classes=dataset.classes,
-        class_names=dataset.class_names,
-        fingerprint=dataset.fingerprint,
         value_range="latents of zero mean and unit variance",
         samples=latents,
     )
+
+
+def _facts(dataset: Dataset) -> dict[str, Any]:
+    names = ("name", "modality", "classes", "class_names", "vectors", "fingerprint")
+    return {name: getattr(dataset, name) for name in names}
 
 
 @dataclass(kw_only=True, eq=False)
@@ -97,20 +113,19 @@ class _Latents(Dataset):
     """Latents of another set's samples."""
 
     source: Dataset
-    codec: LatentCodec
+    codec: Codec
     device: torch.device
 
     storage: ClassVar[str] = "computed when asked for"
 
     @classmethod
-    def of(cls, dataset: Dataset, codec: LatentCodec, device: torch.device) -> Self:
+    def of(cls, dataset: Dataset, codec: Codec, device: torch.device) -> Self:
         return cls(
-            name=dataset.name, sample_shape=codec.latent_shape, classes=dataset.classes,
-            class_names=dataset.class_names, fingerprint=dataset.fingerprint, value_range="latents",
-            source=dataset, codec=codec, device=device,
+            **_facts(dataset), sample_shape=codec.latent_shape, value_range="latents", source=dataset, codec=codec,
+            device=device,
         )  # fmt: skip
 
     @torch.no_grad()
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        samples, classes = self.source.batch(indices)
-        return self.codec.compress(samples.to(self.device)), classes
+        samples, condition = self.source.batch(indices)
+        return self.codec.encode(samples.to(self.device)), condition

@@ -7,6 +7,7 @@ from torch import nn
 
 from sparring.config import OptimConfig
 
+FINAL_LR = 0.02  # share of the learning rate left at the end of a cosine decay
 ROLLBACK_LR = 0.5  # the learning rates' factor after each roll-back
 
 
@@ -16,13 +17,13 @@ def make_optimizer(model: nn.Module, lr: float, config: OptimConfig) -> torch.op
 
 
 def lr_factor(config: OptimConfig, samples_seen: int, num_samples: int) -> float:
-    """What the learning rates are multiplied with: a linear warm-up, then half a cosine down to `final_lr`."""
+    """What the learning rates are multiplied with: a linear warm-up, then half a cosine down to `FINAL_LR`."""
     warmup = min(1.0, (samples_seen + 1) / config.warmup) if config.warmup else 1.0
     if config.decay == "constant":
         return warmup
     progress = min(1.0, samples_seen / num_samples)
     cosine = 0.5 * (1 + math.cos(math.pi * progress))
-    return warmup * (config.final_lr + (1 - config.final_lr) * cosine)
+    return warmup * (FINAL_LR + (1 - FINAL_LR) * cosine)
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:

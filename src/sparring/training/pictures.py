@@ -1,0 +1,73 @@
+"""Pictures of a run: samples at intervals, and what the codec makes of the data."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sparring.codecs.codec import Codec
+from sparring.data.dataset import Dataset
+from sparring.data.spec import DataSpec
+from sparring.display import showing
+from sparring.metrics import Sampler
+from sparring.training.diagnostics import diversity
+from sparring.training.logs import Row
+
+GRID = 100  # samples in a picture
+CODEC_GRID = 20  # samples in a picture of a codec's work
+
+
+class Pictures:
+    """Draws into a run's folder. `sample` gives the same z's samples each time."""
+
+    def __init__(
+        self, folder: Path, dataset: Dataset, spec: DataSpec, sample: Sampler, log: Callable[[str], None]
+    ) -> None:
+        self.folder, self.dataset, self.spec, self.sample, self.log = folder, dataset, spec, sample, log
+
+    def observe(self, row: Row) -> Row:
+        """Saves a grid of samples, and says how diverse they are."""
+        samples, classes = self.sample(GRID)
+        self._save(samples, row, self._columns())
+        if line := showing.excerpt(samples):
+            self.log(line)
+        if classes is None:
+            classes = torch.zeros(GRID, dtype=torch.long)
+        made, real = self.spec.comparable(self.spec.stored(samples)), self.spec.comparable(self._real_of(classes))
+        return {"diversity": diversity(made, real, classes)}
+
+    @torch.no_grad()
+    def observe_codec(self, codec: Codec, device: torch.device, row: Row) -> Row:
+        """Saves samples of the data, each beside what the codec makes of it; their mean squared difference."""
+        shown = torch.linspace(0, len(self.dataset) - 1, CODEC_GRID).long()
+        samples = self.dataset.batch(shown)[0]
+        decoded = codec.decode(codec.encode(samples.to(device))).to(samples)
+        pairs = torch.stack([samples, decoded], 1).flatten(0, 1)
+        self._save(self.spec.finish(pairs), row, 2)
+        return {"codec/error": codec.error(samples, decoded)}
+
+    def save_last(self) -> None:
+        """Saves the grid of a finished run."""
+        showing.save_sheet(self.sample(GRID)[0], self.folder / "samples", self._columns())
+
+    def _save(self, samples: Any, row: Row, columns: int) -> None:
+        folder = self.folder / "samples"
+        folder.mkdir(exist_ok=True)
+        showing.save_sheet(samples, folder / f"{row['samples_seen']:012d}", columns)
+
+    def _real_of(self, classes: Tensor) -> Tensor:
+        """Real samples of these classes, spread over the data set."""
+        labels, chosen = self.dataset.labels(), torch.empty_like(classes)
+        for label in classes.unique():
+            places = (labels == label).nonzero().flatten()
+            places = places if len(places) else torch.arange(len(labels))
+            wanted = classes == label
+            chosen[wanted] = places[torch.linspace(0, len(places) - 1, int(wanted.sum())).long()]
+        return self.dataset.batch(chosen)[0]
+
+    def _columns(self) -> int:
+        """Classes side by side where they fit, so that a column is a class."""
+        classes = self.spec.num_classes
+        return classes * max(1, 10 // classes) if 2 <= classes <= 20 else 10
