@@ -25,7 +25,6 @@ from sparring.files import CheckpointError, load_tensors, save_tensors
 from sparring.migration import FORMAT, migrated
 from sparring.sampling import draw_z, interpolate, mean_w
 
-
 MAX_HEADER = 16 * 2**20
 SHIPPED = Path(__file__).parent / "runs"
 """Runs that come with the package (`recipes/`): digits, names, sines, bouncing."""
