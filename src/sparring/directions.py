@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from sparring.models.initialization import parameter_count
 from sparring.models.generator import Generator
+from sparring.models.initialization import parameter_count
 from sparring.sampling import draw_z
 
 COUNT = 8

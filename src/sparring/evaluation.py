@@ -1,6 +1,5 @@
 """What `sparring evaluate` compares: a run's samples, or samples made elsewhere, with real ones."""
 
-import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +68,7 @@ def of_run(path: str, *, device: str, seed: int = 0, data: str | None = None, fi
     of_data, texts = gan.config.data, gan.spec.vocabulary is not None
 
     def named() -> Dataset:
-        return open_dataset(**dataclasses.asdict(dataclasses.replace(of_data, path=data or of_data.path, labels=None)))
+        return open_dataset(**(of_data.to_dict() | {"path": data or of_data.path, "labels": None}))
 
     moved = False
     try:

@@ -4,7 +4,6 @@ The folder holds `config.json` and `model.safetensors`, whose metadata carries t
 to know what the weights are. Loading runs no code from the folder and allocates no more than the file holds.
 """
 
-import dataclasses
 import json
 import math
 import struct
@@ -156,7 +155,7 @@ def run_title(path: str | Path) -> str:
 
 def open_data_of(gan: GAN) -> Dataset:
     """The data that a GAN was trained on; raises `ConfigError` where it has become something else."""
-    dataset = open_dataset(**dataclasses.asdict(gan.config.data))
+    dataset = open_dataset(**gan.config.data.to_dict())
     if not gan.spec.like(DataSpec.of(dataset)):
         raise ConfigError(
             f"{gan.config.data.path} is no longer what this GAN was trained on: samples of {dataset.sample_shape} in "

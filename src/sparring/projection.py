@@ -3,7 +3,6 @@
 Shapes: N samples, S random starts.
 """
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -243,21 +242,22 @@ def _spread(path: str, count: int, num: int) -> list[int]:
 
 def _open(gan: GAN, path: str) -> Dataset:
     """What the run's settings leave to its data follows from the shape of its samples."""
-    shape, data = gan.spec.sample_shape, dataclasses.replace(gan.config.data, path=path, labels=None)
+    shape, data = gan.spec.sample_shape, gan.config.data.to_dict() | {"path": path, "labels": None}
     if len(shape) > 2 and shape[-1] == shape[-2]:
-        data = dataclasses.replace(data, resolution=shape[-1])
+        data |= {"resolution": shape[-1]}
     if len(shape) == 4:
-        data = dataclasses.replace(data, frames=shape[1])
+        data |= {"frames": shape[1]}
     if len(shape) == 2 and gan.config.data.path in BUILT_IN:
-        data = dataclasses.replace(data, window=shape[1])
+        data |= {"window": shape[1]}
     if len(shape) == 3 and path.lower().endswith(EXTENSIONS) and Path(path).is_file():
-        return load_images(path, SingleFilm(path), None, resolution=data.resolution)
-    if len(shape) == 2 and Path(path).is_file() and not is_text(path) and is_series(path, data.window):
+        return load_images(path, SingleFilm(path), None, resolution=data["resolution"])
+    if len(shape) == 2 and Path(path).is_file() and not is_text(path) and is_series(path, data["window"]):
         return open_series(
-            path, window=data.window, stride=data.stride, fill_gaps=data.fill_gaps, conditional=data.conditional,
+            path, window=data["window"], stride=data["stride"], fill_gaps=data["fill_gaps"],
+            conditional=data["conditional"],
             to_learn=False,
         )  # fmt: skip
-    return open_dataset(**dataclasses.asdict(data))
+    return open_dataset(**data)
 
 
 def _stored(values: Any, other: DataSpec, spec: DataSpec) -> Tensor | None:

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from sparring.codecs.text import TextCodec
 from sparring.codecs.settings import PatchSettings, TextSettings
+from sparring.codecs.text import TextCodec
 from sparring.config import ConfigError
 from sparring.data.spec import DataSpec
 from sparring.data.vocabulary import END, UNKNOWN, Vocabulary

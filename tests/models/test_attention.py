@@ -8,8 +8,8 @@ import torch
 
 from sparring.models.attention import (
     MATH_TOKENS,
-    MultiHeadAttention,
     KVCache,
+    MultiHeadAttention,
     attention_backend,
     attention_patterns,
     scaled_dot_product_attention,

@@ -9,8 +9,8 @@ import math
 import torch
 from torch import Tensor
 
-from sparring.codecs.components import axes
 from sparring.codecs.codec import Codec
+from sparring.codecs.components import axes
 from sparring.codecs.patch import Patches
 from sparring.codecs.settings import LONGEST_WHITENED
 

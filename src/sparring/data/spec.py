@@ -20,6 +20,7 @@ class DataSpec:
     class_names: tuple[str, ...] = ()
     channels: Channels | None = None
     vocabulary: Vocabulary | None = None
+    modality: str = ""
 
     @property
     def condition(self) -> Condition:
@@ -52,7 +53,15 @@ class DataSpec:
 
     @classmethod
     def of(cls, dataset: Dataset) -> "DataSpec":
-        return cls(dataset.sample_shape, tuple(dataset.class_names), dataset.channels, dataset.vocabulary)
+        return cls(
+            dataset.sample_shape,
+            tuple(dataset.class_names),
+            dataset.channels,
+            dataset.vocabulary,
+            "points"
+            if dataset.name in ("rings", "grid")
+            else ["", "text", "series", "image", "video"][len(dataset.sample_shape)],
+        )
 
     def like(self, other: "DataSpec") -> bool:
         """Whether samples are of one kind; the scaling of series may differ, as it is measured."""

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import sparring
 from sparring import metrics
-from sparring.models.initialization import parameter_count
 from sparring.config import Config
 from sparring.data.dataset import printable
 from sparring.display import showing
 from sparring.evaluation import beside_floors
+from sparring.models.initialization import parameter_count
 from sparring.pretrained import GAN
 from sparring.privacy import without_paths
 from sparring.report import MEANING

@@ -9,11 +9,13 @@ from torch import Tensor
 
 from sparring.files import CheckpointError, load_tensors, save_tensors
 
+KEPT = 2
+
 
 class Checkpoints:
     """The folder of a run's checkpoints, named by samples seen; the newest `keep` stay."""
 
-    def __init__(self, folder: Path, keep: int) -> None:
+    def __init__(self, folder: Path, keep: int = KEPT) -> None:
         self.folder, self.keep = folder, keep
 
     def save(self, samples_seen: int, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Path:

@@ -29,7 +29,7 @@ class RunFolder:
 
     def __init__(self, path: Path, config: Config, spec: DataSpec) -> None:
         self.path, self.config, self.spec = path, config, spec
-        self.checkpoints = Checkpoints(path / "checkpoints", config.train.keep_checkpoints)
+        self.checkpoints = Checkpoints(path / "checkpoints")
 
     def check(self) -> None:
         """Refuses a folder that holds another run, or something else."""

@@ -60,7 +60,7 @@ class Run:
 
     def __init__(self, config: Config, folder: Path, dataset: Dataset | None, log: Log) -> None:
         self.config, self.log = config, log
-        self.dataset = dataset or open_dataset(**dataclasses.asdict(config.data))
+        self.dataset = dataset or open_dataset(**config.data.to_dict())
         self.spec = DataSpec.of(self.dataset)
         self._check_batches()
         self.folder = RunFolder(folder, config, self.spec)
