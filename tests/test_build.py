@@ -18,10 +18,11 @@ MODALITIES = {2: "series", 3: "image", 4: "video"}
 )
 def test_there_is_a_preset_for_any_shape_that_makes_networks(shape):
     config = presets.preset_for(shape, "XS")
-    networks = build(config, DataSpec(shape, modality=MODALITIES[len(shape)]))
+    spec = DataSpec(shape, modality=MODALITIES[len(shape)])
+    networks = build(config, spec)
     tokens = networks.generator(torch.randn(2, networks.generator.z_size))
     samples = networks.codec.unpatchify(tokens)
     assert networks.codec.decode(samples).shape == (2, *shape)
     for critic in networks.list_critics():
-        assert critic(critic.view(samples)).shape == (2,)
+        assert critic(critic.view(samples), spec.condition.parse(None, 2)).shape == (2,)
     assert networks.generator.num_tokens <= 128

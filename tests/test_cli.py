@@ -261,7 +261,7 @@ def test_films_become_a_gan_through_a_codec(tmp_path, capsys, monkeypatch):
         "--codec.width",
         "16",
     ]
-    tiny += ["--codec.num_heads", "2", "--model.width", "16", "--model.depth", "1"]
+    tiny += ["--model.width", "16", "--model.depth", "1"]
     assert cli.main(["train", "films", "--out", "run", *tiny]) == 0
     capsys.readouterr()
     assert cli.main(["sample", "run", "--num", "4"]) == 0
@@ -291,7 +291,7 @@ def test_lines_become_a_gan_of_lines(tmp_path, capsys, monkeypatch):
     fails(capsys, "data", "captions.txt", "--out", "captions.txt", saying="is the data itself")
     fails(capsys, "data", "captions.txt", "--out", "x.png", saying=r"must end in \.txt")
     tiny = ["--num-samples", "32", "--batch-size", "8", "--codec.num_samples", "64", "--codec.width", "16"]
-    tiny += ["--codec.num_heads", "2", "--model.width", "16", "--model.depth", "1"]
+    tiny += ["--model.width", "16", "--model.depth", "1"]
     assert cli.main(["train", "captions.txt", "--out", "run", *tiny]) == 0
     told = capsys.readouterr()
     assert "run/samples.txt" in told.out
@@ -318,7 +318,9 @@ def test_lines_become_a_gan_of_lines(tmp_path, capsys, monkeypatch):
     assert scores["reverse_perplexity"] > scores["reverse_perplexity_floor"] > 1
     fails(capsys, "sample", "run", "--out", "a.png", saying=r"must end in \.txt")
     fails(capsys, "sample", "run", "--reject", "2", saying=r"0\.5, 0\.67")
-    fails(capsys, "train", "captions.txt", "--codec.stem", "1", saying="--codec.stem has no effect on texts")
+    fails(
+        capsys, "train", "captions.txt", "--codec.stem", "1", saying="--codec.stem has no effect with --codec.name text"
+    )
     fails(capsys, "train", "captions.txt", "--window", "4", saying="--data.window has no effect on texts")
 
 
