@@ -1,53 +1,66 @@
-import dataclasses
 import json
+import subprocess
+import sys
 import typing
 
+import pydantic
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparring import presets
-from sparring.build import Networks
-from sparring.config import Config, ConfigError, describe, differences
-from sparring.data.spec import DataSpec
+from sparring.codecs.settings import CODECS
+from sparring.config import Config, ConfigError, DataConfig, ModelConfig, describe, differences
+from sparring.critics.settings import VIEWS, FramesSettings
+from sparring.losses import LOSSES
 
 
 def test_json_round_trip():
-    config = Config().replace({"model.depth": 6, "optim.clip": 1.5, "data.labels": "labels.csv"})
+    config = Config().replace(
+        {"model.depth": 6, "data.labels": "labels.csv", "critics.0.depth": 2, "critics.1.view": "frames"}
+    )
     assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
-@pytest.mark.parametrize("name", presets.PRESETS)
-def test_presets_are_valid_and_survive_json(name):
-    config = presets.PRESETS[name].make(presets.PRESETS[name].shape)
+@pytest.mark.parametrize("name", CODECS)
+def test_every_codec_survives_json(name):
+    config = Config().replace({"codec.name": name})
+    assert type(config.codec) is CODECS[name]
     assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
 def test_text_is_read_by_the_field_s_type():
     config = Config().replace(
-        {"model.depth": "6", "train.num_samples": "1e6", "model.rotary": "false", "optim.clip": "none", "loss.r1": "2"}
+        {
+            "model.depth": "6",
+            "train.num_samples": "1e6",
+            "model.rotary": "False",
+            "data.frames": "none",
+            "loss.r1": "2",
+            "data.path": "3",
+        }
     )
     assert (config.model.depth, config.train.num_samples, config.loss.r1) == (6, 1_000_000, 2.0)
     assert config.model.rotary is False
-    assert config.optim.clip is None
+    assert config.data.frames is None
+    assert config.data.path == "3"
     assert Config().replace({"train.num_samples": "200_000"}).train.num_samples == 200_000
 
 
 def choices():
     """Every setting that is one of a few words, and each of them."""
-    for section, kind in typing.get_type_hints(Config).items():
-        for name, hint in typing.get_type_hints(kind).items():
-            for part in (hint, *typing.get_args(hint)):
-                if typing.get_origin(part) is typing.Literal:
+    for section, field in Config.model_fields.items():
+        for name, inner in getattr(type(field.default), "model_fields", {}).items():
+            for part in (inner.annotation, *typing.get_args(inner.annotation)):
+                if section != "codec" and typing.get_origin(part) is typing.Literal:
                     yield from ((f"{section}.{name}", word) for word in typing.get_args(part))
+    yield from (("codec.name", name) for name in CODECS)
+    yield from (("loss.name", name) for name in LOSSES)
+    yield from (("critics.0.view", name) for name in VIEWS)
 
 
-@pytest.mark.parametrize(("name", "word"), choices())
+@pytest.mark.parametrize(("name", "word"), list(choices()))
 def test_every_word_that_is_offered_is_taken(name, word):
-    section, _, setting = name.partition(".")
-    config = Config().replace({"model.bounded": False, name: word})
-    assert getattr(getattr(config, section), setting) == word
+    assert Config().replace({name: word}).flat()[name] == word
 
 
 @pytest.mark.parametrize(
@@ -69,6 +82,22 @@ def test_every_word_that_is_offered_is_taken(name, word):
         ("loss.r1", "Infinity", "--loss.r1 takes a number"),
         ("optim.lr", -1, "--optim.lr must lie"),
         ("model", 3, "no setting --model"),
+        ("model.depth", "[1]", r"--model\.depth takes a whole number, not '\[1\]'"),
+        ("model.depth", "null", "--model.depth takes a whole number, not 'null'"),
+        ("loss.r1", "{}", "--loss.r1 takes a number"),
+        ("model.depth", "[" * 100_000, "--model.depth takes a whole number"),
+        ("model.depth", "99999999999999999999999", "--model.depth must lie between 1 and 512"),
+        ("data.frames", "many", r"--data\.frames takes a whole number \| none, not 'many'"),
+        ("loss.final_noise", 0.1, r"--loss\.final_noise must lie between 0 and --loss\.instance_noise 0"),
+        ("codec.name", "patches", r"--codec\.name must be one of patch, .* \(did you mean patch\?\); .* registers it"),
+        ("codec.whiten", 0.5, r"--codec\.whiten has no effect with --codec\.name patch: drop it, or set .* whitened"),
+        ("codec.pach_size", 2, r"no setting --codec\.pach_size; did you mean --codec\.patch_size"),
+        ("critics.0.view", "farmes", "did you mean frames"),
+        ("critics.0.frames", 4, r"no effect with --critics\.0\.view whole: drop it, or set --critics\.0\.view frames"),
+        ("critics.0.dept", 4, r"did you mean --critics\.0\.depth"),
+        ("critics.1.frames", 4, r"--critics\.1\.frames has no effect with --critics\.1\.view whole"),
+        ("critics.2.view", "whole", r"there is no --critics\.1 yet: set --critics\.1\.view first"),
+        ("critics.view", "whole", r"did you mean --critics\.0\.view"),
     ],
 )
 def test_errors_say_what_to_type(name, value, message):
@@ -81,11 +110,12 @@ def test_errors_say_what_to_type(name, value, message):
     "changes",
     [
         {"loss.penalty": "exact", "loss.epsilon": 0.1},
-        {"optim.decay": "constant", "optim.final_lr": 0.5},
         {"data.labels": "l.csv", "data.conditional": False},
-        {"model.stem": 0, "model.stem_channels": 32},
-        {"model.stem": 2, "model.discriminator_stem": 0, "model.fourier": 1.0},
-        {"model.stem": 0, "model.discriminator_stem": 1, "model.fourier": 1.0},
+        {"model.stem": 2, "critics.0.stem": 0, "model.fourier": 1.0},
+        {"model.stem": 0, "critics.0.stem": 1, "model.fourier": 1.0},
+        {"codec.name": "whitened", "augment.probability": 0.5},
+        {"codec.name": "autoencoder", "augment.flip": True},
+        {"codec.name": "text", "codec.patch_size": 2},
         {"model.positions": "none", "model.rotary": False},
         {"model.stem": 2, "model.fourier": 1.0},
         {"loss.final_noise": 0.1},
@@ -107,15 +137,48 @@ def test_settings_without_effect_are_refused(changes):
     st.sampled_from([row[0] for row in describe()]),
 )
 def test_any_value_is_taken_or_refused_in_one_line(value, name):
-    section, field = name.split(".")
-    for values in ({section: {field: value}}, {section: value}, value):
+    section, field = name.split(".", 1)
+    values = {"codec": {field: value}, "critics": [{field[2:]: value}]}.get(section, {field: value})
+    for settings in ({section: values}, {section: value}, value):
         try:
-            config = Config.from_dict(values)
+            config = Config.from_dict(settings)
         except ConfigError as error:
             message = str(error)
         else:
             message = json.dumps(config.to_dict(), allow_nan=False)
         assert "\n" not in message
+
+
+def test_sections_made_by_hand_are_checked_as_well():
+    with pytest.raises(ConfigError, match=r"--model\.depth must lie between 1 and 512, not 0"):
+        ModelConfig(depth=0)
+    with pytest.raises(ConfigError, match=r"no setting --data\.pth; did you mean --data\.path"):
+        DataConfig(pth="digits")
+    with pytest.raises(ConfigError, match=r"--critics\.1\.frames must lie between 2 and 4096, not 1"):
+        Config.from_dict({"critics": [{}, {"view": "frames", "frames": 1}]})
+    with pytest.raises(ConfigError, match=r"--critics\.0\.view"):
+        Config(critics=())
+
+
+def test_another_codec_keeps_what_was_set_and_still_has_a_meaning():
+    config = Config().replace({"codec.name": "autoencoder", "codec.width": 64, "codec.patch_size": 2, "codec.stem": 1})
+    text = config.replace({"codec.name": "text"}).codec
+    assert (text.width, text.latents) == (64, 4)
+    assert config.replace({"codec.name": "patch"}).codec.patch_size == 2
+    assert config.replace({"codec.name": "autoencoder"}) == config
+
+
+def test_critics_are_named_by_their_number():
+    config = Config().replace({"critics.0.stem": 1, "critics.1.view": "frames", "critics.1.frames": "8"})
+    assert config.critics[1] == FramesSettings(frames=8)
+    assert config.stems == (0, 1, 0)
+    frames = config.replace({"critics.0.view": "frames"}).critics[0]
+    assert (frames.stem, frames.frames) == (1, 4)
+
+
+def test_the_samples_of_a_codec_s_training_count():
+    assert Config().codec_samples == 0
+    assert Config().replace({"codec.name": "text", "codec.num_samples": 9}).codec_samples == 9
 
 
 def test_length_and_intervals_may_change_and_nothing_else():
@@ -128,73 +191,31 @@ def test_length_and_intervals_may_change_and_nothing_else():
     }
 
 
+def test_runs_with_another_codec_differ():
+    changed = differences(Config(), Config().replace({"codec.name": "whitened", "train.tensorboard": True}))
+    assert changed["codec.name"] == ("patch", "whitened")
+    assert changed["codec.whiten"] == (None, 0.3)
+    assert "train.tensorboard" not in changed
+
+
 def test_every_setting_is_documented():
     for name, kind, _, text in describe():
         assert len(text) > 5, name
         assert kind
-    names = {f"{s.name}.{f.name}" for s in dataclasses.fields(Config) for f in dataclasses.fields(s.default)}
-    assert names == {row[0] for row in describe()}
+    described = {row[0] for row in describe()}
+    for codec in CODECS:
+        for view in VIEWS:
+            assert set(Config().replace({"codec.name": codec, "critics.0.view": view}).flat()) <= described
+    (latents, text_latents) = (row for row in describe() if row[0] == "codec.latents")
+    assert latents[3].endswith("(autoencoder, components)")
+    assert text_latents[3].endswith("(text)")
 
 
 def test_settings_are_frozen():
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(pydantic.ValidationError, match="frozen"):
         Config().model.depth = 3
 
 
-@pytest.mark.parametrize(
-    "shape",
-    [
-        *((1, 2), (6, 24), (13, 29), (1, 1021), (1, 1024)),
-        *((1, 28, 28), (3, 64, 64), (4, 30, 50), (3, 37, 50)),
-        *((1, 16, 64, 64), (3, 5, 9, 15), (3, 15, 31, 33)),
-    ],
-)
-def test_there_is_a_preset_for_any_shape_that_makes_networks(shape):
-    config = presets.preset_for(shape, "XS")
-    networks = Networks(config, DataSpec(shape))
-    tokens = networks.generator(torch.randn(2, networks.generator.z_size))
-    assert networks.codec.decode(tokens).shape == (2, *shape)
-    assert networks.discriminator(tokens).shape == (2,)
-    assert networks.generator.num_tokens <= 128
-
-
-@pytest.mark.parametrize(
-    ("count", "batch_size", "num_samples"),
-    [(1, 2, 750), (40, 32, 30_000), (127, 64, 95_250), (399, 128, 299_250), (400, 128, 300_000), (10**6, 128, 300_000)],
-)
-def test_a_small_set_fills_its_batches_and_is_not_learnt_by_heart(count, batch_size, num_samples):
-    config = presets.for_set(presets.series(100), count)
-    assert (config.train.batch_size, config.train.num_samples) == (batch_size, num_samples)
-    assert bool(config.loss.energy) is (count < 400)
-
-
-def test_what_is_augmented_may_be_seen_more_often_in_as_many_steps():
-    usual, config = presets.images(32, 32), presets.for_set(presets.images(32, 32), 10)
-    assert config.train.batch_size == 8
-    assert config.train.num_samples == usual.train.num_samples // 2
-
-
-@pytest.mark.parametrize(("count", "energy"), [(50_000, 0.0), (20_000, 0.0), (19_999, 0.3), (1, 0.3)])
-def test_samples_of_few_images_are_kept_apart(count, energy):
-    assert presets.images(32, 32, count=count).loss.energy == energy
-
-
-def test_the_textbook_s_pairs_get_ten_times_the_penalty():
-    usual, config = presets.digits().loss, presets.with_loss(presets.digits(), "non-saturating")
-    assert (config.loss.name, config.loss.r1, config.loss.r2) == ("non-saturating", 10 * usual.r1, 10 * usual.r2)
-    assert presets.with_loss(presets.digits(), "hinge").loss.r1 == usual.r1
-    with pytest.raises(ConfigError, match="did you mean hinge"):
-        presets.with_loss(presets.digits(), "hing")
-
-
-def test_series_are_whitened_where_they_can_be():
-    assert presets.preset_for((2, 24)).codec.name == "whitened"
-    assert presets.preset_for((2, 24), masked=True).codec.name == "patch"
-    assert presets.preset_for((2, 5000)).codec.name == "patch"
-
-
-def test_sines_are_made_of_few_components():
-    assert presets.sines(24).codec.components == 5
-    assert presets.sines(3).codec.components == 3
-    assert presets.sines(256).codec.components == 12
-    assert presets.sines(5000).codec.components is None
+def test_settings_are_read_without_torch():
+    code = "import sys, sparring.presets as p; p.digits(); p.names(); print('torch' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"

@@ -292,7 +292,7 @@ class Config(Section):
 
     def flat(self) -> dict[str, Any]:
         """Every setting by its full name, e.g. {"model.depth": 4, ...}."""
-        flat = {}
+        flat: dict[str, Any] = {}
         for section, values in self.to_dict().items():
             parts = (
                 {section: values} if isinstance(values, dict) else {f"{section}.{i}": v for i, v in enumerate(values)}

@@ -21,12 +21,9 @@ from sparring.data.dataset import Dataset
 from sparring.data.spec import DataSpec
 from sparring.device import choose_device
 from sparring.files import CheckpointError, load_tensors, save_tensors
+from sparring.migration import FORMAT, migrated
 from sparring.sampling import draw_z, interpolate, mean_w
 
-FORMAT = 5
-"""Since 5, layers are half the frame wide (`codecs/layers.py`); since 4, a stem sees a clip's few frames one by one,
-and since 3, its head doubles level by level (`models/stem.py`); since 2, series of unequal length say how many steps
-are left (`data/channels.py`). What has none of these is the same in all."""
 MAX_HEADER = 16 * 2**20
 SHIPPED = Path(__file__).parent / "runs"
 """Runs that come with the package (`recipes/`): digits, names, sines, bouncing."""
@@ -182,29 +179,14 @@ def read_config(folder: Path) -> tuple[Config, DataSpec]:
     """The settings and data of a run folder."""
     path = folder / "config.json"
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        version = values["format"]
-        if version not in range(1, FORMAT + 1):
-            raise CheckpointError(f"{path} has format {version}; this version reads {FORMAT}: update sparring")
-        config = Config.from_dict(values["config"])
-        spec = DataSpec.from_dict(values["data"])
-        unequal = spec.channels is not None and spec.channels.masked
-        codec, stem = config.codec, config.model.stem
-        if (
-            (version < 5 and codec.name == "layers")
-            or (version < 4 and codec.seen_frames and stem)
-            or (version < 3 and (stem or codec.stem))
-            or (version < 2 and unequal)
-        ):
-            raise CheckpointError(
-                f"{path} is of an older sparring, which would draw other samples from these weights: train it anew, "
-                "into another folder"
-            )
-        return config, spec
+        values = migrated(json.loads(path.read_text(encoding="utf-8")), str(path))
+        return Config.from_dict(values["config"]), DataSpec.from_dict(values["data"])
     except (FileNotFoundError, NotADirectoryError):
         raise CheckpointError(
             f"{folder} is not a run folder: it has no config.json; `sparring train DATA --out {folder}` makes one"
         ) from None
+    except ConfigError as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
     except (ArithmeticError, AttributeError, LookupError, TypeError, OSError, ValueError) as error:
         if isinstance(error, CheckpointError):
             raise

@@ -1,0 +1,108 @@
+"""`config.json` of older formats as the present one has it.
+
+Formats 1 to 5 had settings that are constants now. A run with the same values is read as before; one with others is
+refused, as its network or its training would be another.
+"""
+
+from typing import Any
+
+from sparring.codecs.settings import CODECS
+from sparring.files import CheckpointError
+
+FORMAT = 6
+"""Since 6, codecs and critics have settings of their own and the data a modality. Since 5, layers are half the frame
+wide; since 4, a stem sees a clip's few frames one by one, and since 3, its head doubles level by level
+(`models/stem.py`); since 2, series of unequal length say how many steps are left (`data/channels.py`)."""
+
+CONSTANTS: dict[str, Any] = {
+    "codec.overlap": 0,
+    "codec.seen_frames": None,
+    "codec.soft": False,
+    "codec.num_heads": 4,
+    "model.mlp_ratio": 8 / 3,
+    "model.qk_norm": True,
+    "model.gate_bias": 0.1,
+    "model.layer_scale": 1.0,
+    "loss.gamma_size": None,
+    "loss.transport": 0.0,
+    "optim.clip": None,
+    "optim.ema_rampup": 0.1,
+    "optim.final_lr": 0.02,
+}
+"""Settings of formats 1 to 5 that are gone, and what the networks and their training do now."""
+WITHOUT_EFFECT = ("codec.layers", "codec.glimpses", "train.keep_checkpoints")
+"""Settings of formats 1 to 5 that are gone and that changed nothing about the runs that can still be read."""
+CODEC_FIELDS = (
+    "patch_size", "patch_frames", "components", "whiten", "latents", "latent_dim", "width", "depth", "stem", "noise",
+    "lr", "batch_size", "num_samples",
+)  # fmt: skip
+"""Settings of formats 1 to 5 that all codecs shared, and that each has or has not now."""
+ANEW = "train it anew, into another folder"
+
+
+def migrated(values: dict[str, Any], where: str = "config.json") -> dict[str, Any]:
+    """The contents of a `config.json` of any format up to the present one, in the present one.
+
+    Raises `CheckpointError` for a run that this version cannot draw from; `LookupError`, `TypeError` or the like for a
+    damaged one.
+    """
+    version = values["format"]
+    if version not in range(1, FORMAT + 1):
+        raise CheckpointError(f"{where} has format {version}; this version reads {FORMAT}: update sparring")
+    if version == FORMAT:
+        return values
+    config = {section: dict(fields) for section, fields in values["config"].items()}
+    data = dict(values["data"])
+    data["modality"] = modality = _modality(data)
+    codec, model = config["codec"], config["model"]
+    name = _codec_name(codec, modality)
+    if name is None:
+        raise CheckpointError(f"{where} has the codec {codec['name']}, which left sparring: {ANEW}")
+    stems = [model["stem"], codec["stem"]]
+    unequal = data.get("channels") is not None and data["channels"]["masked"]
+    if (version < 3 and any(stems)) or (version < 2 and unequal):
+        raise CheckpointError(
+            f"{where} is of an older sparring, which would draw other samples from these weights: {ANEW}"
+        )
+    constants = CONSTANTS | {"model.bounded": name == "patch" and modality in ("image", "video")}
+    if codec["stem"]:
+        constants["codec.stem_channels"] = codec["width"] // 3
+    if model.get("stem_channels") is not None:
+        constants["model.stem_channels"] = max(1, model["width"] // 4)
+    for full, constant in constants.items():
+        section, _, field = full.partition(".")
+        value = config[section].pop(field, constant)
+        if value != constant:
+            raise CheckpointError(
+                f"{where} has --{full} {value}, which is {str(constant).lower()} in every run of this sparring: {ANEW}"
+            )
+    for full in (*WITHOUT_EFFECT, "codec.stem_channels", "model.stem_channels"):
+        section, _, field = full.partition(".")
+        config[section].pop(field, None)
+    depth, stem = model.pop("discriminator_depth", None), model.pop("discriminator_stem", None)
+    config["critics"] = [{"view": "whole", "depth": depth, "stem": stem}]  # type: ignore[assignment]
+    if name == "text" and codec.get("latents") is None:
+        codec["latents"] = 4
+    own = CODECS[name].model_fields
+    config["codec"] = {n: v for n, v in codec.items() if n in own or n not in CODEC_FIELDS} | {"name": name}
+    return {"format": FORMAT, "config": config, "data": data}
+
+
+def _codec_name(codec: dict[str, Any], modality: str) -> str | None:
+    """The codec's present name; None for one that left the package."""
+    name = codec["name"]
+    if name == "autoencoder" and modality == "text":
+        return "text"
+    if name == "autoencoder" and codec.get("components") is not None:
+        return "components"
+    return name if name in ("patch", "whitened", "autoencoder") else None
+
+
+def _modality(data: dict[str, Any]) -> str:
+    """What a run of format 1 to 5 is a model of, by what it says of its data."""
+    shape = list(data["sample_shape"])
+    if data.get("vocabulary") is not None:
+        return "text"
+    if data.get("channels") is not None:
+        return "series"
+    return "points" if shape == [2, 1, 1] else {1: "text", 2: "series", 3: "image", 4: "video"}[len(shape)]
