@@ -1,4 +1,6 @@
-"""Small configurations and data for the tests. One thread: two tests' worth of threads slow each other."""
+"""Small configurations and data for the tests.
+
+PyTorch uses one thread, as more slow each other on shared cores; SPARRING_TEST_THREADS asks for another number."""
 
 import os
 
@@ -27,8 +29,8 @@ TINY = {
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _one_thread():
-    torch.set_num_threads(1)
+def _threads():
+    torch.set_num_threads(int(os.environ.get("SPARRING_TEST_THREADS", "1")))
 
 
 @pytest.fixture(autouse=True, scope="session")

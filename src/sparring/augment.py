@@ -6,11 +6,23 @@ a shape (colour with one channel) leaves it as it is. All frames of a clip (B, C
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from sparring.config import AugmentConfig
+
+class Strengths(Protocol):
+    """How strong the changes are, and to which share of the samples they are made; see `AugmentConfig`."""
+
+    @property
+    def probability(self) -> float: ...
+    @property
+    def translation(self) -> float: ...
+    @property
+    def cutout(self) -> float: ...
+    @property
+    def color(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -26,7 +38,7 @@ class Augmentation:
 
     @classmethod
     def draw(
-        cls, config: AugmentConfig, batch: int, axes: tuple[int, ...], generator: torch.Generator
+        cls, config: Strengths, batch: int, axes: tuple[int, ...], generator: torch.Generator
     ) -> "Augmentation | None":
         """None where the configuration asks for no augmentation."""
         if config.probability == 0:

@@ -88,6 +88,24 @@ def migrated(values: dict[str, Any], where: str = "config.json") -> dict[str, An
     return {"format": FORMAT, "config": config, "data": data}
 
 
+WEIGHTS = {
+    "generator.mapping.class_embedding.": "generator.mapping.embedding.",
+    "ema.mapping.class_embedding.": "ema.mapping.embedding.",
+    "discriminator.class_tokens.": "critics.0.discriminator.class_token.",
+    "discriminator.judge_tokens.": "critics.0.discriminator.token_head.",
+    "discriminator.class_embedding.": "critics.0.discriminator.projection.",
+    "discriminator.": "critics.0.discriminator.",
+    "optimizer.discriminator.": "optimizer.critics.",
+}
+"""Names of weights in formats 1 to 5, by their beginnings, and what they begin with now."""
+
+
+def present_name(name: str) -> str:
+    """The present name of a tensor of any format."""
+    old = next((old for old in WEIGHTS if name.startswith(old)), "")
+    return WEIGHTS[old] + name.removeprefix(old) if old else name
+
+
 def _codec_name(codec: dict[str, Any], modality: str) -> str | None:
     """The codec's present name; None for one that left the package."""
     name = codec["name"]

@@ -21,7 +21,7 @@ from sparring.data.dataset import Dataset
 from sparring.data.spec import DataSpec
 from sparring.device import choose_device
 from sparring.files import CheckpointError, load_tensors, save_tensors
-from sparring.migration import FORMAT, migrated
+from sparring.migration import FORMAT, migrated, present_name
 from sparring.sampling import draw_z, interpolate, mean_w
 
 MAX_HEADER = 16 * 2**20
@@ -119,7 +119,7 @@ def load(path: str | Path, device: str = "auto") -> GAN:
     folder = find_run(path)
     config, spec = read_config(folder)
     file = folder / "model.safetensors"
-    shapes = _header(file)
+    shapes = {present_name(name): shape for name, shape in _header(file).items()}
     with torch.device("meta"):
         networks = _build(config, spec, file)
     expected = {name: tuple(value.shape) for name, value in networks.state_dict().items()}
@@ -128,7 +128,7 @@ def load(path: str | Path, device: str = "auto") -> GAN:
         raise CheckpointError(f"{file} does not fit {folder / 'config.json'} (at {odd}): they are of different runs")
     tensors, _ = load_tensors(file)
     networks = _build(config, spec, file)
-    networks.load_state_dict(tensors)
+    networks.load_state_dict({present_name(name): tensor for name, tensor in tensors.items()})
     return GAN(config, spec, networks.to(choose_device(device)).eval().requires_grad_(False))
 
 

@@ -40,7 +40,8 @@ def test_features_are_the_same_everywhere_and_whatever_the_batch(dataset):
     clips = dataset.batch(torch.arange(6))[0]
     first, second = ClipFeatures(1, 8), ClipFeatures(1, 8)
     assert torch.equal(first(clips), second(clips))
-    torch.testing.assert_close(first(clips), torch.cat([first(part) for part in clips.split(1)]))
+    alone = torch.cat([first(part) for part in clips.split(1)])
+    torch.testing.assert_close(first(clips), alone, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 5, 16])

@@ -48,7 +48,7 @@ def test_order_does_not_matter(digits, metric):
     shuffled = torch.randperm(1000, generator=torch.Generator().manual_seed(0))
     first = metric(lambda n: (images, classes))
     second = metric(lambda n: (images[shuffled], classes[shuffled]))
-    assert second["frechet"] == pytest.approx(first["frechet"], rel=1e-6)
+    assert second["frechet"] == pytest.approx(first["frechet"], rel=1e-4)
     assert second["recognised"] == pytest.approx(first["recognised"])
 
 

@@ -152,7 +152,9 @@ def test_the_order_of_samples_changes_no_score():
     assert {f"{name}_floor" for name in METRICS} <= scores.keys()
     for seed in (2, 3):
         order = torch.randperm(250, generator=torch.Generator().manual_seed(seed))
-        assert evaluation(lambda count, order=order: (real[order], classes[order])) == scores
+        again = evaluation(lambda count, order=order: (real[order], classes[order]))
+        # A feature's last bits may depend on its place in a batch, and by them a neighbour of one in 250.
+        assert again == pytest.approx(scores, rel=1e-3, abs=0.005)
 
 
 def test_a_class_that_collapsed_or_is_missing_is_named():
@@ -188,7 +190,7 @@ def test_the_floor_of_what_a_classifier_says_is_that_of_held_out_pictures():
     evaluation = ImageEvaluation(data, num=1000, extractor="digits", metrics=metrics)
     scores = evaluation(lambda count: data.held_out.batch(torch.arange(count)))
     for name in (*metrics, "recognised_7"):
-        assert scores[f"{name}_floor"] == pytest.approx(scores[name])
+        assert scores[f"{name}_floor"] == pytest.approx(scores[name], rel=1e-4)
     again = ImageEvaluation(data, num=1000, extractor="digits", metrics=metrics)  # its logits come from the cache
     assert again(lambda count: data.held_out.batch(torch.arange(count))) == scores
 

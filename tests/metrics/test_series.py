@@ -73,8 +73,9 @@ def test_evaluation_reports_all_scores_with_their_floors(dataset):
         f"{name}{floor}{std}" for name in names for floor in ("", "_floor") for std in ("", "_std")
     }
     assert len(said) == 5
-    for name in names[1:]:
-        assert scores[f"{name}_std"] > 0
+    spreads = [scores[f"{name}_std"] for name in names]
+    assert all(spread >= 0 for spread in spreads)  # a share of right answers may be the same twice
+    assert any(spread > 0 for spread in spreads)  # the repeats differ
     assert scores["discriminative"] < 0.2
     assert scores["predictive"] == pytest.approx(scores["predictive_floor"], rel=0.1)
     assert scores["context_frechet"] < 3 * scores["context_frechet_floor"]

@@ -141,7 +141,7 @@ def test_autocorrelation_score_sees_what_trembles_and_what_is_too_smooth():
     assert autocorrelation_score(half[:400], half[400:]) < 0.02
     assert autocorrelation_score(1e-7 * half[:400] + 3, 1e-7 * half[:400] + 3) == 0
     powers = sum(0.5**lag for lag in range(1, 20)) / 19
-    assert autocorrelation_score(half[:400], noise) == pytest.approx(powers, abs=0.02)
+    assert autocorrelation_score(half[:400], noise) == pytest.approx(powers, abs=0.03)
     smooth = noise.mean(2, keepdim=True) + torch.linspace(-1, 1, 40)
     assert autocorrelation_score(half[:400], smooth) > 0.2
     ended = half.clone()

@@ -187,5 +187,6 @@ def test_shuffling_keeps_the_symbols_and_the_ends():
 def test_features_of_a_text_do_not_depend_on_its_neighbours(captions):
     texts = captions.batch(torch.arange(len(captions)))[0]
     encoder = Encoder(texts)
-    torch.testing.assert_close(encoder(texts[5:6]), encoder(texts)[5:6])
-    torch.testing.assert_close(encoder(texts.flip(0)), encoder(texts).flip(0))
+    together = encoder(texts)
+    torch.testing.assert_close(encoder(texts[5:6]), together[5:6], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(encoder(texts.flip(0)), together.flip(0), rtol=1e-4, atol=1e-5)

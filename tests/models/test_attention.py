@@ -160,9 +160,11 @@ def test_backends_agree_in_value_and_gradient(num_tokens):
         with attention_backend(backend):
             y = attention(x.requires_grad_(), rotary)
             results[backend] = [y, *torch.autograd.grad((y * readout).sum(), [x, *attention.parameters()])]
+    sizes = [float(expected.detach().abs().max()) for expected in results["math"]]
     for backend in ("fused", "auto"):
-        for result, expected in zip(results[backend], results["math"], strict=True):
-            torch.testing.assert_close(result, expected, atol=2e-5 * float(expected.detach().abs().max()), rtol=1e-4)
+        for result, expected, size in zip(results[backend], results["math"], sizes, strict=True):
+            # A gradient of size 0 (a query's with one key) is by some backends what is left of rounding larger ones.
+            torch.testing.assert_close(result, expected, atol=2e-5 * size + 1e-6 * max(sizes), rtol=1e-4)
 
 
 def twice_differentiable(attention):

@@ -83,6 +83,7 @@ def test_a_resumed_run_keeps_its_number_of_threads_unless_told(tiny, shapes, tmp
     """Sums of another number of threads round otherwise. The caller's own number is as it was."""
     used = []
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
         for threads, samples in ((2, 32), (1, 64)):
@@ -93,7 +94,7 @@ def test_a_resumed_run_keeps_its_number_of_threads_unless_told(tiny, shapes, tmp
                 monkeypatch.setenv("OMP_NUM_THREADS", told)
         assert torch.get_num_threads() == 2
     finally:
-        torch.set_num_threads(1)
+        torch.set_num_threads(before)
     assert used == [2] * 4 + [then] * 4
 
 

@@ -24,6 +24,18 @@ def assert_equal(first, second):
         assert torch.equal(first[name], second[name]), name
 
 
+def gradients(trainer):
+    """By weight: the first moment is the gradient, as beta1 = 0."""
+    return {name: value for name, value in weights(trainer).items() if name.endswith("exp_avg")}
+
+
+def assert_gradients_close(first, second):
+    """A gradient that all but cancels is as exact as the largest."""
+    largest = max(float(gradient.abs().max()) for gradient in second.values())
+    for name, gradient in second.items():
+        torch.testing.assert_close(first[name], gradient, atol=1e-5 * largest, rtol=1e-3, msg=name)
+
+
 def test_step_is_the_relativistic_game_with_exact_penalties(tiny, shapes):
     """One step against the same step written out with plain autograd and Adam."""
     config = tiny.replace(
@@ -58,9 +70,16 @@ def test_step_is_the_relativistic_game_with_exact_penalties(tiny, shapes):
     optimizer_g.step()
 
     trainer.step()
+<<<<<<< HEAD
     for expected, network in ((generator, trainer.generator), (critic, trainer.critics[0])):
+=======
+    for expected, network in ((generator, trainer.generator), (discriminator, trainer.discriminator)):
+        largest = max(float(value.grad.abs().max()) for value in expected.parameters())
+>>>>>>> helper-c
         for (name, value), got in zip(expected.named_parameters(), network.parameters(), strict=True):
-            torch.testing.assert_close(got, value, atol=2e-5, rtol=1e-4, msg=name)
+            told = value.grad.abs() > 1e-5 * largest  # else the sign, which is Adam's first step, is that of rounding
+            assert told.any(), name
+            torch.testing.assert_close(got[told], value[told], atol=2e-5, rtol=1e-4, msg=name)
 
 
 @pytest.mark.parametrize(
@@ -106,9 +125,7 @@ def test_micro_batches_add_up_to_the_batch(tiny, shapes):
     logs_whole, logs_parts = whole.step(), parts.step()
     for name in logs_whole:
         torch.testing.assert_close(logs_parts[name], logs_whole[name], atol=1e-4, rtol=1e-3, msg=name)
-    moments = [{n: v for n, v in weights(t).items() if n.endswith("exp_avg")} for t in (whole, parts)]
-    for name, gradient in moments[0].items():  # beta1 = 0: the first moment is the gradient
-        torch.testing.assert_close(moments[1][name], gradient, atol=1e-6, rtol=1e-3, msg=name)
+    assert_gradients_close(gradients(parts), gradients(whole))
 
 
 def test_discriminator_is_not_moved_by_the_generators_loss(tiny, shapes):
@@ -241,7 +258,6 @@ def test_gamma_falls_evenly_on_a_log_scale(tiny, shapes):
     assert falling.gamma == pytest.approx(0.1)
     falling.step()
     plain.step()
-    for name, value in weights(plain).items():
-        torch.testing.assert_close(weights(falling)[name], value, rtol=1e-4, atol=1e-5)
+    assert_gradients_close(gradients(falling), gradients(plain))
     falling.samples_seen = 64
     assert falling.gamma == pytest.approx(0.01)

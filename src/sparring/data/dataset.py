@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
-import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,8 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 
 from sparring.data.channels import Channels
+from sparring.data.errors import DataError as DataError
+from sparring.data.errors import printable as printable
 
 if TYPE_CHECKING:
     from sparring.data.vocabulary import Vocabulary
@@ -27,26 +28,6 @@ IGNORED_LABELS = "the set has labels, which are ignored as asked"
 _FILE_COLUMNS = {"file", "filename", "file_name", "image", "path", "name", "id"}
 LABEL_COLUMNS = {"label", "labels", "class", "target", "category"}
 _SHOWN = 5
-_JOINERS = "\u200c\u200d\u00ad"  # of scripts and of emoji; the soft hyphen does no harm
-
-
-class DataError(ValueError):
-    """The data cannot be used as asked. The message is one line: what is wrong and what to do."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(printable(message))
-
-
-def printable(text: str) -> str:
-    """`text` on one line, encodable as UTF-8 and without what controls a terminal or turns a line around, whatever a
-    file or a stranger's run held."""
-    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return " ".join("".join(c for c in text if c.isspace() or not _controls(c)).split())
-
-
-def _controls(character: str) -> bool:
-    kind = unicodedata.category(character)
-    return kind == "Cc" or (kind == "Cf" and character not in _JOINERS)
 
 
 @dataclass(kw_only=True, eq=False)

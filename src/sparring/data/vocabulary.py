@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sparring.data.dataset import DataError, printable
+from sparring.data.errors import DataError, printable
 
 Tokenizer = Literal["char", "word", "bpe"]
 

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from sparring.files import CheckpointError, load_tensors, save_tensors
+from sparring.migration import present_name
 
 KEPT = 2
 
@@ -38,7 +39,8 @@ class Checkpoints:
         problems: list[str] = []
         for path in reversed(self.paths()):
             try:
-                return *load_tensors(path), problems
+                tensors, meta = load_tensors(path)
+                return {present_name(name): tensor for name, tensor in tensors.items()}, meta, problems
             except CheckpointError as error:
                 problems.append(str(error))
         if problems:

@@ -1,0 +1,1 @@
+"""Networks: attention, blocks, positions, the generator and the discriminator."""
