@@ -35,6 +35,7 @@ class GAN:
     def __init__(self, config: Config, spec: DataSpec, networks: Networks) -> None:
         self.config, self.spec = config, spec
         self.codec = networks.codec
+        self.networks = networks
         self.generator, self.critics = networks.generator, networks.list_critics()
         self.device = next(networks.parameters()).device
 

@@ -70,12 +70,8 @@ def test_step_is_the_relativistic_game_with_exact_penalties(tiny, shapes):
     optimizer_g.step()
 
     trainer.step()
-<<<<<<< HEAD
     for expected, network in ((generator, trainer.generator), (critic, trainer.critics[0])):
-=======
-    for expected, network in ((generator, trainer.generator), (discriminator, trainer.discriminator)):
         largest = max(float(value.grad.abs().max()) for value in expected.parameters())
->>>>>>> helper-c
         for (name, value), got in zip(expected.named_parameters(), network.parameters(), strict=True):
             told = value.grad.abs() > 1e-5 * largest  # else the sign, which is Adam's first step, is that of rounding
             assert told.any(), name

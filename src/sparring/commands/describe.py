@@ -49,7 +49,7 @@ def run_info(arguments: argparse.Namespace) -> int:
         "sample_shape": list(gan.spec.sample_shape),
         "classes": list(gan.class_names),
         "generator_parameters": parameter_count(gan.generator),
-        "discriminator_parameters": parameter_count(gan.discriminator),
+        "discriminator_parameters": parameter_count(gan.networks.critics),
         "samples_seen": int(rows[-1]["samples_seen"]) if rows else None,
         "num_samples": gan.config.train.num_samples + gan.config.codec_samples,
         "loss": gan.config.loss.name,

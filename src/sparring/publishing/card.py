@@ -78,7 +78,7 @@ def _samples(run: Path) -> str:
 
 
 def _facts(gan: GAN, config: Config, kind: str, row: Mapping[str, float]) -> str:
-    networks = {"generator": gan.generator, "discriminator": gan.discriminator, "codec": gan.codec}
+    networks = {"generator": gan.generator, "discriminator": gan.networks.critics, "codec": gan.codec}
     shape = "×".join(map(str, gan.spec.sample_shape))
     sizes = {name: parameter_count(network) for name, network in networks.items()}
     facts = {
