@@ -22,7 +22,7 @@ from sparring import presets
 from sparring.build import Networks
 from sparring.codecs.patch import PatchCodec
 from sparring.config import Config
-from sparring.data import open_dataset
+from sparring.modalities.registry import open_dataset
 from sparring.data.dataset import Dataset
 from sparring.data.spec import DataSpec
 from sparring.device import choose_device, choose_dtype

@@ -151,7 +151,7 @@ def test_settings_are_frozen():
 )
 def test_there_is_a_preset_for_any_shape_that_makes_networks(shape):
     config = presets.preset_for(shape, "XS")
-    networks = Networks(config, DataSpec(shape))
+    networks = Networks(config, DataSpec(shape, modality=MODALITY))
     tokens = networks.generator(torch.randn(2, networks.generator.z_size))
     assert networks.codec.decode(tokens).shape == (2, *shape)
     assert networks.discriminator(tokens).shape == (2,)

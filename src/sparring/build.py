@@ -6,8 +6,9 @@ from typing import Any
 from torch import nn
 
 from sparring.codecs import Codec, make_codec
-from sparring.config import Config, ConfigError
+from sparring.config import Config
 from sparring.data.spec import DataSpec
+from sparring.modalities.registry import modality_of
 from sparring.models.discriminator import Discriminator
 from sparring.models.generator import Generator
 
@@ -28,15 +29,7 @@ class Networks(nn.Module):
     def __init__(self, config: Config, spec: DataSpec) -> None:
         super().__init__()
         model = config.model
-        if spec.channels is not None and model.bounded:
-            raise ConfigError("series have no bounds: set --model.bounded false (sparring.presets.series does)")
-        if spec.channels is not None and spec.channels.masked:
-            if config.codec.name == "whitened":
-                raise ConfigError("series of unequal length cannot be whitened: set --codec.name patch")
-            if config.codec.components is not None:
-                raise ConfigError("--codec.components is for series of one length: drop it")
-        if len(spec.sample_shape) == 2 and (config.augment.flip or config.augment.color):
-            raise ConfigError("--augment.flip and --augment.color are for pictures and clips: drop them for series")
+        modality_of(spec).check(config, spec)
         self.codec = make_codec(config, spec.sample_shape, spec.vocabulary)
         shared: dict[str, Any] = {
             "width": model.width,

@@ -17,11 +17,11 @@ from torch import Tensor
 
 from sparring.build import Networks
 from sparring.config import Config, ConfigError
-from sparring.data import open_dataset
 from sparring.data.dataset import Dataset
 from sparring.data.spec import DataSpec
 from sparring.device import choose_device
 from sparring.files import CheckpointError, load_tensors, save_tensors
+from sparring.modalities.registry import modality_of, open_dataset
 from sparring.sampling import class_indices, draw_z, interpolate, mean_w
 
 FORMAT = 5
@@ -37,7 +37,7 @@ class GAN:
     """A trained generator and its discriminator."""
 
     def __init__(self, config: Config, spec: DataSpec, networks: Networks) -> None:
-        self.config, self.spec = config, spec
+        self.config, self.spec, self.modality = config, spec, modality_of(spec)
         self.codec = networks.codec
         self.generator, self.discriminator = networks.generator, networks.discriminator
         self.device = next(networks.parameters()).device
@@ -82,12 +82,15 @@ class GAN:
                 believed = self.discriminator(judged, chosen.repeat_interleave(candidates)).view(count, candidates)
                 tokens = tokens.unflatten(0, (count, candidates))[torch.arange(count), believed.argmax(1)]
             chunks.append(self.codec.decode(tokens).cpu())
-        return self.spec.finish(torch.cat(chunks) if chunks else torch.empty(0, *self.spec.sample_shape))
+        return self._finished(torch.cat(chunks) if chunks else torch.empty(0, *self.spec.sample_shape))
 
     @torch.inference_mode()
     def decode(self, z: Tensor, class_labels: Tensor, truncation_psi: float = 1.0) -> Any:
         """z (B, z_size), class_labels (B,) -> B samples as `sample` gives them."""
-        return self.spec.finish(self.codec.decode(self._tokens(z, class_labels, truncation_psi)))
+        return self._finished(self.codec.decode(self._tokens(z, class_labels, truncation_psi)))
+
+    def _finished(self, samples: Tensor) -> Any:
+        return self.modality.to_user(samples, self.spec)
 
     def _tokens(self, z: Tensor, class_labels: Tensor, truncation_psi: float) -> Tensor:
         global_z, noise = self.generator.split(z)
@@ -101,7 +104,7 @@ class GAN:
     def reconstruct(self, samples: Tensor) -> Any:
         """What the codec keeps of samples (B, *sample_shape) as a `Dataset` gives them; finished as `sample`'s are."""
         codec = self.codec
-        return self.spec.finish(codec.expand(codec.compress(samples.to(self.device))))
+        return self._finished(codec.expand(codec.compress(samples.to(self.device))))
 
     def interpolate(self, steps: int, *, seed: int = 0, num: int = 9, class_labels: Any = None) -> list[Any]:
         """A closed walk through z for each of `num` samples: at each of the steps samples as `sample` gives them."""

@@ -5,7 +5,7 @@ from sparring.build import Networks
 from sparring.codecs import AutoencoderCodec, make_codec
 from sparring.codecs.components import ComponentCodec, principal
 from sparring.config import CodecConfig, Config, ConfigError
-from sparring.data import open_dataset
+from sparring.modalities.registry import open_dataset
 from sparring.data.sines import sines
 from sparring.data.spec import DataSpec
 

@@ -52,7 +52,7 @@ def test_clips_are_trained_on_in_pixels_a_few_frames_at_a_time(tiny, straight_an
 def test_the_stem_sees_each_frame_of_a_stretch_by_itself(tiny):
     def build(**changes):
         config = tiny.replace({"codec.patch_size": 2, "model.stem": 1, "codec.seen_frames": 3} | changes)
-        return Networks(config, DataSpec((1, 8, 24, 24)))
+        return Networks(config, DataSpec((1, 8, 24, 24), modality="video"))
 
     # 12 patches a side make 16 where they are halved three times; three frames stay three.
     for halvings, grid, places in ((None, (3, 12, 12), 6 * 6), (3, (3, 16, 16), 2 * 2)):
@@ -79,7 +79,7 @@ def test_the_stem_sees_each_frame_of_a_stretch_by_itself(tiny):
 def test_where_it_has_no_effect_it_is_refused(shape, changes, saying):
     def build():
         config = Config().replace({"codec.seen_frames": 2} | changes)
-        Networks(config, DataSpec(shape))
+        Networks(config, DataSpec(shape, modality=MODALITY))
 
     with pytest.raises((ConfigError, ValueError), match=saying):
         build()

@@ -7,7 +7,7 @@ from sparring.build import Networks
 from sparring.codecs import WhitenedCodec, make_codec
 from sparring.codecs.whitened import cosines
 from sparring.config import Config, ConfigError
-from sparring.data import open_dataset
+from sparring.modalities.registry import open_dataset
 from sparring.data.spec import DataSpec
 from sparring.training.codec_trainer import latents_of, measure
 

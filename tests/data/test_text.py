@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from sparring import cli
-from sparring.data import DataError, open_dataset
+from sparring.data import DataError
+from sparring.modalities.registry import open_dataset
 from sparring.data.text import FEWEST, open_text
 
 from command_line import fails

@@ -4,10 +4,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sparring.data import DataError, open_dataset
+from sparring.data import DataError
+from sparring.modalities.registry import open_dataset
 from sparring.data.bouncing import bouncing
 from sparring.evaluation import Compared
-from sparring.metrics import metric_for
+from sparring.modalities.measuring import metric_for
 from sparring.metrics.cifar_resnet import CifarResNet
 from sparring.metrics.efficientnet import EfficientNet
 from sparring.metrics.extractors import NAMES, make_extractor, rgb

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 
 from sparring.data import DataError
 from sparring.data.bouncing import bouncing
-from sparring.metrics import evaluate
+from sparring.modalities.measuring import evaluate
 from sparring.metrics.clips import ClipMetric
 from sparring.metrics.extractors import rgb
 from sparring.metrics.i3d import AT_ONCE, I3D, _padded, _pool

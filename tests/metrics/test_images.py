@@ -1,9 +1,12 @@
 import pytest
 import torch
 
-from sparring.data import DataError, open_dataset
+from sparring.data import DataError
+from sparring.modalities.registry import open_dataset
 from sparring.data.dataset import TensorDataset
-from sparring.metrics import metric_for, real_pictures, warnings_of
+from sparring.metrics import real_pictures
+from sparring.metrics.scores import warnings_of
+from sparring.modalities.measuring import metric_for
 from sparring.metrics.images import METRICS, ImageEvaluation, inception_score, kernel_distance
 
 

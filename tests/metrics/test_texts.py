@@ -8,7 +8,7 @@ import torch
 from sparring.data import DataError
 from sparring.data.text import build
 from sparring.data.vocabulary import END
-from sparring.metrics import evaluate
+from sparring.modalities.measuring import evaluate
 from sparring.metrics.texts import (
     ENCODER,
     METRICS,

@@ -83,6 +83,7 @@ def latents_of(dataset: Dataset, codec: LatentCodec, device: torch.device) -> Da
     latents = torch.cat([codec.compress(dataset.batch(chunk)[0].to(device)).cpu() for chunk in chunks])
     return TensorDataset(
         name=dataset.name,
+        modality=dataset.modality,
         sample_shape=tuple(latents.shape[1:]),
         classes=dataset.classes,
         class_names=dataset.class_names,
@@ -105,7 +106,7 @@ class _Latents(Dataset):
     @classmethod
     def of(cls, dataset: Dataset, codec: LatentCodec, device: torch.device) -> Self:
         return cls(
-            name=dataset.name, sample_shape=codec.latent_shape, classes=dataset.classes,
+            name=dataset.name, modality=dataset.modality, sample_shape=codec.latent_shape, classes=dataset.classes,
             class_names=dataset.class_names, fingerprint=dataset.fingerprint, value_range="latents",
             source=dataset, codec=codec, device=device,
         )  # fmt: skip

@@ -29,14 +29,13 @@ from torch import Tensor
 from sparring.build import Networks, parameter_count
 from sparring.codecs import LatentCodec, TrainedCodec
 from sparring.config import Config, ConfigError, differences
-from sparring.data import open_dataset
 from sparring.data.dataset import Dataset
 from sparring.data.spec import DataSpec
 from sparring.device import choose_device, choose_dtype, choose_threads
-from sparring.display import showing
 from sparring.display.training import plot_training
 from sparring.files import write_atomic
-from sparring.metrics import metric_for
+from sparring.modalities.measuring import metric_for
+from sparring.modalities.registry import modality_of, open_dataset
 from sparring.pretrained import GAN, read_config, run_json, write_model
 from sparring.training.checkpoint import Checkpoints
 from sparring.training.codec_trainer import CodecTrainer, latents_of, measure
@@ -102,7 +101,7 @@ class Run:
     def __init__(self, config: Config, folder: Path, dataset: Dataset | None, say: Callable[[str], None]) -> None:
         self.config, self.folder, self.say = config, folder, say
         self.dataset = dataset or open_dataset(**dataclasses.asdict(config.data))
-        self.spec = DataSpec.of(self.dataset)
+        self.spec, self.modality = DataSpec.of(self.dataset), modality_of(self.dataset)
         self._check_batches()
         self._check_folder()
         device = choose_device(config.train.device)
@@ -208,7 +207,7 @@ class Run:
 
     def finish(self) -> Verdict:
         """The pictures, the plot and the verdict on the whole run."""
-        showing.save_sheet(self._sample(GRID)[0], self.folder / "samples", self._columns())
+        self.modality.display.save_sheet(self._sample(GRID)[0], self.folder / "samples", self._columns())
         plot_training(self.log.rows, self.folder / "training.png")
         verdict = judge(self.log.rows, sum(phase.rollbacks for phase in self.phases))
         if missed := self._missed():
@@ -226,10 +225,11 @@ class Run:
         if self.config.codec_samples:
             sizes["codec"] = self.config.codec.batch_size
         large = [f"--{section}.batch_size {size}" for section, size in sizes.items() if size > count]
-        if self.spec.vocabulary is not None and large:
+        kind = self.modality.kind
+        if large and not self.modality.repeatable:
             raise ConfigError(
-                f"{self.dataset.name} holds {count} texts to train on, fewer than a batch of {' and '.join(large)}: "
-                f"lower it to {count} or less, or add texts"
+                f"{self.dataset.name} holds {count} {kind} to train on, fewer than a batch of {' and '.join(large)}: "
+                f"lower it to {count} or less, or add {kind}"
             )
 
     def _check_folder(self) -> None:
@@ -377,11 +377,12 @@ class Run:
         """Saves a grid of samples, always from the same z, and says how diverse they are."""
         samples, classes = self._sample(GRID)
         self._save_picture(samples, self._columns())
-        if line := showing.excerpt(samples):
-            self.say(line)
+        if lines := self.modality.display.lines(samples):
+            self.say(f"samples: {' | '.join(lines[:3])}")
         if classes is None:
             classes = torch.zeros(GRID, dtype=torch.long)
-        made, real = self.spec.comparable(self.spec.stored(samples)), self.spec.comparable(self._real_of(classes))
+        made, real = self.modality.to_model(samples, self.spec), self._real_of(classes)
+        made, real = (self.modality.comparable(part, self.spec) for part in (made, real))
         return {"diversity": diversity(made, real, classes)}
 
     @torch.no_grad()
@@ -391,13 +392,13 @@ class Run:
         samples = self.dataset.batch(shown)[0]
         back = self.codec.expand(self.codec.compress(samples.to(self.trainer.device))).to(samples)
         pairs = torch.stack([samples, back], 1).flatten(0, 1)
-        self._save_picture(self.spec.finish(pairs), 2)
+        self._save_picture(self.modality.to_user(pairs, self.spec), 2)
         return {"codec/error": self.codec.error(samples, back)}
 
     def _save_picture(self, samples: Any, columns: int) -> None:
         folder = self.folder / "samples"
         folder.mkdir(exist_ok=True)
-        showing.save_sheet(samples, folder / f"{self.samples_seen:012d}", columns)
+        self.modality.display.save_sheet(samples, folder / f"{self.samples_seen:012d}", columns)
 
     def _real_of(self, classes: Tensor) -> Tensor:
         """Real samples of these classes, spread over the data set."""
