@@ -25,7 +25,7 @@ from peers import Stubs, say, without_cuda
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from sparring.data import open_dataset
+from sparring.modalities.registry import open_dataset
 
 TTS_GAN = {
     "gen_batch_size": 16, "dis_batch_size": 16, "latent_dim": 100, "loss": "lsgan", "phi": 1, "n_critic": 1,

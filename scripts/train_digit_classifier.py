@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import sparring.metrics
-from sparring.data import open_dataset
+from sparring.modalities.registry import open_dataset
 from sparring.metrics.digit_classifier import WEIGHTS, DigitClassifier, recognise
 
 EPOCHS, BATCH, LR = 40, 128, 4e-3

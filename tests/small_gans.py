@@ -13,17 +13,17 @@ SMALL = {"model.width": 16, "model.depth": 1, "model.num_heads": 2, "model.z_dim
 CODEC = {"codec.name": "autoencoder", "codec.latents": 2, "codec.latent_dim": 8, "codec.width": 16, "codec.depth": 1,
          "codec.num_heads": 2, "model.bounded": False}  # fmt: skip
 SERIES = {"codec.patch_size": 4, "model.bounded": False}
-TEXTS = DataSpec((6,), vocabulary=Vocabulary("char", tuple("abcdef")))
+TEXTS = DataSpec((6,), vocabulary=Vocabulary("char", tuple("abcdef")), modality="text")
 KINDS = {
-    "pictures": (DataSpec((1, 8, 8), ("left", "right")), {"codec.patch_size": 4}),
-    "pictures without noise": (DataSpec((1, 8, 8)), {"codec.patch_size": 4, "model.noise_dim": 0}),
-    "series": (DataSpec((2, 12), channels=Channels(("a", "b"), (5.0, 0.0), (100.0, 0.1))), SERIES),
+    "pictures": (DataSpec((1, 8, 8), ("left", "right"), modality="image"), {"codec.patch_size": 4}),
+    "pictures without noise": (DataSpec((1, 8, 8), modality="image"), {"codec.patch_size": 4, "model.noise_dim": 0}),
+    "series": (DataSpec((2, 12), channels=Channels(("a", "b"), (5.0, 0.0), (100.0, 0.1)), modality="series"), SERIES),
     "series that end": (
-        DataSpec((3, 12), channels=Channels(("a", "b"), (5.0, 0.0), (100.0, 0.1), masked=True)), SERIES
+        DataSpec((3, 12), channels=Channels(("a", "b"), (5.0, 0.0), (100.0, 0.1), masked=True), modality="series"), SERIES
     ),
-    "clips": (DataSpec((1, 4, 8, 8)), {"codec.patch_size": 4, **CODEC}),
+    "clips": (DataSpec((1, 4, 8, 8), modality="video"), {"codec.patch_size": 4, **CODEC}),
     "clips in layers": (
-        DataSpec((1, 4, 8, 8)), {"codec.name": "layers", "codec.patch_size": 2, "model.bounded": False}
+        DataSpec((1, 4, 8, 8), modality="video"), {"codec.name": "layers", "codec.patch_size": 2, "model.bounded": False}
     ),
     "texts": (TEXTS, CODEC),
 }  # fmt: skip

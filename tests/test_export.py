@@ -121,7 +121,7 @@ def test_nobodys_paths_are_in_the_file(suffix, tmp_path):
 
 
 def test_a_small_channel_counts_as_much_as_a_large_one():
-    spec = DataSpec((2, 12), channels=Channels(("price", "volume"), (100.0, 1e7), (10.0, 1e6)))
+    spec = DataSpec((2, 12), channels=Channels(("price", "volume"), (100.0, 1e7), (10.0, 1e6)), modality="series")
     config = Config().replace(SMALL | {"codec.patch_size": 4, "model.bounded": False})
     torch.manual_seed(0)
     sampler = Sampler(GAN(config, spec, Networks(config, spec)))

@@ -52,7 +52,7 @@ def run(tmp_path):
 
 
 def test_what_it_says(run):
-    gan = gan_of(DataSpec((1, 8, 8), ("left", "right")), data__path="/home/someone/secret/shapes")
+    gan = gan_of(DataSpec((1, 8, 8), ("left", "right"), modality="image"), data__path="/home/someone/secret/shapes")
     card = model_card(gan, run, "someone/shapes", licence="cc-by-4.0", data_licence="made by me")
     front, rest = front_matter(card)
     assert front == {
@@ -75,7 +75,7 @@ def test_what_it_says(run):
 
 
 def test_what_is_not_known_is_said(tmp_path):
-    card = model_card(gan_of(DataSpec((3, 8, 8))), tmp_path, "someone/shapes")
+    card = model_card(gan_of(DataSpec((3, 8, 8), modality="image")), tmp_path, "someone/shapes")
     front, rest = front_matter(card)
     assert "license" not in front
     for said in ("Nothing was measured", "Classes: none", "the data's licence: not stated", "none is stated"):
@@ -84,13 +84,16 @@ def test_what_is_not_known_is_said(tmp_path):
 
 
 def test_a_best_folder_has_its_own_scores(run):
-    card = model_card(gan_of(DataSpec((1, 8, 8))), run / "best", "someone/shapes")
+    card = model_card(gan_of(DataSpec((1, 8, 8), modality="image")), run / "best", "someone/shapes")
     assert "2.5 (real ones: 1)" in card
     assert "which are not these" not in card
 
 
 def test_texts(tmp_path):
-    gan = gan_of(DataSpec((6,), vocabulary=Vocabulary("char", tuple("abcdef"))), **{**CODEC, "data.path": "names"})
+    gan = gan_of(
+        DataSpec((6,), vocabulary=Vocabulary("char", tuple("abcdef")), modality="text"),
+        **{**CODEC, "data.path": "names"},
+    )
     (tmp_path / "samples.txt").write_text("Krusta   Luci\n" + "```\n# Maralee\n" + "Feryce\n" * 100)
     front, rest = front_matter(model_card(gan, tmp_path, "someone/names"))
     assert front["pipeline_tag"] == "text-generation"
@@ -103,13 +106,16 @@ def test_texts(tmp_path):
 
 
 def test_series_and_clips(tmp_path):
-    series = gan_of(DataSpec((2, 12), channels=Channels(("a", "b"), (0.0, 0.0), (1.0, 1.0))), model__bounded=False)
+    series = gan_of(
+        DataSpec((2, 12), channels=Channels(("a", "b"), (0.0, 0.0), (1.0, 1.0)), modality="series"),
+        model__bounded=False,
+    )
     front, rest = front_matter(model_card(series, tmp_path, "someone/series"))
     assert "pipeline_tag" not in front
     assert "Channels: `a`, `b`" in rest
     assert "in the data's units" in rest
     (tmp_path / "samples.webp").touch()
-    _, rest = front_matter(model_card(gan_of(DataSpec((1, 4, 8, 8))), tmp_path, "someone/clips"))
+    _, rest = front_matter(model_card(gan_of(DataSpec((1, 4, 8, 8), modality="video")), tmp_path, "someone/clips"))
     assert "![Samples](samples.webp)" in rest
     assert "--out samples.webp" in rest
 
@@ -129,7 +135,7 @@ def test_names_are_nothing_but_text(name, run):
         (run / "verdict.txt").write_text(name)
         (run / "samples.txt").write_text(f"{name}\n````\n{name}\n")
         (run / "best" / "metrics.json").write_text(json.dumps({name: 1.0, "frechet": name, "kid": 2.0, "fid": [name]}))
-        gan = gan_of(DataSpec((1, 8, 8), (name, "b")), data__path=f"/x/{name}", data__field=name)
+        gan = gan_of(DataSpec((1, 8, 8), (name, "b"), modality="image"), data__path=f"/x/{name}", data__field=name)
         return model_card(gan, run, "someone/shapes", data_licence=name or " ")
 
     assert front_matter(card_with(name))[0] == front_matter(card_with("a name"))[0]
@@ -138,7 +144,7 @@ def test_names_are_nothing_but_text(name, run):
 
 
 def test_many_and_long_names_are_cut_short(tmp_path):
-    spec = DataSpec((1, 8, 8), ("x" * 500, *(f"class {i}" for i in range(1, 1000))))
+    spec = DataSpec((1, 8, 8), ("x" * 500, *(f"class {i}" for i in range(1, 1000))), modality="image")
     card = model_card(gan_of(spec), tmp_path, "someone/many")
     assert "`class 19` and 980 more" in card
     assert f"`{'x' * 80}…`, `class 1`" in card

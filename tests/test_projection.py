@@ -172,7 +172,7 @@ def test_a_single_picture_is_cropped_and_resized(tmp_path):
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_colours_become_what_the_gan_makes(tmp_path, mode, channels):
     Image.new("RGBA", (8, 8), (255, 0, 0, 255)).convert(mode).save(tmp_path / "one.png")
-    spec = DataSpec((channels, 8, 8))
+    spec = DataSpec((channels, 8, 8), modality="series")
     config = Config().replace(SMALL | {"codec.patch_size": 4})
     gan = GAN(config, spec, Networks(config, spec))
     (sample,) = open_samples(gan, str(tmp_path / "one.png"), 1)[0]

@@ -37,7 +37,11 @@ def test_everything_is_inside_and_strangers_names_are_only_text(runtime, tmp_pat
     pytest.importorskip("onnxscript")
     gan = gan_of("pictures")
     name = "</script><script>alert(1)</script>"
-    gan = GAN(gan.config, DataSpec((1, 8, 8), (name, "<!--")), Networks(gan.config, DataSpec((1, 8, 8), ("a", "b"))))
+    gan = GAN(
+        gan.config,
+        DataSpec((1, 8, 8), (name, "<!--"), modality="image"),
+        Networks(gan.config, DataSpec((1, 8, 8), ("a", "b"), modality="image")),
+    )
     written = share.share(gan, tmp_path / "page.html", title="<i>shapes</i>")
     page = written.path.read_text(encoding="utf-8")
     assert written.size == len(page.encode())

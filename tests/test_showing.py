@@ -7,15 +7,15 @@ import torch
 from PIL import Image
 
 from sparring.config import ConfigError
-from sparring.data import open_dataset
 from sparring.data.channels import Channels
 from sparring.data.spec import DataSpec
 from sparring.data.vocabulary import Vocabulary
 from sparring.display import showing
+from sparring.modalities.registry import open_dataset
 
-SERIES = DataSpec((2, 5), channels=Channels(("a", "b"), (0.0, 0.0), (1.0, 1.0)))
-PICTURES = DataSpec((3, 8, 8))
-CLIPS = DataSpec((1, 4, 16, 16))
+SERIES = DataSpec((2, 5), channels=Channels(("a", "b"), (0.0, 0.0), (1.0, 1.0)), modality="series")
+PICTURES = DataSpec((3, 8, 8), modality="image")
+CLIPS = DataSpec((1, 4, 16, 16), modality="video")
 
 
 def test_series_are_saved_as_a_table_without_what_lies_beyond_their_ends(tmp_path):
@@ -73,7 +73,7 @@ def test_clips_that_are_saved_as_data_are_read_as_they_were(tmp_path, channels, 
     """To the last bit, whatever their size, and with all their frames: also the second, which stands still."""
     pixels = torch.randint(0, 256, (3, channels, 6, 5, 7), generator=torch.Generator().manual_seed(0)).float()
     pixels[1, :, 1:] = pixels[1, :, :1]
-    showing.save(pixels / 127.5 - 1, tmp_path / out, DataSpec((channels, 6, 5, 7)))
+    showing.save(pixels / 127.5 - 1, tmp_path / out, DataSpec((channels, 6, 5, 7), modality="series"))
     dataset = open_dataset(str(tmp_path / out), frames=6)
     assert dataset.sample_shape == (channels, 6, 5, 7)
     assert torch.equal((dataset.batch(torch.arange(3))[0] * 127.5 + 127.5).round(), pixels)
@@ -84,7 +84,7 @@ def test_what_is_transparent_is_black_in_an_mp4(tmp_path, channels):
     av = pytest.importorskip("av")
     clips = torch.ones(1, channels, 4, 64, 64)
     clips[:, -1, ..., :32] = -1  # white beneath
-    showing.save(clips, tmp_path / "clips.mp4", DataSpec((channels, 4, 64, 64)))
+    showing.save(clips, tmp_path / "clips.mp4", DataSpec((channels, 4, 64, 64), modality="series"))
     with av.open(str(tmp_path / "clips.mp4")) as container:
         frame = next(container.decode(video=0)).to_ndarray(format="gray")
     assert frame[:, :24].max() < 30
@@ -119,7 +119,7 @@ def test_anything_makes_a_picture(shape, tmp_path):
 
 
 def test_texts_are_lines_side_by_side_where_they_fit(tmp_path):
-    spec = DataSpec((9,), vocabulary=Vocabulary("char", ("a",)))
+    spec = DataSpec((9,), vocabulary=Vocabulary("char", ("a",)), modality="text")
     path = showing.save_sheet(["Ann", "Bo", "Cleo"], tmp_path / "sheet", 2)
     assert path.read_text() == "Ann    Bo\nCleo\n"
     long = "a line that is long" * 4
@@ -137,6 +137,6 @@ def test_texts_are_lines_side_by_side_where_they_fit(tmp_path):
 
 
 def test_a_page_shows_series_without_the_channel_that_says_where_they_end():
-    spec = DataSpec((3, 12), ("a",), Channels(("x", "y"), (0.0, 0.0), (1.0, 1.0), masked=True))
+    spec = DataSpec((3, 12), ("a",), Channels(("x", "y"), (0.0, 0.0), (1.0, 1.0), masked=True), modality="series")
     assert showing.page_facts(spec) == {"kind": "series", "shape": [2, 12], "classes": ["a"], "channels": ["x", "y"]}
-    assert showing.page_facts(DataSpec((3, 8, 8)))["shape"] == [3, 8, 8]
+    assert showing.page_facts(DataSpec((3, 8, 8), modality="image"))["shape"] == [3, 8, 8]

@@ -13,7 +13,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from sparring import presets
     from sparring.config import Config, ConfigError
-    from sparring.data import DataError, open_dataset
+    from sparring.data import DataError
+    from sparring.modalities.registry import open_dataset
     from sparring.pretrained import GAN, CheckpointError, load
     from sparring.training.run import train
 
@@ -23,7 +24,7 @@ _LAZY = {
     "Config": "sparring.config",
     "ConfigError": "sparring.config",
     "DataError": "sparring.data",
-    "open_dataset": "sparring.data",
+    "open_dataset": "sparring.modalities.registry",
     "GAN": "sparring.pretrained",
     "CheckpointError": "sparring.pretrained",
     "load": "sparring.pretrained",

@@ -10,6 +10,7 @@ from sparring.config import Config, ConfigError
 from sparring.critics.critic import Critic
 from sparring.critics.settings import CriticSettings
 from sparring.data.spec import DataSpec
+from sparring.modalities.registry import modality_of
 from sparring.models.discriminator import Discriminator
 from sparring.models.generator import Generator
 
@@ -35,6 +36,7 @@ class Networks(nn.Module):
 
 def build(config: Config, spec: DataSpec) -> Networks:
     """Networks with fresh weights. Raises `ConfigError` or `ValueError` for settings that do not fit the data."""
+    modality_of(spec).check(config, spec)
     model = config.model
     stems = [model.stem, *(critic_stem(critic, config) for critic in config.critics)]
     codec = config.codec.build(spec, 2 ** max(stems))

@@ -8,16 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparring import metrics, pretrained
+from sparring import pretrained
 from sparring.config import ConfigError
-from sparring.data import DataError, open_dataset
-from sparring.data.dataset import Dataset, renumbered
+from sparring.data.dataset import DataError, Dataset, renumbered
 from sparring.data.spec import DataSpec
-from sparring.data.text import read_texts
 from sparring.data.vocabulary import clean
 from sparring.device import choose_device
-from sparring.metrics import Sampler
 from sparring.metrics.canonical import ordered
+from sparring.metrics.metric import Sampler
+from sparring.metrics.scores import warnings_of
+from sparring.modalities import measuring
+from sparring.modalities.registry import modality_of, open_dataset
 
 
 @dataclass
@@ -49,14 +50,14 @@ class Compared:
         chosen: Collection[str] | None = None,
         report: Callable[[str], None] = lambda line: None,
     ) -> dict[str, Any]:
-        """What `metrics.evaluate` measures, and under "warnings" what should not be missed."""
-        found = metrics.evaluate(
+        """What `measuring.evaluate` measures, and under "warnings" what should not be missed."""
+        found = measuring.evaluate(
             self.dataset, self.sample, repeats=repeats, seed=seed, reference=self.reference, extractor=extractor,
             metrics=chosen, num=num if self.most is None else min(num, self.most), trained_on=self.trained_on,
             device=self.device, report=report,
         )  # fmt: skip
-        warnings = metrics.warnings_of(found)
-        if not self.trained_on and metrics.are_pictures(self.dataset):
+        warnings = warnings_of(found)
+        if not self.trained_on and modality_of(self.dataset).scoring.searches_copies:
             warnings.append("copies: none are looked for, as what the run was trained on is not there")
         return found | {"warnings": warnings}
 
@@ -65,7 +66,7 @@ def of_run(path: str, *, device: str, seed: int = 0, data: str | None = None, fi
     """A run's samples and what it was trained on, or `data` of the same kind."""
     run = pretrained.find_run(path)
     gan = pretrained.load(run, device)
-    of_data, texts = gan.config.data, gan.spec.vocabulary is not None
+    of_data, opening = gan.config.data, gan.modality.opening
 
     def named() -> Dataset:
         return open_dataset(**(of_data.to_dict() | {"path": data or of_data.path, "labels": None}))
@@ -74,7 +75,7 @@ def of_run(path: str, *, device: str, seed: int = 0, data: str | None = None, fi
     try:
         dataset = pretrained.open_data_of(gan)
     except (DataError, ConfigError):
-        if data is None or texts:
+        if data is None or opening.reads_values:
             raise
         dataset, moved = named(), True  # as with a stranger's run: then nothing is known of copies
         if dataset.sample_shape != gan.spec.sample_shape:
@@ -89,18 +90,14 @@ def of_run(path: str, *, device: str, seed: int = 0, data: str | None = None, fi
     compared = Compared(path, data or of_data.path, dataset, sample, run=run, trained_on=not moved, device=gan.device)
     if data is None or moved:
         return compared
-    if texts:
+    if opening.reads_values:
         if not Path(data).is_file():
-            raise ConfigError(f"--data {data} is not a file of texts")
-        field = field or (None if data.lower().endswith(".txt") else of_data.field)
-        compared.reference = [text for text, _ in read_texts(data, field=field, split=of_data.split or "line")]
+            raise ConfigError(f"--data {data} is not a file of {gan.modality.kind}")
+        compared.reference = opening.values(data, of_data.to_dict(), field)
         return compared
     reference = named()
     _check_alike(reference, dataset, data, path, ours=True)
-    if dataset.channels is not None:
-        compared.dataset = reference
-    else:
-        dataset.held_out = reference
+    compared.dataset = gan.modality.scoring.against(dataset, reference)
     return compared
 
 
@@ -110,10 +107,11 @@ def of_samples(path: str, data: str, *, device: str = "auto", seed: int = 0, **s
     looks_on = choose_device(device)
     dataset = open_dataset(data, **settings)
     shuffle = torch.Generator().manual_seed(seed)
-    if dataset.vocabulary is not None:
-        texts = sorted(clean(text) for text, _ in read_texts(path, field=settings.get("field")))
-        order = torch.randperm(len(texts), generator=shuffle).tolist()
-        return Compared(path, data, dataset, lambda num: ([texts[i] for i in order[:num]], None), len(texts))
+    modality = modality_of(dataset)
+    if modality.opening.reads_values:
+        values = sorted(map(clean, modality.opening.values(path, settings)))
+        order = torch.randperm(len(values), generator=shuffle).tolist()
+        return Compared(path, data, dataset, lambda num: ([values[i] for i in order[:num]], None), len(values))
     samples = open_dataset(path, **settings)
     _check_alike(samples, dataset, path, data)
     known = not set(samples.class_names).isdisjoint(dataset.class_names)
@@ -125,7 +123,7 @@ def of_samples(path: str, data: str, *, device: str = "auto", seed: int = 0, **s
 
     def sample(num: int) -> tuple[Any, Tensor | None]:
         drawn = torch.cat([samples.batch(part)[0] for part in chosen[:num].split(250)])
-        return spec.finish(drawn), classes[chosen[:num]] if known else None
+        return modality.to_user(drawn, spec), classes[chosen[:num]] if known else None
 
     return Compared(path, data, dataset, sample, len(chosen), device=looks_on)
 
@@ -170,21 +168,13 @@ def beside_floors(scores: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check_alike(first: Dataset, second: Dataset, first_name: str, second_name: str, *, ours: bool = False) -> None:
     for dataset, name in ((first, first_name), (second, second_name)):
-        if dataset.vocabulary is not None:
-            raise DataError(f"{name} holds texts, and the other samples are none")
+        modality = modality_of(dataset)
+        if modality.opening.reads_values:
+            raise DataError(f"{name} holds {modality.kind}, and the other samples are none")
     if first.sample_shape != second.sample_shape:
         shapes = ["×".join(map(str, dataset.sample_shape)) for dataset in (first, second)]
-        advice = _unlike(first, second, ours)
+        advice = "they are of different kinds, so there is nothing to compare"
+        if first.modality == second.modality:
+            opening = modality_of(first).opening
+            advice = opening.advice(DataSpec.of(first), DataSpec.of(second), resizable=not ours)
         raise DataError(f"{first_name} holds samples of {shapes[0]} and {second_name} of {shapes[1]}: {advice}")
-
-
-def _unlike(first: Dataset, second: Dataset, ours: bool) -> str:
-    """What to do about two shapes of samples; `ours` where one is a run's, which is as it is."""
-    one, other = first.sample_shape, second.sample_shape
-    if len(one) != len(other):
-        return "they are of different kinds, so there is nothing to compare"
-    if len(one) > 2 and one[0] != other[0] and one[1:] == other[1:]:
-        return "bring both to as many channels, grey (1), RGB (3) or RGBA (4)"
-    if len(one) == 3 and not ours:
-        return "bring them to one shape, --resolution does it"
-    return "bring them to one shape"

@@ -21,15 +21,14 @@ from torch import Tensor, nn
 
 import sparring
 from sparring.config import ConfigError
-from sparring.data.spec import DataSpec
 from sparring.files import write_atomic
 from sparring.pretrained import GAN, run_json
 from sparring.privacy import without_paths
 from sparring.sampling import draw_z, mean_w
 
 OPSET = 18
-TOLERANCE = {"float32": 1e-4, "float16": 2e-2, "texts": 2e-2}
-"""Most that samples may differ from PyTorch's: see `difference`. Of symbols nearly alike rounding may take either."""
+TOLERANCE = {"float32": 1e-4, "float16": 2e-2}
+"""Most that samples may differ from PyTorch's by `Modality.difference`, unless rounding alone makes more."""
 LEAST_HALVED = 256
 """Numbers of a weight that is worth storing in float16."""
 CHECKED = 16
@@ -46,7 +45,7 @@ class Sampler(nn.Module):
         super().__init__()
         # a copy: the GAN goes on working where it is
         self.generator, self.codec = copy.deepcopy(gan.generator).cpu(), copy.deepcopy(gan.codec).cpu()
-        self.spec: DataSpec = gan.spec
+        self.spec, self.modality = gan.spec, gan.modality
         self.register_buffer("mean_w", mean_w(self.generator, torch.arange(max(1, gan.spec.num_classes))).clone())
         self.eval().requires_grad_(False)
 
@@ -58,7 +57,7 @@ class Sampler(nn.Module):
         w = self.generator.mapping(global_z, class_labels)
         mean, psi = self.mean_w if class_labels is None else self.mean_w[class_labels], truncation_psi[:, None]
         tokens = self.generator.synthesize(mean + psi * (w - mean), noise * psi[..., None])
-        return self.spec.restore(self.codec.decode(tokens))
+        return self.modality.to_user_tensor(self.codec.decode(tokens), self.spec)
 
     def inputs(self, num: int, seed: int = 0) -> dict[str, Tensor]:
         """Random ones, classes in turn."""
@@ -105,7 +104,7 @@ def export(gan: GAN, path: Path, *, precision: Precision = "float32", licence: s
 def checked(sampler: Sampler, run: Runner, precision: Precision) -> float:
     """`difference`, which must be small; raises `ConfigError` otherwise."""
     apart = difference(sampler, run)
-    allowed = TOLERANCE["texts" if sampler.spec.vocabulary is not None else precision]
+    allowed = max(TOLERANCE[precision], sampler.modality.tolerance)
     if apart > allowed:
         raise ConfigError(
             f"what was made is {apart:.1e} from PyTorch's samples, more than {allowed:.0e}, and is not written: "
@@ -215,25 +214,13 @@ def _pt2_runner(content: bytes) -> Runner:
 
 @torch.inference_mode()
 def difference(sampler: Sampler, run: Runner) -> float:
-    """The greatest difference of what `run` makes of inputs from the sampler's, as a share of the range; of series that
-    of each channel, or the share of steps that only one of them has, if that is more; of texts the share of symbols; of
-    films that of all frames but one in fifty, as a layer that is moved by whole pixels may be moved by one more.
-    """
+    """How far what `run` makes of inputs is from what the sampler does, by `Modality.difference`."""
     pairs = []
     for num in (1, CHECKED):  # one too, to see that the batch is free
         inputs = sampler.inputs(num, seed=1)
         pairs.append((sampler(**inputs), run(inputs)))
     expected, found = (torch.cat(part) for part in zip(*pairs, strict=True))
-    if not expected.is_floating_point():
-        return (expected != found).float().mean().item()
-    missing = expected.isnan() | found.isnan()
-    odd = (expected.isnan() != found.isnan()).float().mean().item()
-    channels = [1] if sampler.spec.channels is not None else []
-    over = [axis for axis in range(expected.ndim) if axis not in channels]
-    low, high = expected.nan_to_num(torch.inf).amin(over), expected.nan_to_num(-torch.inf).amax(over)
-    apart = (found - expected).abs().masked_fill(missing, 0)
-    apart = apart.amax((1, 3, 4)).quantile(0.98) if apart.ndim == 5 else apart.amax(over)
-    return max(odd, (apart / (high - low).clamp_min(1e-12)).max().item())
+    return sampler.modality.difference(expected, found)
 
 
 @contextlib.contextmanager

@@ -57,3 +57,8 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise CheckpointError(f"{path} is damaged or not one of ours ({error}): restore it or delete it") from error
+
+
+def file_name(title: str) -> str:
+    """A title as the beginning of a file's name."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", title).strip("-") or "sample"

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from sparring.build import Networks, build
 from sparring.config import Config, ConfigError
-from sparring.data import open_dataset
 from sparring.data.dataset import Dataset
 from sparring.data.spec import DataSpec
 from sparring.device import choose_device
 from sparring.files import CheckpointError, load_tensors, save_tensors
 from sparring.migration import FORMAT, migrated, present_name
+from sparring.modalities.registry import modality_of, open_dataset
 from sparring.sampling import draw_z, interpolate, mean_w
 
 MAX_HEADER = 16 * 2**20
@@ -33,7 +33,7 @@ class GAN:
     """A trained generator and its discriminator."""
 
     def __init__(self, config: Config, spec: DataSpec, networks: Networks) -> None:
-        self.config, self.spec = config, spec
+        self.config, self.spec, self.modality = config, spec, modality_of(spec)
         self.codec = networks.codec
         self.networks = networks
         self.generator, self.critics = networks.generator, networks.list_critics()
@@ -79,16 +79,19 @@ class GAN:
                 logits = critic(critic.view(self.codec.unpatchify(tokens)), chosen).view(count, candidates)
                 tokens = tokens.unflatten(0, (count, candidates))[torch.arange(count), logits.argmax(1)]
             chunks.append(self._decoded(tokens).cpu())
-        return self.spec.finish(torch.cat(chunks) if chunks else torch.empty(0, *self.spec.sample_shape))
+        return self._finished(torch.cat(chunks) if chunks else torch.empty(0, *self.spec.sample_shape))
 
     @torch.inference_mode()
     def decode(self, z: Tensor, class_labels: Tensor, truncation_psi: float = 1.0) -> Any:
         """z (B, z_size), class_labels (B,) -> B samples as `sample` gives them."""
-        return self.spec.finish(self._decoded(self._tokens(z, class_labels, truncation_psi)))
+        return self._finished(self._decoded(self._tokens(z, class_labels, truncation_psi)))
 
     def _decoded(self, tokens: Tensor) -> Tensor:
         """Tokens (B, N, token_dim) -> (B, *sample_shape)."""
         return self.codec.decode(self.codec.unpatchify(tokens))
+
+    def _finished(self, samples: Tensor) -> Any:
+        return self.modality.to_user(samples, self.spec)
 
     def _tokens(self, z: Tensor, class_labels: Tensor, truncation_psi: float) -> Tensor:
         global_z, noise = self.generator.split(z)
@@ -102,7 +105,7 @@ class GAN:
     def reconstruct(self, samples: Tensor) -> Any:
         """What the codec keeps of samples (B, *sample_shape) as a `Dataset` gives them; finished as `sample`'s are."""
         codec = self.codec
-        return self.spec.finish(codec.decode(codec.encode(samples.to(self.device))))
+        return self._finished(codec.decode(codec.encode(samples.to(self.device))))
 
     def interpolate(self, steps: int, *, seed: int = 0, num: int = 9, class_labels: Any = None) -> list[Any]:
         """A closed walk through z for each of `num` samples: at each of the steps samples as `sample` gives them."""

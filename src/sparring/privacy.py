@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from sparring.config import Config
-from sparring.data import BUILT_IN
+from sparring.modalities.registry import built_in_names
 
 HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?(:[^/\\]+)?", re.ASCII)
 PUBLIC = ("hf:", "dinov2:")
@@ -29,4 +29,4 @@ def _bare(path: str) -> str:
     if colon and kind != "hf" and re.fullmatch(r"[a-z0-9-]{2,}", kind):  # an extractor, not a disk of Windows
         return kind + colon + _bare(where)
     name = re.split(r"[/\\]", path.rstrip("/\\"))[-1]
-    return f"./{name}" if name in BUILT_IN and name != path else name
+    return f"./{name}" if name in built_in_names() and name != path else name

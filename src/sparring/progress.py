@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from sparring.metrics import DISTANCES
+from sparring.metrics.scores import DISTANCES
 from sparring.training.run import Progress
 
 PLAIN_SECONDS = 10

@@ -9,20 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from sparring.data import BUILT_IN, DataError, Dataset, open_dataset
-from sparring.data.archives import EXTENSIONS
-from sparring.data.channels import unnamed
-from sparring.data.dataset import printable
-from sparring.data.film_files import SingleFilm
-from sparring.data.images import load_images
-from sparring.data.series import is_series, open_series
+from sparring.data.dataset import DataError, Dataset, printable
 from sparring.data.spec import DataSpec
-from sparring.data.text import is_text, read_texts
 from sparring.data.vocabulary import clean
-from sparring.display.showing import showing_of
+from sparring.modalities.registry import built_in_names, modality_of, open_dataset
 from sparring.models.generator import Generator
 from sparring.pretrained import GAN
 from sparring.sampling import draw_z
@@ -115,7 +107,7 @@ def project(
     return Found(
         z=z.cpu(),
         class_labels=labels.cpu(),
-        samples=gan.spec.finish(_expanded(gan, latents)),
+        samples=gan.modality.to_user(_expanded(gan, latents), gan.spec),
         errors=_errors(gan, samples, latents),
         start_errors=start_errors,
         codec_errors=_errors(gan, samples, torch.cat([target.latents for target in targets])),
@@ -206,32 +198,33 @@ def open_samples(gan: GAN, path: str, num: int) -> tuple[Tensor, list[int]]:
     They are read with the run's own settings, series scaled and texts numbered as the GAN's are (what is too long is
     cut), and spread evenly over what there is, or what it holds out. Raises `DataError` for another kind or shape.
     """
-    spec, settings = gan.spec, gan.config.data
+    spec, modality = gan.spec, gan.modality
     kind = _kind(spec)
     try:
-        if spec.vocabulary is not None and Path(path).is_file() and is_text(path, tokenizer="char"):
-            field = None if path.lower().endswith(".txt") else settings.field
-            texts = [clean(text) for text, _ in read_texts(path, field=field, split=settings.split or "line")]
-            texts = [text for text in texts if text]
-            places = _spread(path, len(texts), num)
-            return spec.stored([texts[place] for place in places]), places
+        if modality.opening.holds_values(path):
+            values = [*filter(None, map(clean, modality.opening.values(path, gan.config.data.to_dict())))]
+            places = _spread(path, len(values), num)
+            return modality.to_model([values[place] for place in places], spec), places
         source = _open(gan, path)
     except DataError as error:
-        if path not in BUILT_IN and not Path(path).exists():
+        if path not in built_in_names() and not Path(path).exists():
             raise
         raise DataError(f"{path} cannot be read as {kind}, which this GAN makes: {error}") from error
     source = source.held_out or source
-    other, places = DataSpec.of(source), _spread(path, len(source), num)
-    stored = _stored(other.finish(source.batch(torch.tensor(places))[0]), other, spec)
+    other, places, stored = DataSpec.of(source), _spread(path, len(source), num), None
+    theirs = modality_of(other)
+    if other.modality == spec.modality:
+        values = theirs.to_user(source.batch(torch.tensor(places))[0], other)
+        stored = modality.adapted(values, other, spec)
     if stored is None:
-        notes = "; ".join(source.notes) if other.channels is not None else ""  # a column may be missing for a reason
+        notes = theirs.opening.what_was_left_out(source)
         raise DataError(f"{path} holds {_kind(other)}, and this GAN makes {kind}" + (f" ({notes})" if notes else ""))
     return stored, places
 
 
 def _kind(spec: DataSpec) -> str:
-    kind = f"{showing_of(spec.sample_shape).name} of {'×'.join(map(str, spec.sample_shape))}"
-    return kind if spec.channels is None else f"{kind} ({printable(', '.join(spec.channels.names))})"
+    kind = modality_of(spec).page.sized(spec)
+    return f"{kind} ({printable(', '.join(spec.channel_names))})" if spec.channel_names else kind
 
 
 def _spread(path: str, count: int, num: int) -> list[int]:
@@ -241,50 +234,8 @@ def _spread(path: str, count: int, num: int) -> list[int]:
 
 
 def _open(gan: GAN, path: str) -> Dataset:
-    """What the run's settings leave to its data follows from the shape of its samples."""
-    shape, data = gan.spec.sample_shape, gan.config.data.to_dict() | {"path": path, "labels": None}
-    if len(shape) > 2 and shape[-1] == shape[-2]:
-        data |= {"resolution": shape[-1]}
-    if len(shape) == 4:
-        data |= {"frames": shape[1]}
-    if len(shape) == 2 and gan.config.data.path in BUILT_IN:
-        data |= {"window": shape[1]}
-    if len(shape) == 3 and path.lower().endswith(EXTENSIONS) and Path(path).is_file():
-        return load_images(path, SingleFilm(path), None, resolution=data["resolution"])
-    if len(shape) == 2 and Path(path).is_file() and not is_text(path) and is_series(path, data["window"]):
-        return open_series(
-            path, window=data["window"], stride=data["stride"], fill_gaps=data["fill_gaps"],
-            conditional=data["conditional"],
-            to_learn=False,
-        )  # fmt: skip
-    return open_dataset(**data)
-
-
-def _stored(values: Any, other: DataSpec, spec: DataSpec) -> Tensor | None:
-    """Finished samples of another data set as the GAN's networks see them; None where they are not alike."""
-    if len(other.sample_shape) != len(spec.sample_shape):
-        return None
-    if len(spec.sample_shape) > 2:
-        values = _coloured(values, spec.sample_shape[0])
-    if spec.channels is not None:
-        theirs, ours = [] if other.channels is None else list(other.channels.names), spec.channels.names
-        if theirs == unnamed(len(ours)):
-            theirs = list(ours)  # an array's: as many, in the same order
-        if sorted(theirs) != sorted(ours):
-            return None
-        values = values[:, [theirs.index(name) for name in ours]]
-        if spec.channels.masked:  # shorter ones only end sooner
-            values = F.pad(values, (0, max(0, spec.sample_shape[1] - values.shape[2])), value=torch.nan)
-    stored = spec.stored(values)
-    return stored if stored.shape[1:] == spec.sample_shape and stored.isfinite().all() else None
-
-
-def _coloured(values: Tensor, channels: int) -> Tensor:
-    """Pictures or clips (N, 1 to 4, ...) as grey, grey and alpha, RGB or RGBA; greys by the weights of ITU-R BT.601."""
-    if values.shape[1] == channels:
-        return values
-    colour = values[:, :3] if values.shape[1] > 2 else values[:, :1].expand(-1, 3, *values.shape[2:])
-    if channels < 3:
-        colour = torch.einsum("nc...,c->n...", colour, torch.tensor([0.299, 0.587, 0.114]))[:, None]
-    opaque = torch.ones_like(colour[:, : 1 - channels % 2])
-    return torch.cat([colour, opaque], 1)
+    """By the run's settings; what these leave to its data follows from the shape of its samples."""
+    opening = gan.modality.opening
+    options = opening.fitting(gan.spec, gan.config.data.to_dict() | {"path": path, "labels": None})
+    few = opening.open_few(path, options)
+    return open_dataset(**options) if few is None else few

@@ -3,8 +3,6 @@
 One file without scripts, whose pictures are inside it.
 """
 
-import base64
-import io
 import tempfile
 from collections.abc import Mapping
 from datetime import date
@@ -20,49 +18,23 @@ import sparring
 from sparring.config import ConfigError
 from sparring.data.dataset import printable, renumbered
 from sparring.data.spec import DataSpec
-from sparring.display import pictures, showing, video
 from sparring.display.training import plot_training
 from sparring.evaluation import Compared
 from sparring.files import write_atomic
-from sparring.metrics.features import searched_in
 from sparring.metrics.neighbours import nearest
+from sparring.metrics.scores import meaning_of
+from sparring.modalities.display import embedded
+from sparring.modalities.registry import modality_of
 from sparring.training.logs import logged_rows
 
 SHOWN, PAIRS, FAILURES = 48, 12, 8
 CANDIDATES = 500
 """Samples among which the failures are looked for."""
 
-MEANING = {
-    "frechet": "Fréchet distance of the features: 0 is best",
-    "fid": "Fréchet inception distance: 0 is best",
-    "frechet_clips": "Fréchet distance of the clips' features: 0 is best",
-    "frechet_frames": "the same of single frames",
-    "kid": "kernel distance: 0 is best",
-    "precision": "share of samples among real ones: 1 is best",
-    "recall": "share of real ones among samples: 1 is best",
-    "density": "how thickly real ones lie around samples: 1 is usual",
-    "coverage": "share of real ones with a sample near: 1 is best",
-    "c2st": "share that a classifier tells apart: 0.5 is best",
-    "repeats": "share of samples that all but repeat another one",
-    "near_copies": "share of samples all but equal to a training sample",
-    "near_copies_searched": "share of the training samples that copies were looked for in",
-    "inception_score": "clear and of all classes: higher is better",
-    "recognised": "share recognised as what it was made for",
-    "discriminative": "how far above chance a GRU tells samples from real series: 0 is best",
-    "predictive": "error of a GRU that learnt from samples, on real series",
-    "correlational": "difference of the channels' correlations: 0 is best",
-    "autocorrelation": "difference of the channels' autocorrelations: 0 is best",
-    "context_frechet": "Fréchet distance of features of whole series: 0 is best",
-    "perplexity": "of samples to a language model of the data: as real texts' is best",
-    "reverse_perplexity": "of real texts to a language model of samples: lower is better",
-    "unique": "share of texts that are unlike all others",
-    "copied": "share of texts that stand in the training data",
-}
-
 
 def check_files(compared: Compared, report: str | None, neighbours: str | None) -> None:
     """Raises `ConfigError` for a file that cannot be written, before minutes of work."""
-    sheet = showing.sheet_suffix(compared.dataset.sample_shape)
+    sheet = modality_of(compared.dataset).display.sheet_suffix
     for option, name, suffixes in (("report", report, (".html", ".htm")), ("neighbours", neighbours, (sheet,))):
         if name is None:
             continue
@@ -81,7 +53,7 @@ def check_files(compared: Compared, report: str | None, neighbours: str | None) 
 def save_neighbours(look: "Look", path: Path) -> Path:
     """Samples, each beside the real one nearest to it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    return showing.save_sheet(look.neighbours(), path, 8)
+    return look.display.save_sheet(look.neighbours(), path, 8)
 
 
 def write_report(look: "Look", scores: Mapping[str, Any], path: Path) -> None:
@@ -96,8 +68,8 @@ def write_report(look: "Look", scores: Mapping[str, Any], path: Path) -> None:
         _verdict(compared.run),
         _section("Scores", _table(scores)),
         '<div class="pair">',
-        _section("Samples", _sheet(look.samples[:SHOWN], "samples")),
-        _section("Real ones", _sheet(look.shown(), "real ones")),
+        _section("Samples", look.display.html(look.samples[:SHOWN], "samples")),
+        _section("Real ones", look.display.html(look.shown(), "real ones")),
         "</div>",
         _section(
             "What is nearest",
@@ -105,11 +77,12 @@ def write_report(look: "Look", scores: Mapping[str, Any], path: Path) -> None:
             f"{escape(look.name)}."
             + " Copies would show here." * look.compared.trained_on
             + "</p>"
-            + _sheet(look.neighbours(), "samples and their nearest real ones", 8),
+            + look.display.html(look.neighbours(), "samples and their nearest real ones", 8),
         ),
         _section(
             "Least like anything real",
-            "<p>What to look at first.</p>" + _sheet(look.failures(), "samples far from all real ones", FAILURES),
+            "<p>What to look at first.</p>"
+            + look.display.html(look.failures(), "samples far from all real ones", FAILURES),
         ),
         _curves(compared.run),
         _settings(compared.run),
@@ -125,11 +98,13 @@ class Look:
     def __init__(self, compared: Compared, extractor: str | None = None) -> None:
         self.compared = compared
         self.dataset, self.spec = compared.dataset, DataSpec.of(compared.dataset)
+        self.modality = modality_of(compared.dataset)
+        self.display = self.modality.display
         count = CANDIDATES if compared.most is None else min(CANDIDATES, compared.most)
         self.samples, self.classes = compared.sample(count)
-        found = searched_in(compared.dataset, extractor, compared.device)
+        found = self.modality.scoring.features(compared.dataset, extractor, compared.device)
         self.name, self.places = found.name, found.places
-        self.distance, self.nearest = nearest(found.look(self.samples), found.features)
+        self.distance, self.nearest = nearest(found.of(self.samples), found.real)
 
     @property
     def searched(self) -> str:
@@ -137,7 +112,7 @@ class Look:
         return f"all {whole:,}" if there == whole else f"{there:,} of {whole:,} drawn at random"
 
     def real(self, places: Tensor) -> Any:
-        return self.spec.finish(self.dataset.batch(places)[0])
+        return self.modality.to_user(self.dataset.batch(places)[0], self.spec)
 
     def shown(self) -> Any:
         """Real ones, of those that the samples are compared with: of the samples' classes, in their order, else at
@@ -153,16 +128,14 @@ class Look:
             place = next((place for place in left if classes[place] == number), left[0])
             left.remove(place)
             chosen.append(place)
-        return self.spec.finish(source.batch(torch.tensor(chosen))[0])
+        return self.modality.to_user(source.batch(torch.tensor(chosen))[0], self.spec)
 
     def neighbours(self) -> Any:
-        return showing.beside(self.samples[:PAIRS], self.real(self.places[self.nearest[:PAIRS]]))
+        return self.modality.beside(self.samples[:PAIRS], self.real(self.places[self.nearest[:PAIRS]]))
 
     def failures(self) -> Any:
         worst = self.distance.topk(min(FAILURES, len(self.distance)))[1]
-        if isinstance(self.samples, Tensor):
-            return self.samples[worst]
-        return [self.samples[i] for i in worst.tolist()]
+        return self.modality.joined([self.samples[place] for place in worst.tolist()])
 
 
 def _section(title: str, content: str) -> str:
@@ -179,30 +152,10 @@ def _table(scores: Mapping[str, Any]) -> str:
         shown = f"{value:.4g}" if isinstance(value, float) else escape(str(value))
         rows.append(
             f"<tr><th>{escape(printable(name.replace('_', ' ')))}</th><td>{shown}{spread}</td>"
-            f"<td>{'' if floor is None else f'{floor:.4g}'}</td><td>{MEANING.get(name, '')}</td></tr>"
+            f"<td>{'' if floor is None else f'{floor:.4g}'}</td><td>{meaning_of(name)}</td></tr>"
         )
     head = "<tr><th>score</th><th>samples</th><th>real ones</th><th></th></tr>"
     return f'<div class="wide"><table>{head}{"".join(rows)}</table></div>'
-
-
-def _sheet(samples: Any, alt: str, columns: int | None = None) -> str:
-    """A picture, a film or a list, as HTML."""
-    if not isinstance(samples, Tensor):
-        return "<ul>" + "".join(f"<li>{escape(printable(text))}</li>" for text in samples) + "</ul>"
-    if samples.ndim == 5:
-        frames = [pictures.grid(samples[:, :, step], columns) for step in range(samples.shape[2])]
-        with tempfile.TemporaryDirectory() as folder:
-            video.save(frames, Path(folder) / "film.webp", video.CLIP_FRAMES_PER_SECOND)
-            return _image((Path(folder) / "film.webp").read_bytes(), "webp", alt)
-    draw = showing.showing_of(tuple(samples.shape[1:])).picture
-    assert draw is not None, "what is a tensor can be drawn"
-    stream = io.BytesIO()
-    draw(samples, columns, None).save(stream, format="PNG")
-    return _image(stream.getvalue(), "png", alt)
-
-
-def _image(content: bytes, kind: str, alt: str) -> str:
-    return f'<img alt="{alt}" src="data:image/{kind};base64,{base64.b64encode(content).decode()}">'
 
 
 def _verdict(run: Path | None) -> str:
@@ -218,7 +171,7 @@ def _curves(run: Path | None) -> str:
     with tempfile.TemporaryDirectory() as folder:
         plot_training(rows, Path(folder) / "training.png")
         return _section(
-            "Curves", _image((Path(folder) / "training.png").read_bytes(), "png", "losses, gap, penalties, distance")
+            "Curves", embedded((Path(folder) / "training.png").read_bytes(), "png", "losses, gap, penalties, distance")
         )
 
 

@@ -21,9 +21,8 @@ from typing import Any
 
 from sparring.config import ConfigError
 from sparring.directions import directions
-from sparring.display.showing import file_name, page_facts
 from sparring.export import Precision, Sampler, checked, metadata, onnx_bytes, onnx_runner
-from sparring.files import write_atomic
+from sparring.files import file_name, write_atomic
 from sparring.metrics.cache import cache_folder
 from sparring.pretrained import GAN
 
@@ -74,8 +73,9 @@ def share(
         )
     script, wasm = fetch_runtime(runtime)
     axes = directions(gan.generator)
-    facts = page_facts(gan.spec) | {
-        "vocabulary": _vocabulary(gan),
+    page = gan.modality.page
+    facts = page.facts(gan.spec) | {
+        "vocabulary": page.vocabulary(gan.spec),
         "directions": len(axes),
         "title": title,
         "file_name": file_name(title),
@@ -86,12 +86,12 @@ def share(
         "batch": max(1, min(64, BATCH_NUMBERS // math.prod(gan.spec.sample_shape))),
         "about": " · ".join([*filter(None, [licence]), f"{len(model) / 2**20:.1f} MiB"]),
     }
-    page = _page(facts, {
+    content = _page(facts, {
         "runtime": script, "wasm": wasm, "model": model,
         "axes": axes.numpy().astype("<f4").tobytes(),
     })  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
+    write_atomic(path, lambda temporary: temporary.write_text(content, encoding="utf-8"))
     return Shared(path, path.stat().st_size, len(model))
 
 
@@ -138,24 +138,6 @@ def _downloaded() -> bytes:
         raise ConfigError(
             f"{address} cannot be fetched ({error}): fetch it elsewhere and name the file: --runtime {RUNTIME}.tgz"
         ) from None
-
-
-def _vocabulary(gan: GAN) -> dict[str, Any] | None:
-    vocabulary = gan.spec.vocabulary
-    if vocabulary is None:
-        return None
-    facts: dict[str, Any] = {"tokenizer": vocabulary.tokenizer, "symbols": list(vocabulary.symbols)}
-    if vocabulary.tokenizer == "bpe":
-        facts["bytes"] = _bytes_of_letters()
-    return facts
-
-
-# Radford et al. 2019 (GPT-2): bytes that no one can read are written as letters beyond the 255th
-def _bytes_of_letters() -> dict[str, int]:
-    """The byte that each letter of a byte-pair symbol stands for."""
-    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    other = [byte for byte in range(256) if byte not in plain]
-    return {chr(byte): byte for byte in plain} | {chr(256 + place): byte for place, byte in enumerate(other)}
 
 
 def _page(facts: dict[str, Any], assets: dict[str, bytes]) -> str:

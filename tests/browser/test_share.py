@@ -161,7 +161,7 @@ def test_words_and_byte_pairs_are_spelled_as_in_python(pages, tokenizer):
         "a\ufeffb e\u2060\u0301 c\u00add",
     ] * 20
     vocabulary = Vocabulary.learn(lines, tokenizer, 400)
-    spec = DataSpec((2,), vocabulary=vocabulary)
+    spec = DataSpec((2,), vocabulary=vocabulary, modality="text")
     config = Config().replace({
         "codec.name": "autoencoder", "codec.latents": 2, "codec.latent_dim": 8, "codec.width": 16, "codec.depth": 1,
         "codec.num_heads": 2, "model.bounded": False, "model.width": 16, "model.depth": 1, "model.num_heads": 2,

@@ -6,8 +6,8 @@ import torch
 from sparring.codecs.settings import WhitenedSettings
 from sparring.codecs.whitened import WhitenedCodec, cosines
 from sparring.config import Config, ConfigError
-from sparring.data import open_dataset
 from sparring.data.spec import DataSpec
+from sparring.modalities.registry import open_dataset
 from sparring.training.codec_trainer import encoded, fit
 
 WHITENED = {"codec.name": "whitened", "codec.patch_size": 4}

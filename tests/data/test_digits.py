@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from sparring.data import open_dataset
+from sparring.modalities.registry import open_dataset
 
 
 def test_counts_shapes_and_classes():

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sparring.data import DataError, open_dataset
+from sparring.data import DataError
+from sparring.modalities.registry import open_dataset
 
 
 def encoded(image, format="PNG", **options):

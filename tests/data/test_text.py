@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from sparring import cli
-from sparring.data import DataError, open_dataset
+from sparring.data import DataError
 from sparring.data.text import FEWEST, open_text
+from sparring.modalities.registry import open_dataset
 
 from command_line import fails
 

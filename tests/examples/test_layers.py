@@ -176,4 +176,4 @@ def test_a_run_stops_goes_on_and_samples_as_any_other(tiny, straight_and_broken,
 )
 def test_what_has_no_layers_is_refused(shape, changes, saying):
     with pytest.raises(ValueError, match=saying):
-        Networks(Config().replace(LAYERS | changes), DataSpec(shape))
+        Networks(Config().replace(LAYERS | changes), DataSpec(shape, modality=MODALITY))

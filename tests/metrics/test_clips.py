@@ -4,9 +4,9 @@ import torch
 from sparring.data import DataError
 from sparring.data.bouncing import bouncing
 from sparring.data.dataset import TensorDataset
-from sparring.metrics import evaluate, metric_for
 from sparring.metrics.clip_features import ClipFeatures
 from sparring.metrics.clips import ClipMetric
+from sparring.modalities.measuring import evaluate, metric_for
 
 
 @pytest.fixture(scope="module")

@@ -3,17 +3,18 @@ from dataclasses import replace
 
 import pytest
 import torch
+from sparring.metrics.features import searched_in
 
-from sparring.data import DataError, open_dataset
+from sparring.data import DataError
 from sparring.data.bouncing import bouncing
 from sparring.evaluation import Compared
-from sparring.metrics import metric_for
 from sparring.metrics.cifar_resnet import CifarResNet
 from sparring.metrics.efficientnet import EfficientNet
 from sparring.metrics.extractors import NAMES, make_extractor, rgb
-from sparring.metrics.features import searched_in
 from sparring.metrics.i3d import I3D
 from sparring.metrics.inception import Inception
+from sparring.modalities.measuring import metric_for
+from sparring.modalities.registry import open_dataset
 
 
 @pytest.fixture

@@ -1,10 +1,13 @@
 import pytest
 import torch
 
-from sparring.data import DataError, open_dataset
+from sparring.data import DataError
 from sparring.data.dataset import TensorDataset
-from sparring.metrics import metric_for, real_pictures, warnings_of
+from sparring.metrics import real_pictures
 from sparring.metrics.images import METRICS, ImageEvaluation, inception_score, kernel_distance
+from sparring.metrics.scores import warnings_of
+from sparring.modalities.measuring import metric_for
+from sparring.modalities.registry import open_dataset
 
 
 def random(*shape, seed=0):

@@ -62,9 +62,8 @@ def run_info(arguments: argparse.Namespace) -> int:
 def run_data(arguments: argparse.Namespace) -> int:
     import torch
 
-    from sparring.data import open_dataset
     from sparring.data.spec import DataSpec
-    from sparring.display import showing
+    from sparring.modalities.registry import modality_of, open_dataset
 
     options = (
         "resolution", "labels", "window", "stride", "fill_gaps", "frames", "frame_step", "field", "split", "tokenizer",
@@ -72,11 +71,12 @@ def run_data(arguments: argparse.Namespace) -> int:
     )  # fmt: skip
     dataset = open_dataset(arguments.data, **{name: getattr(arguments, name) for name in options})
     shown = torch.linspace(0, len(dataset) - 1, min(100, len(dataset))).long()
-    samples = DataSpec.of(dataset).finish(dataset.batch(shown)[0])
+    modality = modality_of(dataset)
+    samples = modality.to_user(dataset.batch(shown)[0], DataSpec.of(dataset))
     path = Path(arguments.out or "data-sheet")
     if path.exists() and Path(arguments.data).exists() and path.samefile(arguments.data):
         raise UsageError(f"--out {path} is the data itself: name another file")
-    out = showing.save_sheet(samples, path)
+    out = modality.display.save_sheet(samples, path)
     print_facts(dataset.describe() | {"picture": str(out)}, arguments.json)
     return 0
 

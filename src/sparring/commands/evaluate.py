@@ -83,7 +83,6 @@ def run_reconstruct(arguments: argparse.Namespace) -> int:
 
     import sparring
     from sparring.data.dataset import printable
-    from sparring.display import showing
     from sparring.pretrained import open_data_of
 
     gan = sparring.load(arguments.folder, arguments.device)
@@ -92,17 +91,18 @@ def run_reconstruct(arguments: argparse.Namespace) -> int:
     chosen = torch.randperm(len(source), generator=torch.Generator().manual_seed(arguments.seed))[: arguments.num]
     samples = source.batch(chosen)[0]
     back = gan.reconstruct(samples)
-    out = showing.save_sheet(showing.beside(gan.spec.finish(samples), back), Path(arguments.out or "reconstructed"), 2)
+    modality = gan.modality
+    real = modality.to_user(samples, gan.spec)
+    out = modality.display.save_sheet(modality.beside(real, back), Path(arguments.out or "reconstructed"), 2)
     codec = gan.codec
     error = codec.error(samples, codec.decode(codec.encode(samples.to(gan.device))).to(samples))
-    facts: dict[str, Any] = {"codec": gan.config.codec.name}
-    if gan.spec.vocabulary is not None:
-        pairs = [] if arguments.json else list(zip(gan.spec.finish(samples), back, strict=True))
-        for text, returned in pairs[:PRINTED]:
+    facts: dict[str, Any] = {"codec": gan.config.codec.name, modality.error_name: error}
+    lines = modality.display.lines
+    if not arguments.json:
+        for text, returned in zip(lines(real)[:PRINTED], lines(back)[:PRINTED], strict=True):
             print(f"{printable(text)}\n    {printable(returned)}")
-        facts["share_of_symbols_wrong"] = error
-    else:
+    if samples.is_floating_point():
         spread = source.batch(torch.linspace(0, len(source) - 1, min(len(source), 64)).long())[0].var(0).mean()
-        facts |= {"mean_squared_error": error, "share_of_variance_lost": error / spread.clamp_min(1e-12).item()}
+        facts["share_of_variance_lost"] = error / spread.clamp_min(1e-12).item()
     print_facts(facts | {"picture": str(out)}, arguments.json)
     return 0

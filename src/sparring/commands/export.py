@@ -23,8 +23,8 @@ def add(command: Command) -> None:
 
 def run_export(arguments: argparse.Namespace) -> int:
     import sparring
-    from sparring.display.showing import file_name
     from sparring.export import OPSET, export
+    from sparring.files import file_name
     from sparring.pretrained import run_title
 
     suffix = f".{arguments.format or 'onnx'}"

@@ -31,12 +31,12 @@ def run_project(arguments: argparse.Namespace) -> int:
     import time
 
     import sparring
-    from sparring.display import showing
     from sparring.latents import save_latents
     from sparring.projection import STEPS, open_samples, project
 
     gan = sparring.load(arguments.folder, arguments.device)
-    suffix = showing.sheet_suffix(gan.spec.sample_shape)
+    modality = gan.modality
+    suffix = modality.display.sheet_suffix
     out, picture = Path(arguments.out), Path(arguments.picture or f"projected{suffix}")
     for option, path, ending in (("--out", out, ".safetensors"), ("--picture", picture, suffix)):
         if path.suffix.lower() != ending:
@@ -51,11 +51,10 @@ def run_project(arguments: argparse.Namespace) -> int:
     )  # fmt: skip
     seconds = (time.perf_counter() - start) / len(samples)
     save_latents(found.z, found.class_labels, out, gan)
-    showing.save_sheet(showing.beside(gan.spec.finish(samples), found.samples), picture, 2)
-    error = "mean_squared_error" if gan.spec.vocabulary is None else "share_of_symbols_wrong"
+    modality.display.save_sheet(modality.beside(modality.to_user(samples, gan.spec), found.samples), picture, 2)
     columns: dict[str, list[Any]] = {
         "place": places,
-        error: found.errors,
+        modality.error_name: found.errors,
         "of_the_random_start": found.start_errors,
         "of_the_codec": found.codec_errors,
         "z_rms": found.z_rms,

@@ -48,11 +48,10 @@ def _load(arguments: argparse.Namespace) -> Any:
 
 
 def run_sample(arguments: argparse.Namespace) -> int:
-    from sparring.display import showing
-
     gan = _load(arguments)
-    out = Path(arguments.out or f"samples{showing.showing_of(gan.spec.sample_shape).together[0]}")
-    showing.check_out(out, gan.spec)
+    display = gan.modality.display
+    out = Path(arguments.out or f"samples{display.together[0]}")
+    display.check_out(out)
     dataset = _open_for_plot(gan, arguments.plot) if arguments.plot else None
     samples = gan.sample(
         arguments.num,
@@ -61,16 +60,15 @@ def run_sample(arguments: argparse.Namespace) -> int:
         truncation_psi=arguments.truncation,
         reject=arguments.reject,
     )
-    if isinstance(samples, list) and not arguments.out:
-        print(json.dumps(samples, ensure_ascii=False) if arguments.json else "\n".join(samples))
+    lines = display.lines(samples)
+    if lines and not arguments.out:
+        print(json.dumps(lines, ensure_ascii=False) if arguments.json else "\n".join(lines))
         return 0
-    showing.save(samples, out, gan.spec)
+    display.save(samples, out, gan.spec)
     if dataset is not None:
-        from sparring.sampling import class_indices
-
         wanted = None
         if arguments.class_label is not None:
-            wanted = int(class_indices(arguments.class_label, 1, gan.class_names))
+            wanted = int(gan.spec.condition.parse(arguments.class_label, 1))
         _plot_beside_real(gan, dataset, samples, wanted, Path(arguments.plot))
     print(json.dumps({"out": str(out)}) if arguments.json else out)
     return 0
@@ -78,13 +76,13 @@ def run_sample(arguments: argparse.Namespace) -> int:
 
 def _open_for_plot(gan: Any, plot: str) -> Any:
     """The real series, where they can be drawn: before anything is written."""
-    from sparring.display import plots
     from sparring.pretrained import open_data_of
 
-    if gan.spec.channels is None:
+    suffixes = gan.modality.display.comparisons
+    if not suffixes:
         raise UsageError("--plot draws series, and this GAN makes none: drop it")
-    if Path(plot).suffix.lower() not in plots.FORMATS:
-        raise UsageError(f"--plot {plot} must end in {', '.join(plots.FORMATS)}")
+    if Path(plot).suffix.lower() not in suffixes:
+        raise UsageError(f"--plot {plot} must end in {', '.join(suffixes)}")
     return open_data_of(gan)
 
 
@@ -92,38 +90,39 @@ def _plot_beside_real(gan: Any, dataset: Any, samples: Any, wanted: int | None, 
     import torch
 
     from sparring.data.spec import DataSpec
-    from sparring.display import plots
 
     places = torch.arange(len(dataset)) if wanted is None else (dataset.labels() == wanted).nonzero().flatten()
     # At random: windows of a table lie in the order of time.
     shown = places[torch.randperm(len(places), generator=torch.Generator().manual_seed(0))[: len(samples)]]
-    plots.compare(samples, DataSpec.of(dataset).finish(dataset.batch(shown)[0]), gan.spec.channels.names, path)
+    real = gan.modality.to_user(dataset.batch(shown)[0], DataSpec.of(dataset))
+    gan.modality.display.compare(samples, real, gan.spec, path)
 
 
 def run_interpolate(arguments: argparse.Namespace) -> int:
-    from sparring.display import showing, video
+    from sparring.display import video
+    from sparring.modalities.display import Drawing
 
     path = Path(arguments.out or "walk.webp")
     gan = _load(arguments)
-    if gan.spec.vocabulary is not None:
+    display = gan.modality.display
+    if not isinstance(display, Drawing):
         return _print_walk(gan, arguments)
     video.check_format(path)
     walk = gan.interpolate(arguments.frames, seed=arguments.seed, num=arguments.num, class_labels=arguments.class_label)
-    video.save(showing.film(walk), path)
+    video.save(display.film(walk), path)
     print(path)
     return 0
 
 
 def _print_walk(gan: Any, arguments: argparse.Namespace) -> int:
     """From one text to another and back, each once where neighbours are alike."""
-    from sparring.display import showing
-
+    display = gan.modality.display
     if arguments.out:
-        showing.check_out(Path(arguments.out), gan.spec)
+        display.check_out(Path(arguments.out))
     walk = gan.interpolate(arguments.frames, seed=arguments.seed, num=1, class_labels=arguments.class_label)
     lines = [text for (text,), (before,) in zip(walk, [[None], *walk], strict=False) if text != before]
     if arguments.out:
-        print(showing.save_sheet(lines, Path(arguments.out), 1))
+        print(display.save_sheet(lines, Path(arguments.out), 1))
     else:
         print("\n".join(lines))
     return 0

@@ -24,7 +24,7 @@ def add(command: Command) -> None:
 
 def run_share(arguments: argparse.Namespace) -> int:
     import sparring
-    from sparring.display.showing import file_name
+    from sparring.files import file_name
     from sparring.pretrained import run_title
     from sparring.share import share
 

@@ -78,9 +78,9 @@ def run_train(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"out": str(out), "status": verdict.status, "verdict": verdict.text}))
     else:
-        from sparring.display.showing import sheet_suffix
+        from sparring.modalities.registry import modality_of
 
-        sheet = f"samples{sheet_suffix(dataset.sample_shape)}"
+        sheet = f"samples{modality_of(dataset).display.sheet_suffix}"
         print(f"{verdict.text}\n{out}/{sheet}  {out}/training.png  {out}/model.safetensors")
     return 0
 
@@ -89,9 +89,10 @@ def _configure(arguments: argparse.Namespace, changes: dict[str, Any]) -> Any:
     """The configuration and the data, opened once: the preset follows from the data unless one is named."""
     from sparring import presets
     from sparring.config import Config, ConfigError
-    from sparring.data import BUILT_IN, open_dataset
+    from sparring.data.spec import DataSpec
+    from sparring.modalities.registry import built_in_names, modality_of, open_dataset
 
-    built_in = arguments.data in BUILT_IN and arguments.data in presets.PRESETS
+    built_in = arguments.data in built_in_names() and arguments.data in presets.PRESETS
     name = arguments.preset or (arguments.data if built_in else None)
     if name is not None and name not in presets.PRESETS:
         raise ConfigError(f"there is no preset {name}; choose from {', '.join(presets.PRESETS)}")
@@ -99,11 +100,11 @@ def _configure(arguments: argparse.Namespace, changes: dict[str, Any]) -> Any:
     of_data = {key: value for key, value in changes.items() if key.startswith("data.")}
     data = (preset.make(preset.shape) if preset else Config()).replace(of_data).data
     dataset = open_dataset(**data.to_dict())
-    if preset and len(preset.shape) != len(dataset.sample_shape):
+    modality = modality_of(dataset)
+    if preset and len(preset.shape) != modality.axes:
         raise ConfigError(f"the preset {name} is not for samples of shape {dataset.sample_shape}: drop --preset")
     if preset is None or name == "images":
-        masked = dataset.channels is not None and dataset.channels.masked
-        config = presets.preset_for(dataset.sample_shape, arguments.size, len(dataset), masked=masked)
+        config = modality.preset(DataSpec.of(dataset), arguments.size, len(dataset))
     else:
         config = preset.make(dataset.sample_shape)
         config = presets.with_size(config, arguments.size) if arguments.size else config

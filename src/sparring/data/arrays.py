@@ -168,6 +168,7 @@ def build(
     channels, *_, height, width = samples.shape[1:]
     return TensorDataset(
         name=name,
+        modality="video" if samples.ndim == 5 else "image",
         sample_shape=tuple(samples.shape[1:]),
         classes=classes,
         class_names=class_names,

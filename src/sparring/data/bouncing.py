@@ -117,6 +117,7 @@ def bouncing(
         recipe = (frames, resolution, num_digits, count, seed, stream, SPEED, class_names)
         return Bouncing(
             name=name,
+            modality="video",
             sample_shape=(1, frames, resolution, resolution),
             classes=classes,
             class_names=class_names,

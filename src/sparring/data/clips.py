@@ -152,6 +152,7 @@ def open_clips(
     left_out = len(source.names) - sum(len(places) for _, _, places in found) + source.other_files
     facts: dict[str, Any] = {
         "name": path,
+        "modality": "video",
         "sample_shape": shape,
         "classes": classes,
         "class_names": class_names,

@@ -38,6 +38,7 @@ class Dataset(ABC):
     """
 
     name: str
+    modality: str  # the name of an entry of `sparring.modalities.registry.MODALITIES`
     sample_shape: tuple[int, ...]
     classes: torch.Tensor  # (N,) int64, zeros where there are no labels
     class_names: list[str]

@@ -256,6 +256,7 @@ def load_images(
     resized = resolution is not None and any(p.size != (resolution, resolution) for p in pictures.values())
     facts: dict[str, Any] = {
         "name": name,
+        "modality": "image",
         "sample_shape": shape,
         "classes": classes,
         "class_names": class_names,

@@ -341,6 +341,7 @@ def _build(
     kind = SpooledWindows if found.table.spooled else WindowDataset
     return kind(
         name=name,
+        modality="series",
         sample_shape=(len(channels.names) + channels.masked, steps),
         classes=classes,
         class_names=own_names,

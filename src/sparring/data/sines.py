@@ -42,6 +42,7 @@ def _dataset(values: np.ndarray, scaling: Channels) -> TensorDataset:
     classes, class_names = number_classes(None, len(samples))
     return TensorDataset(
         name=_NAME,
+        modality="series",
         sample_shape=tuple(samples.shape[1:]),
         classes=classes,
         class_names=class_names,

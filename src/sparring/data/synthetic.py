@@ -66,6 +66,7 @@ def _points(name: str, modes: torch.Tensor, count: int, seed: int) -> Points:
     classes, class_names = number_classes(None, count)
     return Points(
         name=name,
+        modality="points",
         sample_shape=(2, 1, 1),
         classes=classes,
         class_names=class_names,

@@ -152,6 +152,7 @@ def build(
     def part(name: str, chosen: torch.Tensor) -> TextDataset:
         return TextDataset(
             name=name,
+            modality="text",
             sample_shape=(length,),
             classes=classes[chosen],
             class_names=class_names,

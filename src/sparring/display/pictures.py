@@ -1,7 +1,6 @@
 """Samples as pictures."""
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ from PIL import Image
 from torch import Tensor
 
 from sparring.config import ConfigError
-from sparring.display.figures import figure_to_image, make_figure
 from sparring.files import write_atomic
 
 SMALLEST_SIDE = 56
@@ -24,9 +22,7 @@ def to_image(sample: Tensor) -> Image.Image:
 
 
 def grid(samples: Tensor, columns: int | None = None) -> Image.Image:
-    """Samples (N, C, H, W) as one picture, row by row; 2-D points (N, 2, 1, 1) as a scatter plot."""
-    if samples.shape[1:] == (2, 1, 1):
-        return scatter({"generated": samples})
+    """Samples (N, C, H, W) as one picture, row by row."""
     count, channels, height, width = samples.shape
     columns = columns or math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
@@ -36,16 +32,6 @@ def grid(samples: Tensor, columns: int | None = None) -> Image.Image:
     image = to_image(canvas.reshape(channels, rows * height, columns * width))
     scale = max(1, round(SMALLEST_SIDE / max(height, width)))
     return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
-
-
-def scatter(points: Mapping[str, Tensor]) -> Image.Image:
-    """Named sets of 2-D points (N, 2, 1, 1)."""
-    figure, axes = make_figure(1, 1, (5, 5))
-    for name, values in points.items():
-        axes[0].scatter(*values.detach().cpu().flatten(1).T.numpy(), s=2, label=name)
-    axes[0].set(xlim=(-1.2, 1.2), ylim=(-1.2, 1.2), aspect="equal")
-    axes[0].legend(loc="upper right")
-    return figure_to_image(figure)
 
 
 def save_image(image: Image.Image, path: Path) -> None:

@@ -10,7 +10,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sparring.data.spec import DataSpec
 from sparring.display.figures import figure_to_image, make_figure
 from sparring.files import write_atomic
 from sparring.metrics.series_scores import autocorrelation
@@ -84,9 +83,8 @@ def compare(samples: Tensor, real: Tensor, names: tuple[str, ...], path: Path) -
     write_atomic(path, lambda temporary: figure.savefig(temporary, format=path.suffix[1:].lower() or "png", dpi=100))
 
 
-def save_csv(samples: Tensor, path: Path, spec: DataSpec) -> None:
+def save_csv(samples: Tensor, path: Path, names: tuple[str, ...]) -> None:
     """Series (N, C, T) as a table: sample, step, and a column a channel; steps beyond a series' end are left out."""
-    names = spec.channels.names if spec.channels else tuple(f"channel {i}" for i in range(1, samples.shape[1] + 1))
     write_atomic(path, lambda temporary: _write_csv(samples, temporary, names))
 
 
@@ -98,12 +96,3 @@ def _write_csv(samples: Tensor, path: Path, names: tuple[str, ...]) -> None:
             for step, values in enumerate(zip(*series, strict=True)):
                 if not all(map(math.isnan, values)):
                     writer.writerow([index, step, *(f"{value:.7g}" for value in values)])
-
-
-def save_all(samples: Tensor, path: Path, spec: DataSpec) -> None:
-    """A table (.csv) or small line plots (.png)."""
-    if path.suffix.lower() == ".csv":
-        save_csv(samples, path, spec)
-    else:
-        image = plot_series(samples)
-        write_atomic(path, lambda temporary: image.save(temporary, format="png"))

@@ -4,13 +4,12 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from sparring.data.spec import DataSpec
 from sparring.files import write_atomic
 
 LINE = 120  # characters
 
 
-def save_lines(texts: Sequence[str], path: Path, spec: DataSpec | None = None, columns: int | None = None) -> None:
+def save_lines(texts: Sequence[str], path: Path, columns: int | None = None) -> None:
     """A text a line (.txt), or so many side by side where they fit; or as JSON, {"text": ...} a line (.jsonl)."""
     longest = max(map(len, texts), default=0)
     step = columns if columns and 0 < longest <= LINE // columns - 3 else 1

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sparring.display.figures import make_figure
 from sparring.files import write_atomic
-from sparring.metrics import DISTANCES
+from sparring.metrics.scores import DISTANCES
 
 
 def plot_training(rows: Sequence[Mapping[str, float]], path: Path) -> None:

@@ -9,7 +9,6 @@ from PIL import Image
 from torch import Tensor
 
 from sparring.config import ConfigError
-from sparring.data.spec import DataSpec
 from sparring.display import pictures
 from sparring.files import write_atomic
 
@@ -31,15 +30,15 @@ def check_format(path: Path) -> None:
             raise ConfigError(f'--out {path} needs PyAV: pip install "sparring[video]", or name a .webp') from None
 
 
-def save_clips(clips: Tensor, path: Path, spec: DataSpec) -> None:
+def save_clips(clips: Tensor, path: Path) -> None:
     """Clips (N, C, T, H, W), tiled, as one looping film."""
     frames = [pictures.grid(clips[:, :, step]) for step in range(clips.shape[2])]
     save(frames * LOOPS if path.suffix.lower() == ".mp4" else frames, path, CLIP_FRAMES_PER_SECOND)
 
 
-def save_clip(clips: Tensor, path: Path, spec: DataSpec) -> None:
-    """The first of clips (N, C, T, H, W) as a .webp to be read again: each frame as it is, and as many as there are."""
-    frames = [pictures.to_image(frame) for frame in clips[0].transpose(0, 1)]
+def save_clip(clip: Tensor, path: Path) -> None:
+    """A clip (C, T, H, W) as a .webp to be read again: each frame as it is, and as many as there are."""
+    frames = [pictures.to_image(frame) for frame in clip.transpose(0, 1)]
     write_atomic(path, lambda temporary: temporary.write_bytes(_lossless_webp(frames, CLIP_FRAMES_PER_SECOND)))
 
 

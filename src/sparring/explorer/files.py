@@ -3,27 +3,24 @@
 import tempfile
 from pathlib import Path
 
-from sparring.config import ConfigError
-from sparring.display import showing
-from sparring.display.video import check_format
 from sparring.explorer.model import Model
 from sparring.explorer.points import Drawn, Mixture, Projected
+from sparring.files import file_name
 
 
 def saved(model: Model, point: Drawn | Projected | Mixture) -> tuple[bytes, str]:
     """The file's content and name: .png, .csv, .txt, and of clips .mp4 where PyAV is, else .webp."""
-    suffix = showing.showing_of(model.gan.spec.sample_shape).single
-    if model.kind == "clips" and _writes_mp4():
-        suffix = ".mp4"
+    display = model.gan.modality.display
+    suffix = display.download_suffix()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"sample{suffix}"
-        showing.save(model.samples([point]), path, model.gan.spec)
+        display.save(model.samples([point]), path, model.gan.spec)
         return path.read_bytes(), point_name(model.title, point) + suffix
 
 
 def point_name(title: str, point: Drawn | Projected | Mixture) -> str:
     """Without a suffix: digits-seed7-12, digits-seed7-12-class3-psi0.7-moved, digits-seed7-12-to-seed7-15-0.25."""
-    title = showing.file_name(title)
+    title = file_name(title)
     if isinstance(point, Mixture):
         return f"{title}-{_named(point.start)}-to-{_named(point.end)}-{point.t:.2f}"
     return f"{title}-{_named(point)}"
@@ -34,11 +31,3 @@ def _named(point: Drawn | Projected) -> str:
     parts += [] if point.label is None else [f"class{point.label}"]
     parts += [] if point.psi == 1 else [f"psi{point.psi:g}"]
     return "-".join(parts + ["moved"] * any(point.offsets))
-
-
-def _writes_mp4() -> bool:
-    try:
-        check_format(Path("clip.mp4"))
-    except ConfigError:
-        return False
-    return True

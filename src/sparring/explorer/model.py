@@ -11,7 +11,6 @@ from torch import Tensor
 
 from sparring.config import ConfigError
 from sparring.directions import COUNT, directions
-from sparring.display.showing import showing_of
 from sparring.explorer.points import Drawn, Mixture, Projected
 from sparring.latents import read_latents
 from sparring.pretrained import CheckpointError, find_run, load, run_title
@@ -49,11 +48,6 @@ class Model:
         """Whether to end what is under way: asked between batches."""
         self._directions: Tensor | None = None
         self._warm = False
-
-    @property
-    def kind(self) -> str:
-        """pictures, series, clips or texts."""
-        return showing_of(self.gan.spec.sample_shape).name
 
     def refresh(self) -> None:
         """Loads weights that are newer; those of another kind of run, or half copied, are let be."""
@@ -98,7 +92,7 @@ class Model:
                 places = alike[start : start + most]
                 for place, sample in zip(places, self.gan.decode(z[places], labels[places], psi), strict=True):
                     made[place] = sample
-        return made if self.gan.spec.vocabulary is not None else torch.stack(made)
+        return self.gan.modality.joined(made)
 
     def _z(self, point: Drawn | Projected | Mixture) -> Tensor:
         """(z_size,) on the CPU."""

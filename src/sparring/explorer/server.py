@@ -11,7 +11,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from sparring.data.dataset import printable
-from sparring.display.showing import page_facts
 from sparring.explorer.events import Rows, events, numbers, read_best
 from sparring.explorer.files import saved
 from sparring.explorer.model import Model, PointError
@@ -80,7 +79,7 @@ def create_app(model: Model, *, token: str, port: int, stopping: Callable[[], bo
 
 def _facts(model: Model) -> dict[str, Any]:
     """What the page must know of the model before it asks for samples."""
-    return page_facts(model.gan.spec) | {
+    return model.gan.modality.page.facts(model.gan.spec) | {
         "title": printable(model.title),
         "directions": model.sliders,
         "seed": model.seed,
@@ -94,17 +93,9 @@ def _error(text: str, status: int) -> Response:
 
 
 def _rendered(model: Model, points: Sequence[Any]) -> Response:
-    return _encoded(model.samples(points), model.kind)
-
-
-def _encoded(samples: Any, kind: str) -> Response:
-    """Texts as a JSON list; else all numbers of all samples in a row: series as little-endian float32, pixels as bytes
-    from 0 to 255."""
-    if kind == "texts":
-        return JSONResponse(samples)
-    if kind == "series":
-        return _bytes(samples.float().numpy().astype("<f4").tobytes())
-    return _bytes(samples.clamp(-1, 1).add(1).mul(127.5).round().byte().numpy().tobytes())
+    """Strings as a JSON list; all else as bytes."""
+    content = model.gan.modality.page.encoded(model.samples(points))
+    return _bytes(content) if isinstance(content, bytes) else JSONResponse(content)
 
 
 def _bytes(content: bytes) -> Response:

@@ -1,5 +1,5 @@
-"""How good generated clips are: Fréchet distances of clips and of single frames, whether a classifier tells them from
-real ones, and how digits move."""
+"""How good generated clips are: Fréchet distances of clips and of single frames, and whether a classifier tells them
+from real ones."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
@@ -8,13 +8,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sparring.data.bouncing import Bouncing
 from sparring.data.dataset import DataError, Dataset
-from sparring.metrics import Sampler, chosen_of, i3d
+from sparring.metrics import i3d
 from sparring.metrics.clip_features import NAME, SIDE, ClipFeatures
 from sparring.metrics.extractors import read_weights, rgb
 from sparring.metrics.frechet import frechet_distance
-from sparring.metrics.motion import MotionMetric
+from sparring.metrics.metric import Metric, Sampler, chosen_of
 from sparring.metrics.two_sample import classifier_two_sample, without_few
 
 CLIPS, FVD_CLIPS = 500, 2048
@@ -23,7 +22,7 @@ BATCH = 50
 
 DISTANCES = {"frechet": "frechet_clips", "frames": "frechet_frames"}
 """By their names among the `METRICS`."""
-METRICS = (*DISTANCES, "c2st", "motion")
+METRICS = (*DISTANCES, "c2st")
 OTHER_NAMES = {"fd": "frechet"} | {score: name for name, score in DISTANCES.items()}
 EXTRACTORS = ("untrained", "i3d:FILE")
 
@@ -37,7 +36,7 @@ class _Look(NamedTuple):
     features: Callable[[Tensor], Tensor]
 
 
-class ClipMetric:
+class ClipMetric(Metric):
     """Compares samples with as many held-out clips (of the data itself where none are held out)."""
 
     def __init__(
@@ -50,7 +49,7 @@ class ClipMetric:
         device: torch.device | str = "cpu",
     ) -> None:
         """Of `num` samples at most, and of `CLIPS` or `FVD_CLIPS`; raises `DataError` where there are fewer than two
-        on either side. Only the named of `METRICS` are computed; None: all that there are for these clips. With the
+        on either side. Only the named of `METRICS` are computed; None: all. With the
         `extractor` "i3d:FILE" the distance of clips is FVD, and called so; single frames stay with the untrained
         features. Features are taken on the `device`."""
         self.device = torch.device(device)
@@ -58,9 +57,8 @@ class ClipMetric:
         if kind not in ("untrained", "i3d"):
             raise DataError(f"there is no extractor {extractor} for clips: choose {' or '.join(EXTRACTORS)}")
         fvd = kind == "i3d"
-        known = possible(dataset)
         other_names = OTHER_NAMES | {"fvd": "frechet"} if fvd else OTHER_NAMES
-        self.metrics = chosen_of(known, known if metrics is None else metrics, other_names)
+        self.metrics = chosen_of(METRICS, METRICS if metrics is None else metrics, dataset, other_names)
         channels, frames, _, _ = dataset.sample_shape
         other = dataset.held_out or dataset
         most = min(num, FVD_CLIPS if fvd else CLIPS)
@@ -68,7 +66,6 @@ class ClipMetric:
         if self.count < 2:
             raise DataError(f"{dataset.name} cannot be measured: at least four clips are needed, and two samples")
         self.metrics = without_few(self.metrics, self.count, named=metrics is not None)
-        self.motion = MotionMetric(dataset, self.count) if "motion" in self.metrics else None
         self.looks: list[_Look] = []
         self.facts = {"extractor": NAME, "resized": f"bilinear to {SIDE}×{SIDE}", "count": self.count}
         whole = {"frechet", "c2st"} & set(self.metrics)
@@ -97,12 +94,10 @@ class ClipMetric:
 
     def __call__(self, sample: Sampler) -> dict[str, float]:
         """Of the metrics chosen: `frechet_clips`, or `fvd` in I3D's features, `frechet_frames` and `c2st`, beside what
-        other real clips get (`_floor`); of bouncing digits what `MotionMetric` finds too."""
-        clips = sample(self.count)[0]
-        scores = self._scores(self._features(clips.split(BATCH)), "") | self.floor
-        if self.motion is not None:
-            scores |= self.motion(lambda count: (clips[:count], None))
-        return scores
+        other real clips get (`_floor`)."""
+        if not self.looks:
+            return {}
+        return self._scores(self._features(sample(self.count)[0].split(BATCH)), "") | self.floor
 
     def _features(self, chunks: Iterable[Tensor]) -> dict[str, Tensor]:
         """By the names of the scores, (N, D): of whole clips, of one frame of each, the middle one."""
@@ -121,11 +116,6 @@ class ClipMetric:
             if whole and "c2st" in self.metrics:
                 scores[f"c2st{suffix}"] = classifier_two_sample(found, self.reference[score])
         return scores
-
-
-def possible(dataset: Dataset) -> tuple[str, ...]:
-    """Of `METRICS`: motion is tracked where it is known what moves."""
-    return tuple(name for name in METRICS if name != "motion" or isinstance(dataset, Bouncing))
 
 
 def _chunks(dataset: Dataset, chosen: Tensor) -> Iterator[Tensor]:

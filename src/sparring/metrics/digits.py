@@ -3,13 +3,13 @@
 import torch
 
 from sparring.data.dataset import Dataset
-from sparring.metrics import Sampler
 from sparring.metrics.canonical import ordered, spread
 from sparring.metrics.digit_classifier import NAME, load_digit_classifier, recognise
 from sparring.metrics.frechet import frechet_distance
+from sparring.metrics.metric import Metric, Sampler
 
 
-class DigitMetric:
+class DigitMetric(Metric):
     """Compares as many samples as there are held-out digits (1,000) with those."""
 
     def __init__(self, dataset: Dataset) -> None:

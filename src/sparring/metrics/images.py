@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 
 from sparring.data.dataset import DataError, Dataset, printable, renumbered
-from sparring.metrics import Metric, Sampler, chosen_of
 from sparring.metrics.canonical import MOST_READ, canonical, ordered, spread
-from sparring.metrics.digits import DigitMetric
 from sparring.metrics.extractors import make_extractor
 from sparring.metrics.frechet import Given, frechet_distance
+from sparring.metrics.metric import Metric, Sampler, chosen_of
 from sparring.metrics.neighbours import manifold_scores, near_copies, near_repeats
 from sparring.metrics.real_pictures import features_of, logits_of, searched
 from sparring.metrics.two_sample import classifier_two_sample, without_few
@@ -21,15 +20,13 @@ from sparring.metrics.two_sample import classifier_two_sample, without_few
 NEIGHBOURS = 5
 FEWEST = 20
 """Real pictures on either side of a floor."""
-WHILE_TRAINING = 1000
-"""Pictures that a run compares."""
 
 MANIFOLD = ("precision", "recall", "density", "coverage")
 METRICS = ("frechet", "kid", *MANIFOLD, "c2st", "repeats", "near_copies", "inception_score", "recognised")
 OTHER_NAMES = {"fd": "frechet", "fid": "frechet"}
 
 
-class ImageEvaluation:
+class ImageEvaluation(Metric):
     """Compares samples with real pictures that the GAN has not seen, where some are held out, else with half of the
     data; the floor is that of as many other real ones, training pictures."""
 
@@ -133,7 +130,7 @@ class ImageEvaluation:
             raise DataError(
                 "fid is the Fréchet distance of Inception's features alone: add --extractor inception, or name frechet"
             )
-        chosen = chosen_of(METRICS, metrics, OTHER_NAMES)
+        chosen = chosen_of(METRICS, metrics, self.dataset, OTHER_NAMES)
         if missing := [name for name in chosen if name in lacks]:
             raise DataError(f"{missing[0]} cannot be measured here: {lacks[missing[0]]}")
         return chosen
@@ -186,44 +183,6 @@ def recognised(found: Tensor, classes: Tensor, names: Sequence[str]) -> dict[str
     right = (found == classes).float()
     parts = {"recognised": classes >= 0} | {f"recognised_{name}": classes == n for n, name in enumerate(names)}
     return {name: right[made].mean().item() for name, made in parts.items() if made.any()}
-
-
-def default_extractor(dataset: Dataset) -> str:
-    return "digits" if dataset.name == "digits" else "untrained"
-
-
-def image_metric(
-    dataset: Dataset, extractor: str | None, also: str | None, device: torch.device | str = "cpu"
-) -> Metric | None:
-    """What a run measures of pictures as it trains: of digits what `DigitMetric` does, of others the Fréchet distance
-    and recall; and `also` one more of `METRICS`. None where there are too few."""
-    parts: list[DigitMetric | ImageEvaluation] = []
-    wanted: set[str] = {"frechet", "recall"}
-    if dataset.name == "digits" and extractor in (None, "digits"):
-        parts, wanted = [DigitMetric(dataset)], set()
-    if also in METRICS and not (parts and also in ("frechet", "recognised")):
-        wanted.add(also)
-    if wanted and len(dataset) >= 2 * FEWEST:
-        name = extractor or default_extractor(dataset)
-        parts.append(
-            ImageEvaluation(
-                dataset, num=WHILE_TRAINING, extractor=name, metrics=wanted, by_content=False, device=device
-            )
-        )
-    if len(parts) < 2:
-        return parts[0] if parts else None
-    return Together(parts)
-
-
-class Together:
-    """Several metrics of the same pictures."""
-
-    def __init__(self, parts: Sequence[DigitMetric | ImageEvaluation]) -> None:
-        self.parts = parts
-        self.facts = {name: value for part in parts for name, value in part.facts.items()}
-
-    def __call__(self, sample: Sampler) -> dict[str, float]:
-        return {name: value for part in self.parts for name, value in part(sample).items()}
 
 
 # Bińkowski et al. 2018, section 4

@@ -8,20 +8,21 @@ from torch import Tensor
 
 from sparring.data.dataset import Dataset
 from sparring.data.synthetic import Points, mode_coverage
-from sparring.metrics import Sampler
+from sparring.metrics.metric import Metric, Sampler
 from sparring.metrics.two_sample import classifier_two_sample
 
 SAMPLES = 10_000
 
 
-class ModeMetric:
+class ModeMetric(Metric):
     def __init__(self, dataset: Dataset, num: int = SAMPLES, *, told: bool = False) -> None:
         """`told`: whether a classifier is trained to tell points from data (`c2st`)."""
         assert isinstance(dataset, Points)
-        self.dataset, self.told, self.facts = dataset, told, {"count": num}
+        self.dataset, self.told = dataset, told
+        self.count, self.facts = num, {"count": num}
 
     def __call__(self, sample: Sampler) -> dict[str, float]:
-        points = sample(self.facts["count"])[0].flatten(1)
+        points = sample(self.count)[0].flatten(1)
         covered, share = mode_coverage(points, self.dataset.modes, self.dataset.std)
         scores = {"modes": covered, "share_within_3_sigma": share}
         if self.told:
@@ -35,7 +36,7 @@ class ModeMetric:
 
     @cached_property
     def _halves(self) -> tuple[Tensor, ...]:
-        return self.dataset.samples[: 2 * self.facts["count"]].flatten(1).chunk(2)
+        return self.dataset.samples[: 2 * self.count].flatten(1).chunk(2)
 
     def _told(self, points: Tensor) -> float:
         return classifier_two_sample(self._placed(points), self._placed(self._halves[0]))

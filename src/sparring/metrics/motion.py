@@ -10,9 +10,9 @@ from torch import Tensor
 
 from sparring.data.bouncing import Bouncing
 from sparring.data.dataset import Dataset
-from sparring.metrics import Sampler
 from sparring.metrics.digit_classifier import load_digit_classifier, recognise
 from sparring.metrics.frechet import frechet_distance
+from sparring.metrics.metric import Extra, Metric, Sampler, register_metric
 
 CLIPS = 500
 POSITION_BINS = 8
@@ -58,7 +58,7 @@ def track(clips: Tensor, num_digits: int) -> tuple[Tensor, Tensor]:
     return _in_order(pairs, apart), apart
 
 
-class MotionMetric:
+class MotionMetric(Metric):
     """Compares 500 samples, or `count` of them, with as many held-out clips."""
 
     def __init__(self, dataset: Dataset, count: int = CLIPS) -> None:
@@ -116,6 +116,21 @@ class MotionMetric:
             int(_persistent(ink, trusted, patches, shapes).sum()),
             int(_judged(trusted).sum()),
         )
+
+
+class Motion(Extra):
+    """`MotionMetric`, where it is known what moves."""
+
+    name = "motion"
+
+    def applies(self, dataset: Dataset) -> bool:
+        return isinstance(dataset, Bouncing)
+
+    def make(self, dataset: Dataset, count: int | None) -> MotionMetric:
+        return MotionMetric(dataset, count or CLIPS)
+
+
+register_metric(Motion())
 
 
 class _Found(NamedTuple):

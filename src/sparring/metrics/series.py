@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from sparring.data.dataset import DataError, Dataset
-from sparring.metrics import Sampler, chosen_of
 from sparring.metrics.frechet import frechet_distance
+from sparring.metrics.metric import Metric, Sampler, chosen_of
 from sparring.metrics.series_scores import (
     autocorrelation_score,
     correlational_score,
@@ -35,7 +35,7 @@ _NUMBERS = 50_000_000  # in the real series: 200 MB
 _WORK = 14_000  # iterations times steps, at which a fit takes about 20 seconds of one core
 
 
-class SeriesMetric:
+class SeriesMetric(Metric):
     """Compares 1,000 samples with as many real series: fewer where the set has less than twice as many, or where they
     are longer than 100 steps.
 
@@ -111,7 +111,7 @@ def evaluate_series(
     if metrics is None:
         metrics = METRICS
     else:
-        metrics = chosen_of(METRICS, metrics, OTHER_NAMES)
+        metrics = chosen_of(METRICS, metrics, dataset, OTHER_NAMES)
         channels = len(dataset.channels.names) if dataset.channels else dataset.sample_shape[0]
         if "correlational" in metrics and channels < 2:
             raise DataError("correlational cannot be measured here: it compares channels, and there is one")

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from sparring.data.dataset import DataError, Dataset
 from sparring.data.vocabulary import END, UNKNOWN, clean
-from sparring.metrics import Sampler, chosen_of
 from sparring.metrics.frechet import frechet_distance
 from sparring.metrics.language_model import LanguageModel, fit_language_model, perplexity
+from sparring.metrics.metric import Metric, Sampler, chosen_of
 from sparring.metrics.two_sample import check_enough, classifier_two_sample, without_few
 
 ENCODER = "lsa (1- and 2-grams of the reference's symbols, tf-idf, 64 directions)"
@@ -50,7 +50,7 @@ Texts = Sequence[tuple[int, ...]]
 """Numbered symbols, without ends."""
 
 
-class TextMetric:
+class TextMetric(Metric):
     """Compares 1,000 samples at most with the training texts."""
 
     def __init__(self, dataset: Dataset, *, told: bool = False) -> None:
@@ -108,7 +108,7 @@ class TextEvaluation:
         assert dataset.vocabulary is not None
         self.vocabulary, self.seed, self.report = dataset.vocabulary, seed, report
         known = [name for name in METRICS if name != "bleu" or self.vocabulary.tokenizer != "char"]
-        self.metrics = chosen_of(known, known if metrics is None else metrics, OTHER_NAMES)
+        self.metrics = chosen_of(known, known if metrics is None else metrics, dataset, OTHER_NAMES)
         if "bleu" in self.metrics:
             _nltk_bleu()  # before minutes of work
         self.training = spread_over(dataset, MOST)

@@ -22,7 +22,8 @@ Backend = Literal["auto", "math", "fused"]
 _backend: contextvars.ContextVar[Backend] = contextvars.ContextVar("attention_backend", default="auto")
 
 AttentionPattern = Literal["all", "space", "time", "causal"]
-"""Tokens attend to all tokens, to those of their frame, to those at their position in all frames, or to earlier ones."""
+"""Tokens attend to all tokens, to those of their frame, to those at their position in all frames, or to earlier
+ones."""
 
 FULL_ATTENTION_TOKENS = 1024
 """Up to so many tokens, those of a clip all look at each other; beyond, blocks look along space and time in turn, where

@@ -10,38 +10,36 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import sparring
-from sparring import metrics
 from sparring.config import Config
 from sparring.data.dataset import printable
-from sparring.display import showing
 from sparring.evaluation import beside_floors
+from sparring.metrics.scores import meaning_of, warnings_of
+from sparring.modalities.display import Drawing
+from sparring.modalities.page import Page
 from sparring.models.initialization import parameter_count
 from sparring.pretrained import GAN
 from sparring.privacy import without_paths
-from sparring.report import MEANING
 from sparring.training.logs import rows_of
 
 NAMES, LINES, LENGTH = 20, 20, 80
 """Class names and texts that are shown, and of each so many characters."""
-MEANINGS = MEANING | {"diversity": "how far samples of a class lie apart, in terms of the data's: 1 is best"}
-PIPELINES = {"pictures": "unconditional-image-generation", "texts": "text-generation"}
 
 
 def model_card(gan: GAN, run: Path, name: str, *, licence: str | None = None, data_licence: str | None = None) -> str:
     """The card of the GAN in the folder `run`, to be published as `name` (USER/NAME) beside the folder's pictures."""
-    kind = showing.showing_of(gan.spec.sample_shape).name
+    page = gan.modality.page
     last, best = (_measured(run / file) for file in ("metrics.jsonl", "best/metrics.json"))
     last = last or _measured(run / "metrics.json")  # the folder is itself a `best`
     config = without_paths(gan.config)
     parts = [
-        _front_matter(kind, licence),
+        _front_matter(page, licence),
         f"# {_code(name)}",
         _samples(run),
-        f"A generative adversarial network of transformers that makes {kind}, a sample in one forward pass. Made with "
-        f"Sparring {sparring.__version__}.",
-        _facts(gan, config, kind, last),
+        f"A generative adversarial network of transformers that makes {page.kind}, a sample in one forward pass. Made "
+        f"with Sparring {sparring.__version__}.",
+        _facts(gan, config, page, last),
         "## Use",
-        _use(gan, kind, name),
+        _use(gan, page, name),
         "## Scores",
         _scores("These weights", last) or "Nothing was measured.",
         _scores("The best weights of the run, which are not these", best) if best != last else "",
@@ -57,10 +55,10 @@ def model_card(gan: GAN, run: Path, name: str, *, licence: str | None = None, da
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def _front_matter(kind: str, licence: str | None) -> str:
+def _front_matter(page: Page, licence: str | None) -> str:
     lines = ["library_name: sparring", "tags: [sparring, gan, transformer]"]
-    if kind in PIPELINES:
-        lines.append(f"pipeline_tag: {PIPELINES[kind]}")
+    if page.pipeline is not None:
+        lines.append(f"pipeline_tag: {page.pipeline}")
     if licence is not None:
         lines.append(f"license: {json.dumps(licence)}")
     return "\n".join(["---", *lines, "---"])
@@ -73,17 +71,16 @@ def _samples(run: Path) -> str:
     if not (run / "samples.txt").is_file():
         return ""
     lines = (run / "samples.txt").read_text(encoding="utf-8", errors="replace").splitlines()
-    texts = [text for line in lines[:LINES] for text in re.split(" {3,}", line)]  # as `showing.save_sheet` has them
+    texts = [text for line in lines[:LINES] for text in re.split(" {3,}", line)]  # as `TextDisplay.save_sheet` has them
     return _block(map(printable, texts[:LINES]))
 
 
-def _facts(gan: GAN, config: Config, kind: str, row: Mapping[str, float]) -> str:
+def _facts(gan: GAN, config: Config, page: Page, row: Mapping[str, float]) -> str:
     networks = {"generator": gan.generator, "discriminator": gan.networks.critics, "codec": gan.codec}
-    shape = "×".join(map(str, gan.spec.sample_shape))
     sizes = {name: parameter_count(network) for name, network in networks.items()}
     facts = {
-        "Samples": f"texts of at most {shape} symbols" if kind == "texts" else f"{kind} of {shape}",
-        "Channels": _listed(gan.spec.channels.names) if gan.spec.channels else "",
+        "Samples": page.sized(gan.spec),
+        "Channels": _listed(gan.spec.channel_names),
         "Classes": f"{len(gan.class_names)}: {_listed(gan.class_names)}" if gan.class_names else "none",
         "Parameters": ", ".join(f"{name} {size:,}" for name, size in sizes.items() if size),
         "Data": _code(config.data.path),
@@ -93,19 +90,15 @@ def _facts(gan: GAN, config: Config, kind: str, row: Mapping[str, float]) -> str
     return "\n".join(f"- {name}: {value}" for name, value in facts.items() if value)
 
 
-def _use(gan: GAN, kind: str, name: str) -> str:
-    shape = ", ".join(map(str, (16, *gan.spec.sample_shape)))
-    gives = {
-        "texts": "16 strings",
-        "series": f"({shape}), in the data's units",
-    }.get(kind, f"({shape}), float in [-1, 1]")
-    out = "" if kind == "texts" else f" --out samples{showing.showing_of(gan.spec.sample_shape).together[0]}"
+def _use(gan: GAN, page: Page, name: str) -> str:
+    display = gan.modality.display
+    out = f" --out samples{display.together[0]}" if isinstance(display, Drawing) else ""  # texts are printed
     commands = ['pip install "sparring[hub]"', f"sparring sample hf:{name} --num 64{out}"]
     python = [
         "import sparring",
         "",
         f'gan = sparring.load("hf:{name}")',
-        f"samples = gan.sample(16, seed=0)  # {gives}",
+        f"samples = gan.sample(16, seed=0)  # {page.gives(gan.spec, 16)}",
     ]
     return _block(commands, "bash") + "\n\n" + _block(python, "python")
 
@@ -115,13 +108,13 @@ def _scores(title: str, row: Mapping[str, float]) -> str:
     if not scores:
         return ""
     table = ["| score | value | |", "| - | - | - |"]
-    table += [f"| {_code(name)} | {text} | {MEANINGS.get(name, '')} |" for name, text in beside_floors(scores).items()]
+    table += [f"| {_code(name)} | {text} | {meaning_of(name)} |" for name, text in beside_floors(scores).items()]
     after = f" after {row['samples_seen']:,.0f} samples" if "samples_seen" in row else ""
     return f"{title}, measured{after}, beside what real samples get:\n\n" + "\n".join(table)
 
 
 def _limits(run: Path, row: Mapping[str, float]) -> str:
-    limits = [f"{_code(text, None)}." for text in metrics.warnings_of(row)]  # they hold the names of classes
+    limits = [f"{_code(text, None)}." for text in warnings_of(row)]  # they hold the names of classes
     verdict = run / "verdict.txt"
     if verdict.is_file():
         limits.append("The run's own verdict: " + _code(verdict.read_text(encoding="utf-8", errors="replace"), None))

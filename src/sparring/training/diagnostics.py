@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sparring.metrics import COPIED, FEW_TEXTS, UNCOVERED
+from sparring.metrics.scores import COPIED, FEW_TEXTS, UNCOVERED
 
 Row = Mapping[str, float]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 
 from sparring.config import ConfigError, TrainConfig
-from sparring.metrics import Metric, Sampler
+from sparring.metrics.metric import Metric, Sampler
 from sparring.training.folder import RunFolder
 from sparring.training.goal import Goal
 from sparring.training.logs import Row

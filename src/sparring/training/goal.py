@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sparring.config import TrainConfig
-from sparring.metrics import DISTANCES
+from sparring.metrics.scores import DISTANCES
 
 Row = Mapping[str, float]
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from sparring.codecs.codec import Codec
 from sparring.data.dataset import Dataset
 from sparring.data.spec import DataSpec
-from sparring.display import showing
-from sparring.metrics import Sampler
+from sparring.metrics.metric import Sampler
+from sparring.modalities.registry import modality_of
 from sparring.training.diagnostics import diversity
 from sparring.training.logs import Row
 
@@ -26,16 +26,18 @@ class Pictures:
         self, folder: Path, dataset: Dataset, spec: DataSpec, sample: Sampler, log: Callable[[str], None]
     ) -> None:
         self.folder, self.dataset, self.spec, self.sample, self.log = folder, dataset, spec, sample, log
+        self.modality = modality_of(spec)
 
     def observe(self, row: Row) -> Row:
         """Saves a grid of samples, and says how diverse they are."""
         samples, classes = self.sample(GRID)
         self._save(samples, row, self._columns())
-        if line := showing.excerpt(samples):
-            self.log(line)
+        if lines := self.modality.display.lines(samples):
+            self.log(f"samples: {' | '.join(lines[:3])}")
         if classes is None:
             classes = torch.zeros(GRID, dtype=torch.long)
-        made, real = self.spec.comparable(self.spec.stored(samples)), self.spec.comparable(self._real_of(classes))
+        made, real = self.modality.to_model(samples, self.spec), self._real_of(classes)
+        made, real = (self.modality.comparable(part, self.spec) for part in (made, real))
         return {"diversity": diversity(made, real, classes)}
 
     @torch.no_grad()
@@ -45,17 +47,17 @@ class Pictures:
         samples = self.dataset.batch(shown)[0]
         decoded = codec.decode(codec.encode(samples.to(device))).to(samples)
         pairs = torch.stack([samples, decoded], 1).flatten(0, 1)
-        self._save(self.spec.finish(pairs), row, 2)
+        self._save(self.modality.to_user(pairs, self.spec), row, 2)
         return {"codec/error": codec.error(samples, decoded)}
 
     def save_last(self) -> None:
         """Saves the grid of a finished run."""
-        showing.save_sheet(self.sample(GRID)[0], self.folder / "samples", self._columns())
+        self.modality.display.save_sheet(self.sample(GRID)[0], self.folder / "samples", self._columns())
 
     def _save(self, samples: Any, row: Row, columns: int) -> None:
         folder = self.folder / "samples"
         folder.mkdir(exist_ok=True)
-        showing.save_sheet(samples, folder / f"{row['samples_seen']:012d}", columns)
+        self.modality.display.save_sheet(samples, folder / f"{row['samples_seen']:012d}", columns)
 
     def _real_of(self, classes: Tensor) -> Tensor:
         """Real samples of these classes, spread over the data set."""

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from sparring.build import Networks, build
+from sparring.codecs.settings import LearntSettings
 from sparring.config import Config, ConfigError
-from sparring.data import open_dataset
 from sparring.data.dataset import Dataset
 from sparring.data.spec import DataSpec
 from sparring.device import choose_device, choose_dtype, choose_threads
 from sparring.display.training import plot_training
-from sparring.metrics import metric_for
+from sparring.modalities.measuring import metric_for
+from sparring.modalities.registry import modality_of, open_dataset
 from sparring.models.initialization import parameter_count
 from sparring.pretrained import GAN
 from sparring.training.codec_trainer import encoded, prepare_codec
@@ -141,13 +142,14 @@ class Run:
         mirrored, windows overlap; a text comes again as it is, and twice in a batch it teaches nothing."""
         count = len(self.dataset)
         sizes = {"train": self.config.train.batch_size}
-        if self.config.codec_samples:
+        if isinstance(self.config.codec, LearntSettings):
             sizes["codec"] = self.config.codec.batch_size
         large = [f"--{section}.batch_size {size}" for section, size in sizes.items() if size > count]
-        if self.spec.vocabulary is not None and large:
+        modality = modality_of(self.dataset)
+        if large and not modality.repeatable:
             raise ConfigError(
-                f"{self.dataset.name} holds {count} texts to train on, fewer than a batch of {' and '.join(large)}: "
-                f"lower it to {count} or less, or add texts"
+                f"{self.dataset.name} holds {count} {modality.kind} to train on, fewer than a batch of "
+                f"{' and '.join(large)}: lower it to {count} or less, or add {modality.kind}"
             )
 
     def _describe(self, networks: Networks, device: str) -> None:

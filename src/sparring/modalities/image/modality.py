@@ -1,0 +1,51 @@
+"""Pictures (C, H, W), pixels in [-1, 1]."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sparring.modalities.image.opening import ImageOpening
+from sparring.modalities.image.page import ImagePage
+from sparring.modalities.modality import Modality
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sparring.config import Config
+    from sparring.data.spec import DataSpec
+    from sparring.modalities.display import Display
+    from sparring.modalities.scoring import Scoring
+
+
+class Image(Modality):
+    name, kind, axes = "image", "pictures", 3
+    sized = True
+
+    opening = ImageOpening()
+    page = ImagePage()
+
+    @property
+    def display(self) -> Display:
+        from sparring.modalities.image.display import ImageDisplay
+
+        return ImageDisplay(self.kind)
+
+    @property
+    def scoring(self) -> Scoring:
+        from sparring.modalities.image.scoring import ImageScoring
+
+        return ImageScoring()
+
+    def to_user_tensor(self, samples: Tensor, spec: DataSpec) -> Tensor:
+        return samples.clamp(-1, 1)
+
+    def adapted(self, values: Any, theirs: DataSpec, ours: DataSpec) -> Tensor | None:
+        from sparring.modalities.image.colour import coloured
+
+        return super().adapted(coloured(values, ours.sample_shape[0]), theirs, ours)
+
+    def preset(self, spec: DataSpec, size: str, count: int) -> Config:
+        from sparring.modalities.image.presets import images
+
+        channels, height, width = spec.sample_shape
+        return images(height, width, channels, size, count)

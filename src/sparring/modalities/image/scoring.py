@@ -1,0 +1,59 @@
+"""Pictures are compared in the features of an extractor."""
+
+from typing import Any
+
+from sparring.data.dataset import Dataset
+from sparring.metrics import images, real_pictures
+from sparring.metrics.digits import DigitMetric
+from sparring.metrics.extractors import make_extractor
+from sparring.metrics.metric import Metric, Sampler, Together
+from sparring.modalities.scoring import Comparison, Device, Features, Scoring
+
+WHILE_TRAINING = 1000
+"""Pictures that a run compares."""
+
+DIGITS = "digits"
+"""The data set that has an extractor of its own, of the same name."""
+
+
+class ImageScoring(Scoring):
+    extractor_in_training = extractor = searches_copies = True
+
+    def metric(
+        self, dataset: Dataset, *, extractor: str | None = None, also: str | None = None, device: Device = "cpu"
+    ) -> Metric | None:
+        """Of digits what `DigitMetric` does, of others the Fréchet distance and recall; and `also` one more of
+        `images.METRICS`. None where there are too few."""
+        parts: list[Metric] = []
+        wanted: set[str] = {"frechet", "recall"}
+        if dataset.name == DIGITS and extractor in (None, DIGITS):
+            parts, wanted = [DigitMetric(dataset)], set()
+        if also in images.METRICS and not (parts and also in ("frechet", "recognised")):
+            wanted.add(also)
+        if wanted and len(dataset) >= 2 * images.FEWEST:
+            chosen = extractor or default_extractor(dataset)
+            parts.append(
+                images.ImageEvaluation(
+                    dataset, num=WHILE_TRAINING, extractor=chosen, metrics=wanted, by_content=False, device=device
+                )
+            )
+        return Together.of(parts)
+
+    def evaluate(self, dataset: Dataset, sample: Sampler, how: Comparison) -> dict[str, Any]:
+        chosen = how.extractor or default_extractor(dataset)
+        how.report(f"comparing pictures in the features of the extractor {chosen}")
+        evaluation = images.ImageEvaluation(
+            dataset, num=how.num, extractor=chosen, seed=how.seed, metrics=how.metrics, trained_on=how.trained_on,
+            device=how.device,
+        )  # fmt: skip
+        return evaluation.facts | evaluation(sample)
+
+    def features(self, dataset: Dataset, extractor: str | None = None, device: Device = "cpu") -> Features:
+        pictures = make_extractor(extractor or default_extractor(dataset), dataset.sample_shape, device)
+        places = real_pictures.searched(pictures, dataset)
+        known = real_pictures.features_of(pictures, dataset, places)
+        return Features(pictures.name, places, known, lambda samples: pictures(samples)[0])
+
+
+def default_extractor(dataset: Dataset) -> str:
+    return DIGITS if dataset.name == DIGITS else "untrained"

@@ -1,0 +1,119 @@
+"""What a kind of samples must say of itself. Nothing here imports PyTorch: presets and names are listed without it."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sparring.config import Config
+    from sparring.data.spec import DataSpec
+    from sparring.modalities.display import Display
+    from sparring.modalities.opening import Opening
+    from sparring.modalities.page import Page
+    from sparring.modalities.scoring import Scoring
+
+
+class Modality(ABC):
+    """One kind of samples: how they are converted here, and in four parts how they are opened, shown, scored and told
+    of on a page.
+
+    Samples are known in two forms: as the networks see them, tensors (N, *sample_shape), and as a person expects them,
+    what `GAN.sample` gives: a tensor too, or a list of strings.
+    """
+
+    name: ClassVar[str]
+    """Stored with a data set and a run."""
+    kind: ClassVar[str]
+    """A word for many of them, in messages and on pages."""
+    axes: ClassVar[int]
+    """Axes of a sample."""
+    error_name: ClassVar[str] = "mean_squared_error"
+    """A codec's error, as results call it."""
+    ranges: ClassVar[tuple[int, ...]] = ()
+    """Axes of many samples along which each place has a range of its own."""
+    tolerance: ClassVar[float] = 0.0
+    """`difference` that rounding alone makes, whatever the precision of the weights."""
+    repeatable: ClassVar[bool] = True
+    """Whether a sample may come twice in a batch: augmented, or cut elsewhere from its data, it is another one."""
+    sized: ClassVar[bool] = False
+    """Whether `preset` makes networks of several sizes."""
+
+    # ---- parts ----------------------------------------------------------------------------------------------------
+
+    opening: ClassVar[Opening]
+    page: ClassVar[Page]
+
+    @property
+    @abstractmethod
+    def display(self) -> Display: ...
+
+    @property
+    @abstractmethod
+    def scoring(self) -> Scoring: ...
+
+    # ---- conversion -----------------------------------------------------------------------------------------------
+
+    def to_model(self, values: Any, spec: DataSpec) -> Tensor:
+        """The inverse of `to_user`."""
+        samples: Tensor = values
+        return samples
+
+    def to_user(self, samples: Tensor, spec: DataSpec) -> Any:
+        """What a codec decoded, as a person expects it, on the CPU."""
+        return self.to_user_tensor(samples.float().cpu(), spec)
+
+    @abstractmethod
+    def to_user_tensor(self, samples: Tensor, spec: DataSpec) -> Tensor:
+        """What of `to_user` tensors can do, and so an exported model does."""
+
+    def comparable(self, samples: Tensor, spec: DataSpec) -> Tensor:
+        """Samples as the networks see them, as numbers whose differences mean something."""
+        return samples
+
+    def adapted(self, values: Any, theirs: DataSpec, ours: DataSpec) -> Tensor | None:
+        """A person's samples of another data set of the modality, as the networks of `ours` see them; None where they
+        are not alike."""
+        found = self.to_model(values, ours)
+        return found if found.shape[1:] == ours.sample_shape and bool(found.isfinite().all()) else None
+
+    def joined(self, samples: Sequence[Any]) -> Any:
+        """Single samples, a person's, as many."""
+        import torch
+
+        return torch.stack(list(samples))
+
+    def beside(self, first: Any, second: Any) -> Any:
+        """A person's samples in turn, one of each."""
+        return self.joined([sample for pair in zip(first, second, strict=True) for sample in pair])
+
+    def difference(self, expected: Tensor, found: Tensor) -> float:
+        """The greatest difference of two outcomes of `to_user_tensor`, as a share of the expected one's range, or the
+        share of numbers that only one of them has (not NaN), if that is more."""
+        odd = (expected.isnan() != found.isnan()).float().mean()
+        over = [axis for axis in range(expected.ndim) if axis not in self.ranges]
+        low, high = expected.nan_to_num(math.inf).amin(over), expected.nan_to_num(-math.inf).amax(over)
+        apart = (found - expected).abs().masked_fill(expected.isnan() | found.isnan(), 0)
+        share = self.greatest(apart, over) / (high - low).clamp_min(1e-12)
+        return max(float(odd), float(share.max()))
+
+    def greatest(self, apart: Tensor, over: list[int]) -> Tensor:
+        """The greatest of differences, over these axes."""
+        return apart.amax(over)
+
+    # ---- training -------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def preset(self, spec: DataSpec, size: str, count: int) -> Config:
+        """The configuration for `count` samples; `size` has an effect where the modality is `sized`."""
+
+    def check(self, config: Config, spec: DataSpec) -> None:
+        """Raises `ConfigError` for settings, or facts of a stranger's run, that do not go with such samples."""
+        from sparring.config import ConfigError
+
+        if len(spec.sample_shape) != self.axes:
+            raise ConfigError(f"{self.kind} have {self.axes} axes, and not the shape {spec.sample_shape}")

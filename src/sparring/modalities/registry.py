@@ -1,0 +1,134 @@
+"""All modalities, and the opening of data by whichever claims them. Imports no PyTorch until data are opened."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sparring.config import ConfigError
+from sparring.modalities.image.modality import Image
+from sparring.modalities.modality import Modality
+from sparring.modalities.points.modality import Points
+from sparring.modalities.series.modality import Series
+from sparring.modalities.text.modality import Text
+from sparring.modalities.video.modality import Video
+
+if TYPE_CHECKING:
+    from sparring.data.dataset import Dataset
+    from sparring.data.text import Split
+    from sparring.data.vocabulary import Tokenizer
+
+MODALITIES: dict[str, Modality] = {}
+"""By name, those first that are asked first whether they claim a path."""
+
+LARGEST_RESOLUTION = 4096
+
+
+class HasModality(Protocol):
+    """A data set, or what is stored of one."""
+
+    @property
+    def modality(self) -> str: ...
+
+
+def register_modality(modality: Modality) -> None:
+    """Makes a modality known, and has it asked before all others whether it claims a path."""
+    others = {name: known for name, known in MODALITIES.items() if name != modality.name}
+    MODALITIES.clear()
+    MODALITIES.update({modality.name: modality} | others)
+
+
+register_modality(Image())
+register_modality(Points())
+register_modality(Video())
+register_modality(Series())
+register_modality(Text())
+
+
+def modality_of(described: HasModality) -> Modality:
+    """The modality of a data set or of what is stored of one; raises `ConfigError` where nothing registers it."""
+    name = described.modality
+    if name not in MODALITIES:
+        raise ConfigError(
+            f"there is no modality {name!r} among {', '.join(sorted(MODALITIES))}: import the module that registers it"
+        )
+    return MODALITIES[name]
+
+
+def built_in_names() -> list[str]:
+    """Data sets that need no files."""
+    return [name for modality in reversed(MODALITIES.values()) for name in modality.opening.built_in]
+
+
+def open_dataset(
+    path: str,
+    *,
+    resolution: int | None = None,
+    labels: str | None = None,
+    conditional: bool = True,
+    window: int | None = None,
+    stride: int | None = None,
+    fill_gaps: bool = False,
+    frames: int | None = None,
+    frame_step: int | None = None,
+    field: str | None = None,
+    split: Split | None = None,
+    tokenizer: Tokenizer | None = None,
+    vocabulary: int | None = None,
+    length: int | None = None,
+    memory_limit: int | None = None,
+) -> Dataset:
+    """Open a data set by its name or path; raises DataError with one clear line if that cannot be done.
+
+    `resolution` crops pictures centrally to a square and resizes them. `labels` names a CSV file (file,label for files;
+    one label a row for arrays) or an IDX labels file. With `conditional=False` labels are ignored. `window`, `stride`
+    and `fill_gaps` are for series, `frames` and `frame_step` for clips, and the settings from `field` to `length` for
+    texts. Pictures of more than `memory_limit` bytes of pixels (2 GiB) are decoded on demand.
+    """
+    from sparring.data.dataset import MEMORY_LIMIT, DataError
+
+    if resolution is not None and (isinstance(resolution, bool) or not 1 <= resolution <= LARGEST_RESOLUTION):
+        raise DataError(f"the resolution must be a whole number from 1 to {LARGEST_RESOLUTION}, not {resolution}")
+    options: dict[str, Any] = {
+        "field": field, "split": split, "tokenizer": tokenizer, "vocabulary": vocabulary, "length": length,
+        "window": window, "stride": stride, "fill_gaps": fill_gaps or None, "frames": frames, "frame_step": frame_step,
+        "resolution": resolution, "labels": labels,
+    }  # fmt: skip
+    given = {name: value for name, value in options.items() if value is not None}
+    modality = _claiming(path, given)
+    limit = MEMORY_LIMIT if memory_limit is None else memory_limit
+    return modality.opening.open(path, given, conditional=conditional, memory_limit=limit)
+
+
+def _claiming(path: str, given: dict[str, Any]) -> Modality:
+    """The modality of a name or path, whose options all have an effect; raises `DataError`."""
+    from sparring.data.dataset import DataError
+
+    def refuse(kind: str, names: Iterable[str]) -> None:
+        for name in names:
+            raise DataError(f"--data.{name} has no effect on {kind} like {path}: drop it")
+
+    def refuse_own(modality: Modality) -> None:
+        refuse(modality.opening.others, (name for name in given if name in modality.opening.own))
+
+    for modality in MODALITIES.values():
+        effective = modality.opening.named(path)
+        if effective is None:
+            continue
+        if "labels" in given:
+            raise DataError(f"{path} brings its own labels or has none: leave out the labels file {given['labels']}")
+        for other in MODALITIES.values():
+            if other.opening.others == "samples" and other is not modality:
+                refuse_own(other)
+        refuse(modality.kind, (name for name in given if name not in effective))
+        return modality
+    known = ", ".join([*built_in_names(), *filter(None, (m.opening.files for m in reversed(MODALITIES.values())))])
+    if not os.path.exists(path):
+        raise DataError(f"there is no file or folder {path!r}; data is one of: {known}")
+    for modality in MODALITIES.values():
+        if modality.opening.claims(path, given):
+            refuse(modality.kind, (name for name in given if name not in modality.opening.effective))
+            return modality
+        refuse_own(modality)
+    raise DataError(f"{path} is of no known kind; data is one of: {known}")
