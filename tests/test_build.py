@@ -3,6 +3,7 @@ import torch
 
 from sparring import presets
 from sparring.build import build
+from sparring.data.channels import Channels
 from sparring.data.spec import DataSpec
 
 MODALITIES = {2: "series", 3: "image", 4: "video"}
@@ -17,8 +18,10 @@ MODALITIES = {2: "series", 3: "image", 4: "video"}
     ],
 )
 def test_there_is_a_preset_for_any_shape_that_makes_networks(shape):
-    config = presets.preset_for(shape, "XS")
-    spec = DataSpec(shape, modality=MODALITIES[len(shape)])
+    names = tuple(map(str, range(shape[0])))
+    channels = Channels(names, (0.0,) * len(names), (1.0,) * len(names)) if len(shape) == 2 else None
+    spec = DataSpec(shape, channels=channels, modality=MODALITIES[len(shape)])
+    config = presets.configured(spec, 50_000, size="XS")
     networks = build(config, spec)
     tokens = networks.generator(torch.randn(2, networks.generator.z_size))
     samples = networks.codec.unpatchify(tokens)

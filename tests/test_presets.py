@@ -4,11 +4,24 @@ import pytest
 
 from sparring import presets
 from sparring.config import Config, ConfigError
+from sparring.data.channels import Channels
+from sparring.data.spec import DataSpec
+
+MODALITIES = {1: "text", 2: "series", 3: "image", 4: "video"}
 
 
-@pytest.mark.parametrize("name", presets.PRESETS)
+def preset_of(shape, size=None, masked=False):
+    channels = None
+    if len(shape) == 2:
+        count = shape[0] - masked
+        channels = Channels(tuple(map(str, range(count))), (0.0,) * count, (1.0,) * count, masked)
+    return presets.configured(DataSpec(shape, channels=channels, modality=MODALITIES[len(shape)]), 50_000, size=size)
+
+
+@pytest.mark.parametrize("name", presets.all_presets())
 def test_presets_are_valid_and_survive_json(name):
-    config = presets.PRESETS[name].make(presets.PRESETS[name].shape)
+    preset = presets.preset_named(name)
+    config = preset.make(preset.shape)
     assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
@@ -42,9 +55,9 @@ def test_the_textbook_s_pairs_get_ten_times_the_penalty():
 
 
 def test_series_are_whitened_where_they_can_be():
-    assert presets.preset_for((2, 24)).codec.name == "whitened"
-    assert presets.preset_for((2, 24), masked=True).codec.name == "patch"
-    assert presets.preset_for((2, 5000)).codec.name == "patch"
+    assert preset_of((2, 24)).codec.name == "whitened"
+    assert preset_of((3, 24), masked=True).codec.name == "patch"
+    assert preset_of((2, 5000)).codec.name == "patch"
 
 
 def test_sines_are_made_of_few_components():
@@ -54,7 +67,7 @@ def test_sines_are_made_of_few_components():
 
 @pytest.mark.parametrize("shape", [(10,), (5, 24), (1, 16, 64, 64)])
 def test_a_size_sets_the_networks_and_scales_the_learning_rates(shape):
-    usual, large = presets.preset_for(shape), presets.preset_for(shape, "B")
+    usual, large = preset_of(shape), preset_of(shape, "B")
     assert (large.model.width, large.model.depth, large.model.num_heads) == presets.SIZES["B"]
     assert large.optim.lr == pytest.approx(usual.optim.lr * (usual.model.width / large.model.width) ** 0.5)
     changed = {name for name, value in large.flat().items() if value != usual.flat()[name]}
@@ -71,7 +84,7 @@ def test_both_learning_rates_fall_with_the_width():
     ("size", "lr", "batch_size"), [("XS", 5e-4, 16), ("S", 5e-4 * 0.5**0.5, 16), ("B", 2.5e-4, 64)]
 )
 def test_large_networks_of_images_see_larger_batches(size, lr, batch_size):
-    config = presets.preset_for((3, 32, 32), size)
+    config = preset_of((3, 32, 32), size)
     assert (config.optim.lr, config.optim.discriminator_lr, config.train.batch_size) == (lr, 3 * lr, batch_size)
 
 

@@ -82,11 +82,11 @@ def run_data(arguments: argparse.Namespace) -> int:
 
 
 def run_presets(arguments: argparse.Namespace) -> int:
-    from sparring.presets import PRESETS, SIZES
+    from sparring.presets import SIZES, all_presets
 
     rows = [
         {"preset": name, "size": size, "data": p.data, "time": p.time, "quality": p.quality}
-        for name, p in PRESETS.items()
+        for name, p in all_presets().items()
         for c in [p.make(p.shape)]
         for size in [f"width {c.model.width}, depth {c.model.depth}, {c.train.num_samples:,} samples"]
     ]

@@ -88,27 +88,17 @@ def run_train(arguments: argparse.Namespace) -> int:
 def _configure(arguments: argparse.Namespace, changes: dict[str, Any]) -> Any:
     """The configuration and the data, opened once: the preset follows from the data unless one is named."""
     from sparring import presets
-    from sparring.config import Config, ConfigError
+    from sparring.config import Config
     from sparring.data.spec import DataSpec
-    from sparring.modalities.registry import built_in_names, modality_of, open_dataset
+    from sparring.modalities.registry import built_in_names, open_dataset
 
-    built_in = arguments.data in built_in_names() and arguments.data in presets.PRESETS
+    built_in = arguments.data in built_in_names() and arguments.data in presets.all_presets()
     name = arguments.preset or (arguments.data if built_in else None)
-    if name is not None and name not in presets.PRESETS:
-        raise ConfigError(f"there is no preset {name}; choose from {', '.join(presets.PRESETS)}")
-    preset = presets.PRESETS[name] if name else None
+    preset = presets.preset_named(name) if name else None
     of_data = {key: value for key, value in changes.items() if key.startswith("data.")}
     data = (preset.make(preset.shape) if preset else Config()).replace(of_data).data
     dataset = open_dataset(**data.to_dict())
-    modality = modality_of(dataset)
-    if preset and len(preset.shape) != modality.axes:
-        raise ConfigError(f"the preset {name} is not for samples of shape {dataset.sample_shape}: drop --preset")
-    if preset is None or name == "images":
-        config = modality.preset(DataSpec.of(dataset), arguments.size, len(dataset))
-    else:
-        config = preset.make(dataset.sample_shape)
-        config = presets.with_size(config, arguments.size) if arguments.size else config
-    config = presets.for_set(config, len(dataset))
+    config = presets.configured(DataSpec.of(dataset), len(dataset), name=name, size=arguments.size)
     if "loss.name" in changes:
         config = presets.with_loss(config, changes["loss.name"])
     if "train.until" in changes and not config.train.evaluate_every:  # a preset that does not measure by itself

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from sparring.modalities.preset import Preset, with_size
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,8 +42,8 @@ class Modality(ABC):
     """`difference` that rounding alone makes, whatever the precision of the weights."""
     repeatable: ClassVar[bool] = True
     """Whether a sample may come twice in a batch: augmented, or cut elsewhere from its data, it is another one."""
-    sized: ClassVar[bool] = False
-    """Whether `preset` makes networks of several sizes."""
+    presets: ClassVar[Mapping[str, Preset]] = {}
+    """Its rows of `sparring presets`, by name."""
 
     # ---- parts ----------------------------------------------------------------------------------------------------
 
@@ -98,18 +100,19 @@ class Modality(ABC):
         over = [axis for axis in range(expected.ndim) if axis not in self.ranges]
         low, high = expected.nan_to_num(math.inf).amin(over), expected.nan_to_num(-math.inf).amax(over)
         apart = (found - expected).abs().masked_fill(expected.isnan() | found.isnan(), 0)
-        share = self.greatest(apart, over) / (high - low).clamp_min(1e-12)
+        share = apart.amax(over) / (high - low).clamp_min(1e-12)
         return max(float(odd), float(share.max()))
-
-    def greatest(self, apart: Tensor, over: list[int]) -> Tensor:
-        """The greatest of differences, over these axes."""
-        return apart.amax(over)
 
     # ---- training -------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def preset(self, spec: DataSpec, size: str, count: int) -> Config:
-        """The configuration for `count` samples; `size` has an effect where the modality is `sized`."""
+    def default(self, spec: DataSpec, count: int) -> Config:
+        """The configuration for any `count` samples of the modality."""
+
+    def preset(self, spec: DataSpec, size: str | None, count: int) -> Config:
+        """The same with networks of a size of `preset.SIZES`, where one is named."""
+        config = self.default(spec, count)
+        return config if size is None else with_size(config, size)
 
     def check(self, config: Config, spec: DataSpec) -> None:
         """Raises `ConfigError` for settings, or facts of a stranger's run, that do not go with such samples."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparring.modalities.image.opening import ImageOpening
 from sparring.modalities.image.page import ImagePage
+from sparring.modalities.image.presets import PRESETS, images
 from sparring.modalities.modality import Modality
 
 if TYPE_CHECKING:
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 
 class Image(Modality):
     name, kind, axes = "image", "pictures", 3
-    sized = True
 
     opening = ImageOpening()
     page = ImagePage()
+    presets = PRESETS
 
     @property
     def display(self) -> Display:
@@ -44,8 +45,9 @@ class Image(Modality):
 
         return super().adapted(coloured(values, ours.sample_shape[0]), theirs, ours)
 
-    def preset(self, spec: DataSpec, size: str, count: int) -> Config:
-        from sparring.modalities.image.presets import images
+    def default(self, spec: DataSpec, count: int) -> Config:
+        return self.preset(spec, None, count)
 
+    def preset(self, spec: DataSpec, size: str | None, count: int) -> Config:
         channels, height, width = spec.sample_shape
-        return images(height, width, channels, size, count)
+        return images(height, width, channels, size or "S", count)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sparring.modalities.modality import Modality
 from sparring.modalities.points.opening import PointsOpening
 from sparring.modalities.points.page import PointsPage
+from sparring.modalities.points.presets import PRESETS, points
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,6 +23,7 @@ class Points(Modality):
 
     opening = PointsOpening()
     page = PointsPage()
+    presets = PRESETS
 
     @property
     def display(self) -> Display:
@@ -38,7 +40,5 @@ class Points(Modality):
     def to_user_tensor(self, samples: Tensor, spec: DataSpec) -> Tensor:
         return samples.clamp(-1, 1)
 
-    def preset(self, spec: DataSpec, size: str, count: int) -> Config:
-        from sparring.modalities.points.presets import points
-
+    def default(self, spec: DataSpec, count: int) -> Config:
         return points()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sparring.modalities.modality import Modality
 from sparring.modalities.series.opening import SeriesOpening
 from sparring.modalities.series.page import SeriesPage
+from sparring.modalities.series.presets import PRESETS, series
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +26,7 @@ class Series(Modality):
 
     opening = SeriesOpening()
     page = SeriesPage()
+    presets = PRESETS
 
     @property
     def display(self) -> Display:
@@ -61,9 +63,7 @@ class Series(Modality):
             values = pad(values, (0, max(0, ours.sample_shape[1] - values.shape[2])), value=nan)
         return super().adapted(values, theirs, ours)
 
-    def preset(self, spec: DataSpec, size: str, count: int) -> Config:
-        from sparring.modalities.series.presets import series
-
+    def default(self, spec: DataSpec, count: int) -> Config:
         return series(spec.sample_shape[1], whitened=not scaling(spec).masked)
 
     def check(self, config: Config, spec: DataSpec) -> None:

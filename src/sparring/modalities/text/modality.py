@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sparring.modalities.modality import Modality
 from sparring.modalities.text.opening import TextOpening
 from sparring.modalities.text.page import TextPage
+from sparring.modalities.text.presets import PRESETS, texts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,6 +27,7 @@ class Text(Modality):
 
     opening = TextOpening()
     page = TextPage()
+    presets = PRESETS
 
     @property
     def display(self) -> Display:
@@ -65,9 +67,7 @@ class Text(Modality):
         """The share of symbols that are not the same."""
         return (expected != found).float().mean().item()
 
-    def preset(self, spec: DataSpec, size: str, count: int) -> Config:
-        from sparring.modalities.text.presets import texts
-
+    def default(self, spec: DataSpec, count: int) -> Config:
         return texts()
 
     def check(self, config: Config, spec: DataSpec) -> None:

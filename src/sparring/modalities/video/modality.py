@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sparring.modalities.modality import Modality
 from sparring.modalities.video.opening import VideoOpening
 from sparring.modalities.video.page import VideoPage
+from sparring.modalities.video.presets import PRESETS, clips
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,6 +23,7 @@ class Video(Modality):
 
     opening = VideoOpening()
     page = VideoPage()
+    presets = PRESETS
 
     @property
     def display(self) -> Display:
@@ -43,12 +45,5 @@ class Video(Modality):
 
         return super().adapted(coloured(values, ours.sample_shape[0]), theirs, ours)
 
-    def greatest(self, apart: Tensor, over: list[int]) -> Tensor:
-        """Of all frames but one in fifty: a layer that is moved by whole pixels may be moved by one more."""
-        return apart.amax((1, 3, 4)).quantile(0.98)
-
-    def preset(self, spec: DataSpec, size: str, count: int) -> Config:
-        from sparring.modalities.video.presets import clips
-
-        _, frames, height, width = spec.sample_shape
-        return clips(frames, height, width)
+    def default(self, spec: DataSpec, count: int) -> Config:
+        return clips(*spec.sample_shape[1:])
