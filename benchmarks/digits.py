@@ -22,12 +22,12 @@ from sparring import presets
 from sparring.build import Networks
 from sparring.codecs.patch import PatchCodec
 from sparring.config import Config
-from sparring.modalities.registry import open_dataset
 from sparring.data.dataset import Dataset
 from sparring.data.spec import DataSpec
 from sparring.device import choose_device, choose_dtype
 from sparring.display.pictures import grid, save_image
 from sparring.metrics.digits import DigitMetric
+from sparring.modalities.registry import open_dataset
 from sparring.pretrained import GAN
 from sparring.training.trainer import Trainer
 

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 import sparring
-from sparring.modalities.registry import open_dataset
 from sparring.data.dataset import Dataset
 from sparring.metrics.extractors import Extractor, make_extractor
 from sparring.metrics.frechet import frechet_distance
+from sparring.modalities.registry import open_dataset
 
 
 def draw(dataset: Dataset, count: int, seed: int, half: int | None = None) -> Tensor:

@@ -39,16 +39,16 @@ from sparring import presets
 from sparring.build import Networks
 from sparring.codecs.patch import PatchCodec
 from sparring.config import Config
-from sparring.modalities.registry import open_dataset
 from sparring.data.dataset import Dataset
 from sparring.data.spec import DataSpec
 from sparring.device import choose_device, choose_dtype
 from sparring.display.figures import make_figure
 from sparring.display.pictures import grid, save_image
-from sparring.metrics.metric import Metric
 from sparring.metrics.digits import DigitMetric
 from sparring.metrics.extractors import make_extractor
 from sparring.metrics.frechet import frechet_distance
+from sparring.metrics.metric import Metric
+from sparring.modalities.registry import open_dataset
 from sparring.pretrained import GAN
 from sparring.training.trainer import Trainer
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from sparring import presets
 from sparring.build import Networks
 from sparring.config import Config, ConfigError, describe, differences
-from sparring.data.spec import DataSpec
+
+from specs import spec_of
 
 
 def test_json_round_trip():
@@ -151,7 +152,7 @@ def test_settings_are_frozen():
 )
 def test_there_is_a_preset_for_any_shape_that_makes_networks(shape):
     config = presets.preset_for(shape, "XS")
-    networks = Networks(config, DataSpec(shape, modality=MODALITY))
+    networks = Networks(config, spec_of(shape))
     tokens = networks.generator(torch.randn(2, networks.generator.z_size))
     assert networks.codec.decode(tokens).shape == (2, *shape)
     assert networks.discriminator(tokens).shape == (2,)

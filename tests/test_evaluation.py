@@ -12,8 +12,8 @@ from PIL import Image
 from sparring import cli, report
 from sparring.config import ConfigError
 from sparring.data import DataError
-from sparring.modalities.registry import open_dataset
 from sparring.evaluation import Compared, of_run, of_samples, open_compared
+from sparring.modalities.registry import open_dataset
 from sparring.training.run import train
 
 

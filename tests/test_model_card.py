@@ -90,7 +90,10 @@ def test_a_best_folder_has_its_own_scores(run):
 
 
 def test_texts(tmp_path):
-    gan = gan_of(DataSpec((6,), vocabulary=Vocabulary("char", tuple("abcdef")), modality="text"), **{**CODEC, "data.path": "names"})
+    gan = gan_of(
+        DataSpec((6,), vocabulary=Vocabulary("char", tuple("abcdef")), modality="text"),
+        **{**CODEC, "data.path": "names"},
+    )
     (tmp_path / "samples.txt").write_text("Krusta   Luci\n" + "```\n# Maralee\n" + "Feryce\n" * 100)
     front, rest = front_matter(model_card(gan, tmp_path, "someone/names"))
     assert front["pipeline_tag"] == "text-generation"
@@ -103,7 +106,10 @@ def test_texts(tmp_path):
 
 
 def test_series_and_clips(tmp_path):
-    series = gan_of(DataSpec((2, 12), channels=Channels(("a", "b"), (0.0, 0.0), (1.0, 1.0)), modality="series"), model__bounded=False)
+    series = gan_of(
+        DataSpec((2, 12), channels=Channels(("a", "b"), (0.0, 0.0), (1.0, 1.0)), modality="series"),
+        model__bounded=False,
+    )
     front, rest = front_matter(model_card(series, tmp_path, "someone/series"))
     assert "pipeline_tag" not in front
     assert "Channels: `a`, `b`" in rest

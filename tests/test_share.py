@@ -13,6 +13,7 @@ from sparring.build import Networks
 from sparring.config import ConfigError
 from sparring.data.spec import DataSpec
 from sparring.data.vocabulary import BYTES, Vocabulary
+from sparring.modalities.text.page import bytes_of_letters
 from sparring.pretrained import GAN
 
 from small_gans import gan_of
@@ -37,7 +38,11 @@ def test_everything_is_inside_and_strangers_names_are_only_text(runtime, tmp_pat
     pytest.importorskip("onnxscript")
     gan = gan_of("pictures")
     name = "</script><script>alert(1)</script>"
-    gan = GAN(gan.config, DataSpec((1, 8, 8), (name, "<!--"), modality="image"), Networks(gan.config, DataSpec((1, 8, 8), ("a", "b"), modality="image")))
+    gan = GAN(
+        gan.config,
+        DataSpec((1, 8, 8), (name, "<!--"), modality="image"),
+        Networks(gan.config, DataSpec((1, 8, 8), ("a", "b"), modality="image")),
+    )
     written = share.share(gan, tmp_path / "page.html", title="<i>shapes</i>")
     page = written.path.read_text(encoding="utf-8")
     assert written.size == len(page.encode())
@@ -89,7 +94,7 @@ def test_missing_packages_are_named(tmp_path, monkeypatch, capsys):
 
 def test_letters_of_byte_pairs_are_those_of_the_tokenizer():
     pytest.importorskip("tokenizers")
-    letters = share._bytes_of_letters()
+    letters = bytes_of_letters()
     assert sorted(letters.values()) == list(range(256))
     vocabulary = Vocabulary.learn(["Größe 你好 🐉"], "bpe", BYTES + 20)
     (numbers,) = vocabulary.encode(["Größe 你好 🐉"], 40).tolist()

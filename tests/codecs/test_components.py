@@ -5,9 +5,9 @@ from sparring.build import Networks
 from sparring.codecs import AutoencoderCodec, make_codec
 from sparring.codecs.components import ComponentCodec, principal
 from sparring.config import CodecConfig, Config, ConfigError
-from sparring.modalities.registry import open_dataset
 from sparring.data.sines import sines
 from sparring.data.spec import DataSpec
+from sparring.modalities.registry import open_dataset
 
 
 def test_principal_components_against_a_singular_value_decomposition():

@@ -8,6 +8,8 @@ from sparring.config import Config, ConfigError
 from sparring.data.bouncing import bouncing
 from sparring.data.spec import DataSpec
 
+from specs import spec_of
+
 
 @pytest.mark.parametrize(("frames", "seen", "steps"), [(16, 4, 5), (16, 2, 15), (5, 4, 1), (9, 3, 4)])
 def test_any_first_frame_and_any_step_that_fits_occur(frames, seen, steps):
@@ -79,7 +81,7 @@ def test_the_stem_sees_each_frame_of_a_stretch_by_itself(tiny):
 def test_where_it_has_no_effect_it_is_refused(shape, changes, saying):
     def build():
         config = Config().replace({"codec.seen_frames": 2} | changes)
-        Networks(config, DataSpec(shape, modality=MODALITY))
+        Networks(config, spec_of(shape))
 
     with pytest.raises((ConfigError, ValueError), match=saying):
         build()

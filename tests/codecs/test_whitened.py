@@ -7,8 +7,8 @@ from sparring.build import Networks
 from sparring.codecs import WhitenedCodec, make_codec
 from sparring.codecs.whitened import cosines
 from sparring.config import Config, ConfigError
-from sparring.modalities.registry import open_dataset
 from sparring.data.spec import DataSpec
+from sparring.modalities.registry import open_dataset
 from sparring.training.codec_trainer import latents_of, measure
 
 WHITENED = {"codec.name": "whitened", "codec.patch_size": 4, "model.bounded": False}

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from sparring.data import DataError
-from sparring.modalities.registry import open_dataset
 from sparring.data.clips import is_clips, open_clips
+from sparring.modalities.registry import open_dataset
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "video" / "fluent_anim_64_strips.tar"
 

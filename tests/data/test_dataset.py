@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sparring.data import DataError
-from sparring.modalities.registry import open_dataset
 from sparring.data.dataset import natural_key, number_classes
+from sparring.modalities.registry import open_dataset
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import torch
 
 from sparring import cli
 from sparring.data import DataError
-from sparring.modalities.registry import open_dataset
 from sparring.data.text import FEWEST, open_text
+from sparring.modalities.registry import open_dataset
 
 from command_line import fails
 

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from sparring.modalities.registry import open_dataset
-from sparring.modalities.measuring import metric_for
 from sparring.metrics.digit_classifier import load_digit_classifier, recognise
 from sparring.metrics.images import ImageEvaluation
+from sparring.modalities.measuring import metric_for
+from sparring.modalities.registry import open_dataset
 
 
 @pytest.fixture(scope="module")

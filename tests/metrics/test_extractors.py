@@ -5,16 +5,15 @@ import pytest
 import torch
 
 from sparring.data import DataError
-from sparring.modalities.registry import open_dataset
 from sparring.data.bouncing import bouncing
 from sparring.evaluation import Compared
-from sparring.modalities.measuring import metric_for
 from sparring.metrics.cifar_resnet import CifarResNet
 from sparring.metrics.efficientnet import EfficientNet
 from sparring.metrics.extractors import NAMES, make_extractor, rgb
-from sparring.metrics.features import searched_in
 from sparring.metrics.i3d import I3D
 from sparring.metrics.inception import Inception
+from sparring.modalities.measuring import metric_for
+from sparring.modalities.registry import modality_of, open_dataset
 
 
 @pytest.fixture
@@ -90,7 +89,7 @@ def test_who_compares_hands_the_device_on():
             with pytest.raises(NotImplementedError, match="meta"):  # its features cannot be brought back
                 ask()
     with pytest.raises(NotImplementedError, match="meta"):
-        searched_in(digits, device="meta")
+        modality_of(digits).scoring.features(digits, device="meta")
 
 
 def test_grey_becomes_colour_and_transparency_black():

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from sparring.modalities.registry import open_dataset
-from sparring.modalities.measuring import metric_for
 from sparring.metrics.frechet import frechet_distance
+from sparring.modalities.measuring import metric_for
+from sparring.modalities.registry import open_dataset
 
 
 def test_agrees_with_the_formula():

@@ -4,10 +4,10 @@ import torch.nn.functional as F
 
 from sparring.data import DataError
 from sparring.data.bouncing import bouncing
-from sparring.modalities.measuring import evaluate
 from sparring.metrics.clips import ClipMetric
 from sparring.metrics.extractors import rgb
 from sparring.metrics.i3d import AT_ONCE, I3D, _padded, _pool
+from sparring.modalities.measuring import evaluate
 
 # Of Carreira & Zisserman's network with 400 classes, batch normalization's scale and shift counted
 PARAMETERS = 12_697_264

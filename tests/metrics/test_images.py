@@ -2,12 +2,12 @@ import pytest
 import torch
 
 from sparring.data import DataError
-from sparring.modalities.registry import open_dataset
 from sparring.data.dataset import TensorDataset
 from sparring.metrics import real_pictures
+from sparring.metrics.images import METRICS, ImageEvaluation, inception_score, kernel_distance
 from sparring.metrics.scores import warnings_of
 from sparring.modalities.measuring import metric_for
-from sparring.metrics.images import METRICS, ImageEvaluation, inception_score, kernel_distance
+from sparring.modalities.registry import open_dataset
 
 
 def random(*shape, seed=0):
@@ -73,8 +73,8 @@ def noise(count, name, seed, held_out=None):
     """Pictures of 8×8 without classes."""
     samples = torch.randint(256, (count, 1, 8, 8), generator=torch.Generator().manual_seed(seed)).byte()
     return TensorDataset(
-        name=name, sample_shape=(1, 8, 8), classes=torch.zeros(count, dtype=torch.int64), class_names=[],
-        fingerprint=name, value_range="0..255", samples=samples, held_out=held_out,
+        name=name, modality="image", sample_shape=(1, 8, 8), classes=torch.zeros(count, dtype=torch.int64),
+        class_names=[], fingerprint=name, value_range="0..255", samples=samples, held_out=held_out,
     )  # fmt: skip
 
 

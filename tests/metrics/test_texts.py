@@ -8,7 +8,6 @@ import torch
 from sparring.data import DataError
 from sparring.data.text import build
 from sparring.data.vocabulary import END
-from sparring.modalities.measuring import evaluate
 from sparring.metrics.texts import (
     ENCODER,
     METRICS,
@@ -23,6 +22,7 @@ from sparring.metrics.texts import (
     shuffled,
     total_variation,
 )
+from sparring.modalities.measuring import evaluate
 
 WORDS = ["red", "blue", "old", "tiny"], ["cat", "dog", "bus", "kite", "boat"], ["road", "hill", "lake", "roof"]
 CAPTIONS = [f"a {a} {b} on a {c}." for a, b, c in itertools.product(*WORDS)] * 3

@@ -7,9 +7,9 @@ from sparring.data import DataError, sines
 from sparring.data.bouncing import bouncing
 from sparring.data.synthetic import rings
 from sparring.data.text import build
-from sparring.modalities.measuring import evaluate, metric_for
 from sparring.metrics.series import SeriesMetric
 from sparring.metrics.two_sample import classifier_two_sample, without_few
+from sparring.modalities.measuring import evaluate, metric_for
 
 
 def random(*shape, seed=0):

@@ -11,7 +11,7 @@ from sparring.training.trainer import Trainer
 
 def make(config, dataset, seed=0):
     torch.manual_seed(seed)
-    networks = Networks(config, DataSpec(dataset.sample_shape, tuple(dataset.class_names), modality=MODALITY))
+    networks = Networks(config, DataSpec.of(dataset))
     return Trainer(config, networks, dataset, torch.device("cpu"), torch.float32)
 
 
@@ -141,7 +141,7 @@ def test_seed_decides_everything(tiny, shapes):
 
 def test_bfloat16_keeps_losses_and_penalties_in_float32(tiny, shapes):
     torch.manual_seed(0)
-    networks = Networks(tiny, DataSpec(shapes.sample_shape, tuple(shapes.class_names), modality=MODALITY))
+    networks = Networks(tiny, DataSpec.of(shapes))
     trainer = Trainer(tiny, networks, shapes, torch.device("cpu"), torch.bfloat16)
     (batch,) = trainer._batches()
     fakes = trainer.generate(batch.z, batch.class_labels)
