@@ -31,7 +31,9 @@ def main() -> None:
 
     def random(count: int) -> tuple[Tensor, None]:
         latents = torch.randn(count, *gan.codec.latent_shape, generator=torch.Generator().manual_seed(0))
-        return gan.spec.finish(torch.cat([gan.codec.expand(part) for part in latents.split(BATCH)])), None
+        return gan.modality.to_user(
+            torch.cat([gan.codec.expand(part) for part in latents.split(BATCH)]), gan.spec
+        ), None
 
     contestants = {"samples": lambda count: (gan.sample(count), None)}
     if isinstance(gan.codec, TrainedCodec):

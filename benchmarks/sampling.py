@@ -232,7 +232,7 @@ def main() -> None:
     shape = tuple(arguments.shape)
     config = presets.images(shape[1], shape[2], shape[0], arguments.size)
     config = config.replace(dict(pair.split("=", 1) for pair in arguments.set))
-    found = contestants(config, DataSpec(shape, CLASSES, modality=MODALITY), arguments)
+    found = contestants(config, DataSpec(shape, CLASSES, modality="image"), arguments)
     rows = [row for batch in arguments.batches for row in race(found, batch, arguments)]
     shared = {"size": arguments.size, "shape": arguments.shape, "threads": arguments.threads}
     if arguments.json:

@@ -98,6 +98,7 @@ def pictures(shape: tuple[int, int, int], count: int) -> TensorDataset:
     samples = torch.randint(256, (count, *shape), dtype=torch.uint8)
     return TensorDataset(
         name="noise",
+        modality="image",
         sample_shape=shape,
         classes=torch.zeros(count, dtype=torch.int64),
         class_names=[],

@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import sparring.metrics
-from sparring.modalities.registry import open_dataset
 from sparring.metrics.digit_classifier import WEIGHTS, DigitClassifier, recognise
+from sparring.modalities.registry import open_dataset
 
 EPOCHS, BATCH, LR = 40, 128, 4e-3
 

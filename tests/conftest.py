@@ -87,6 +87,7 @@ def shapes() -> TensorDataset:
     samples += 0.1 * torch.randn(samples.shape, generator=generator)
     return TensorDataset(
         name="shapes",
+        modality="image",
         sample_shape=(1, 8, 8),
         classes=classes,
         class_names=["left", "right"],

@@ -19,11 +19,13 @@ KINDS = {
     "pictures without noise": (DataSpec((1, 8, 8), modality="image"), {"codec.patch_size": 4, "model.noise_dim": 0}),
     "series": (DataSpec((2, 12), channels=Channels(("a", "b"), (5.0, 0.0), (100.0, 0.1)), modality="series"), SERIES),
     "series that end": (
-        DataSpec((3, 12), channels=Channels(("a", "b"), (5.0, 0.0), (100.0, 0.1), masked=True), modality="series"), SERIES
+        DataSpec((3, 12), channels=Channels(("a", "b"), (5.0, 0.0), (100.0, 0.1), masked=True), modality="series"),
+        SERIES,
     ),
     "clips": (DataSpec((1, 4, 8, 8), modality="video"), {"codec.patch_size": 4, **CODEC}),
     "clips in layers": (
-        DataSpec((1, 4, 8, 8), modality="video"), {"codec.name": "layers", "codec.patch_size": 2, "model.bounded": False}
+        DataSpec((1, 4, 8, 8), modality="video"),
+        {"codec.name": "layers", "codec.patch_size": 2, "model.bounded": False},
     ),
     "texts": (TEXTS, CODEC),
 }  # fmt: skip

@@ -5,6 +5,7 @@ from PIL import Image
 
 from sparring.config import ConfigError
 from sparring.display import pictures, video
+from sparring.display.points import scatter
 from sparring.display.training import plot_training
 
 
@@ -30,7 +31,7 @@ def test_grid_goes_row_by_row():
 
 def test_small_pictures_are_enlarged_and_points_plotted():
     assert pictures.grid(torch.zeros(4, 1, 8, 8)).size == (112, 112)
-    points = pictures.grid(torch.randn(50, 2, 1, 1))
+    points = scatter({"points": torch.randn(50, 2, 1, 1)})
     assert points.size[0] > 200
     assert len(points.getcolors(maxcolors=1 << 20)) > 2
 

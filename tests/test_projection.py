@@ -14,7 +14,6 @@ from sparring.build import Networks
 from sparring.config import Config, ConfigError
 from sparring.data import DataError
 from sparring.data.spec import DataSpec
-from sparring.display import showing
 from sparring.display.pictures import to_image
 from sparring.latents import read_latents
 from sparring.pretrained import GAN
@@ -90,12 +89,12 @@ def test_series_are_scaled_as_the_gan_scales_them(tmp_path):
     samples, places = open_samples(gan, str(table), 4)
     assert places == [0, 6, 12, 18]
     windows = torch.stack([rows[place : place + 12].T for place in places])
-    torch.testing.assert_close(gan.spec.finish(samples), windows, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(gan.modality.to_user(samples, gan.spec), windows, rtol=1e-4, atol=1e-4)
     gan = gan_of("series that end")
     gan.config = gan.config.replace({"data.path": "own.csv", "data.window": 5})
     samples, _ = open_samples(gan, str(table), 2)
     assert samples.shape == (2, 3, 12)
-    assert gan.spec.finish(samples).isnan().all(1).sum(1).tolist() == [7, 7]
+    assert gan.modality.to_user(samples, gan.spec).isnan().all(1).sum(1).tolist() == [7, 7]
     table.write_text("a,b,c\n" + "".join(f"{a},{b},{a}\n" for a, b in rows.tolist()))
     with pytest.raises(DataError, match=r"and this GAN makes series of 3×12 \(a, b\)"):
         open_samples(gan, str(table), 2)
@@ -118,15 +117,17 @@ def test_series_that_sample_wrote_are_read_again(tmp_path, kind, suffix):
     for window in (None, 12) if kind == "series" else (None,):
         gan.config = gan.config.replace({"data.path": "own.csv", "data.window": window})
         for count in (5, 1):
-            showing.save(made[:count], path, gan.spec)
+            gan.modality.display.save(made[:count], path, gan.spec)
             samples, places = open_samples(gan, str(path), 8)
             assert places == list(range(count))
-            torch.testing.assert_close(gan.spec.finish(samples), made[:count], rtol=1e-4, atol=1e-3, equal_nan=True)
+            torch.testing.assert_close(
+                gan.modality.to_user(samples, gan.spec), made[:count], rtol=1e-4, atol=1e-3, equal_nan=True
+            )
 
 
 def test_a_table_that_looks_like_samples_and_is_none_says_so(tmp_path):
     gan, path = gan_of("series"), tmp_path / "made.csv"
-    showing.save(gan.sample(5, seed=3), path, gan.spec)
+    gan.modality.display.save(gan.sample(5, seed=3), path, gan.spec)
     path.write_text(path.read_text().replace("\n0,1,", "\n0,11,"))
     gan.config = gan.config.replace({"data.path": "own.csv", "data.window": 3})
     with pytest.raises(DataError, match=r"holds series of 4×3 \(sample, step, a, b\), .* \(the columns 'sample' and"):
@@ -142,11 +143,11 @@ def test_a_table_of_one_window_is_one_sample(tmp_path):
     assert places == [0]
     steps = torch.arange(12.0)
     torch.testing.assert_close(
-        gan.spec.finish(samples), torch.stack([steps * steps, steps])[None], rtol=1e-4, atol=1e-3
+        gan.modality.to_user(samples, gan.spec), torch.stack([steps * steps, steps])[None], rtol=1e-4, atol=1e-3
     )
     table.write_text("a,b\n" + "3,4\n" * 12)
     samples, _ = open_samples(gan, str(table), 8)
-    torch.testing.assert_close(gan.spec.finish(samples)[0, :, 0], torch.tensor([3.0, 4.0]))
+    torch.testing.assert_close(gan.modality.to_user(samples, gan.spec)[0, :, 0], torch.tensor([3.0, 4.0]))
 
 
 def test_texts_are_written_in_the_gans_own_symbols(tmp_path):
@@ -154,7 +155,7 @@ def test_texts_are_written_in_the_gans_own_symbols(tmp_path):
     file.write_text("bad\n\ncabbages\n")
     samples, places = open_samples(gan_of("texts"), str(file), 8)
     assert places == [0, 1]
-    assert gan_of("texts").spec.finish(samples) == ["bad", "cabba�"]
+    assert gan_of("texts").modality.to_user(samples, gan_of("texts").spec) == ["bad", "cabba�"]
     file.write_text("\n")
     with pytest.raises(DataError, match="holds no text"):
         open_samples(gan_of("texts"), str(file), 8)
@@ -172,7 +173,7 @@ def test_a_single_picture_is_cropped_and_resized(tmp_path):
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_colours_become_what_the_gan_makes(tmp_path, mode, channels):
     Image.new("RGBA", (8, 8), (255, 0, 0, 255)).convert(mode).save(tmp_path / "one.png")
-    spec = DataSpec((channels, 8, 8), modality="series")
+    spec = DataSpec((channels, 8, 8), modality="image")
     config = Config().replace(SMALL | {"codec.patch_size": 4})
     gan = GAN(config, spec, Networks(config, spec))
     (sample,) = open_samples(gan, str(tmp_path / "one.png"), 1)[0]

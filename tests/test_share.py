@@ -13,6 +13,7 @@ from sparring.build import Networks
 from sparring.config import ConfigError
 from sparring.data.spec import DataSpec
 from sparring.data.vocabulary import BYTES, Vocabulary
+from sparring.modalities.text.page import bytes_of_letters
 from sparring.pretrained import GAN
 
 from small_gans import gan_of
@@ -93,7 +94,7 @@ def test_missing_packages_are_named(tmp_path, monkeypatch, capsys):
 
 def test_letters_of_byte_pairs_are_those_of_the_tokenizer():
     pytest.importorskip("tokenizers")
-    letters = share._bytes_of_letters()
+    letters = bytes_of_letters()
     assert sorted(letters.values()) == list(range(256))
     vocabulary = Vocabulary.learn(["Größe 你好 🐉"], "bpe", BYTES + 20)
     (numbers,) = vocabulary.encode(["Größe 你好 🐉"], 40).tolist()

@@ -51,7 +51,7 @@ def test_names_are_new_and_all_different():
 
 def test_sines_swing_as_real_ones_do():
     gan = sparring.load("sines", "cpu")
-    real = gan.spec.finish(open_data_of(gan).batch(torch.arange(500))[0])
+    real = gan.modality.to_user(open_data_of(gan).batch(torch.arange(500))[0], gan.spec)
     series = gan.sample(500, seed=1)
     assert float(series.std(2).mean()) == pytest.approx(float(real.std(2).mean()), rel=0.1)
     assert float(series.mean()) == pytest.approx(float(real.mean()), abs=0.05)

@@ -174,7 +174,7 @@ def _check_alike(first: Dataset, second: Dataset, first_name: str, second_name: 
     if first.sample_shape != second.sample_shape:
         shapes = ["×".join(map(str, dataset.sample_shape)) for dataset in (first, second)]
         advice = "they are of different kinds, so there is nothing to compare"
-        if first.modality == second.modality:
+        if modality_of(first).kind == modality_of(second).kind:
             opening = modality_of(first).opening
             advice = opening.advice(DataSpec.of(first), DataSpec.of(second), resizable=not ours)
         raise DataError(f"{first_name} holds samples of {shapes[0]} and {second_name} of {shapes[1]}: {advice}")

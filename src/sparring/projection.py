@@ -236,6 +236,6 @@ def _spread(path: str, count: int, num: int) -> list[int]:
 def _open(gan: GAN, path: str) -> Dataset:
     """By the run's settings; what these leave to its data follows from the shape of its samples."""
     opening = gan.modality.opening
-    options = opening.fitting(gan.spec, gan.config.data.to_dict() | {"path": path, "labels": None})
+    options = opening.fitting(gan.spec, gan.config.data.to_dict()) | {"path": path, "labels": None}
     few = opening.open_few(path, options)
     return open_dataset(**options) if few is None else few

@@ -16,21 +16,26 @@ from in_page import LARGE, changed, fits_the_width
 PATH = "values => Draw.sample({ kind: 'series', shape: [1, 5] }, values).querySelector('path').getAttribute('d')"
 
 
-def dataset(name, samples, **options):
+def dataset(name, modality, samples, **options):
     settings = {"classes": torch.zeros(len(samples), dtype=torch.long), "class_names": [], "value_range": ""} | options
     return TensorDataset(
-        name=name, sample_shape=tuple(samples.shape[1:]), fingerprint=name, samples=samples, **settings
+        name=name,
+        modality=modality,
+        sample_shape=tuple(samples.shape[1:]),
+        fingerprint=name,
+        samples=samples,
+        **settings,
     )
 
 
 KINDS = {
-    "clips": lambda: dataset("clips", torch.rand(8, 4, 4, 8, 8) * 2 - 1),
+    "clips": lambda: dataset("clips", "video", torch.rand(8, 4, 4, 8, 8) * 2 - 1),
     "series": lambda: dataset(
-        "series", torch.randn(8, 2, 16), channels=Channels(("<b>height</b>", "width"), (0.0, 5.0), (1.0, 2.0))
+        "series", "series", torch.randn(8, 2, 16), channels=Channels(("<b>height</b>", "width"), (0.0, 5.0), (1.0, 2.0))
     ),
-    "points": lambda: dataset("points", torch.rand(8, 2, 1, 1) * 2 - 1),
+    "points": lambda: dataset("points", "points", torch.rand(8, 2, 1, 1) * 2 - 1),
     "rgba": lambda: dataset(
-        "rgba", torch.rand(40, 4, 8, 8) * 2 - 1, classes=torch.arange(40) % 20,
+        "rgba", "image", torch.rand(40, 4, 8, 8) * 2 - 1, classes=torch.arange(40) % 20,
         class_names=[f"<img src=x onerror=alert({i})> a very long class name" for i in range(20)],
     ),
 }  # fmt: skip

@@ -5,9 +5,9 @@ from sparring.codecs.autoencoder import AutoencoderCodec
 from sparring.codecs.components import Components, principal
 from sparring.codecs.settings import ComponentsSettings
 from sparring.config import Config, ConfigError
-from sparring.data import open_dataset
 from sparring.data.sines import sines
 from sparring.data.spec import DataSpec
+from sparring.modalities.registry import open_dataset
 
 
 def test_principal_components_against_a_singular_value_decomposition():

@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparring.data import DataError, arrays, open_dataset
+from sparring.data import DataError, arrays
+from sparring.modalities.registry import open_dataset
 
 RANDOM = np.random.default_rng(0)
 GREY = RANDOM.integers(0, 256, (6, 5, 7), dtype=np.uint8)

@@ -3,8 +3,9 @@ import math
 import pytest
 import torch
 
-from sparring.data import DataError, mode_coverage, open_dataset
+from sparring.data import DataError, mode_coverage
 from sparring.data.synthetic import grid, rings
+from sparring.modalities.registry import open_dataset
 
 WITHIN_3_SIGMA = 1 - math.exp(-4.5)  # of a 2-D Gaussian
 

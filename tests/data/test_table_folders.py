@@ -7,10 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
-from sparring.data import DataError, open_dataset, tables
+from sparring.data import DataError, tables
 from sparring.data.series import SpooledWindows, is_series
 from sparring.data.spec import DataSpec
-from sparring.display import showing
+from sparring.modalities.registry import open_dataset
+from sparring.modalities.series.display import SeriesDisplay
 
 from series_files import NAN, TABLE, close, lines, notes, restored, windows
 
@@ -158,7 +159,7 @@ def test_gaps_are_filled_inside_a_file(tmp_path):
 def test_what_sample_writes_singly_comes_back(tmp_path):
     made = open_dataset(folder_of(tmp_path, PARTS))
     series = torch.from_numpy(restored(made))
-    showing.save(series, tmp_path / "out", DataSpec.of(made))
+    SeriesDisplay("series").save(series, tmp_path / "out", DataSpec.of(made))
     again = open_dataset(str(tmp_path / "out"))
     assert np.allclose(restored(again), series.numpy(), rtol=1e-3, equal_nan=True)
     assert again.channels.names == ("a", "b", "c")

@@ -63,7 +63,7 @@ def test_what_sample_writes_is_one_series_a_sample(tmp_path, monkeypatch, block)
     monkeypatch.setattr(tables, "BLOCK_CELLS", block)  # a block's end lies inside of a sample
     gan = gan_of("series")
     made = gan.sample(4)
-    save_csv(made, tmp_path / "made.csv", gan.spec)
+    save_csv(made, tmp_path / "made.csv", gan.spec.channel_names)
     dataset = open_series(str(tmp_path / "made.csv"))
     assert dataset.channels.names == ("a", "b")
     assert np.allclose(restored(dataset), made, rtol=1e-5, atol=1e-4)

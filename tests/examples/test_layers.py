@@ -8,8 +8,9 @@ from sparring.build import Networks
 from sparring.codecs import LayerCodec, PatchCodec
 from sparring.config import Config
 from sparring.data.bouncing import bouncing
-from sparring.data.spec import DataSpec
 from sparring.models.generator import Generator
+
+from specs import spec_of
 
 LAYERS = {"codec.name": "layers", "codec.patch_size": 2, "model.bounded": False}
 
@@ -176,4 +177,4 @@ def test_a_run_stops_goes_on_and_samples_as_any_other(tiny, straight_and_broken,
 )
 def test_what_has_no_layers_is_refused(shape, changes, saying):
     with pytest.raises(ValueError, match=saying):
-        Networks(Config().replace(LAYERS | changes), DataSpec(shape, modality=MODALITY))
+        Networks(Config().replace(LAYERS | changes), spec_of(shape))

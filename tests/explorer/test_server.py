@@ -221,8 +221,8 @@ def test_series_are_in_their_own_units_and_nan_beyond_their_ends(tiny, tmp_path)
     samples = torch.randn(20, 3, 16)
     samples[:, 2, :8], samples[:, 2, 8:] = 1, -1  # all end after 8 steps
     dataset = TensorDataset(
-        name="waves", sample_shape=(3, 16), classes=torch.zeros(20, dtype=torch.long), class_names=[],
-        fingerprint="waves", value_range="", samples=samples,
+        name="waves", modality="series", sample_shape=(3, 16), classes=torch.zeros(20, dtype=torch.long),
+        class_names=[], fingerprint="waves", value_range="", samples=samples,
         channels=Channels(("height", "width"), (100.0, 0.0), (2.0, 1.0), masked=True),
     )  # fmt: skip
     config = tiny.replace({"train.evaluate_every": 0, "train.num_samples": 16, "model.bounded": False})
@@ -239,8 +239,8 @@ def test_series_are_in_their_own_units_and_nan_beyond_their_ends(tiny, tmp_path)
 
 def test_clips_are_saved_as_a_film(tiny, tmp_path):
     dataset = TensorDataset(
-        name="films", sample_shape=(4, 4, 8, 8), classes=torch.zeros(8, dtype=torch.long), class_names=[],
-        fingerprint="films", value_range="-1..1", samples=torch.rand(8, 4, 4, 8, 8) * 2 - 1,
+        name="films", modality="video", sample_shape=(4, 4, 8, 8), classes=torch.zeros(8, dtype=torch.long),
+        class_names=[], fingerprint="films", value_range="-1..1", samples=torch.rand(8, 4, 4, 8, 8) * 2 - 1,
     )  # fmt: skip
     train(tiny.replace({"train.evaluate_every": 0, "train.num_samples": 16}), tmp_path / "films", dataset=dataset)
     page, gan = client(tmp_path / "films"), sparring.load(tmp_path / "films", "cpu")

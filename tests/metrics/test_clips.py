@@ -6,6 +6,7 @@ from sparring.data.bouncing import bouncing
 from sparring.data.dataset import TensorDataset
 from sparring.metrics.clip_features import ClipFeatures
 from sparring.metrics.clips import ClipMetric
+from sparring.metrics.motion import MotionMetric
 from sparring.modalities.measuring import evaluate, metric_for
 
 
@@ -51,7 +52,7 @@ def test_any_number_of_frames(frames):
 
 def test_bouncing_digits_are_measured_by_their_motion_too(dataset):
     clips = dataset.batch(torch.arange(400))[0]
-    assert isinstance(metric_for(dataset), ClipMetric)
+    assert [type(part) for part in metric_for(dataset).parts] == [ClipMetric, MotionMetric]
     scores = evaluate(dataset, lambda num: (clips[torch.arange(num) % 400], None), report=print)
     assert {"frechet_clips", "persistent", "speed_tv"} <= scores.keys()
 
@@ -73,7 +74,8 @@ def test_what_is_chosen_alone_scores_as_among_all(dataset, metric):
     def sample(num):
         return clips[torch.arange(num) % 400], None
 
-    left = metric(sample)
+    left = evaluate(dataset, sample, report=print)
+    assert {fact: left.pop(fact) for fact in metric.facts} == metric.facts
     for name, scores in GROUPS.items():
         alone = evaluate(dataset, sample, metrics=[name], report=print)
         assert {fact: alone.pop(fact) for fact in metric.facts} == metric.facts
@@ -90,17 +92,16 @@ def test_what_is_chosen_alone_scores_as_among_all(dataset, metric):
 def test_what_is_not_chosen_is_not_made(dataset):
     still = ClipMetric(dataset, metrics=["frames"])
     assert [look.score for look in still.looks] == ["frechet_frames"]
-    assert still.motion is None
-    moving = ClipMetric(dataset, metrics=["motion"])
-    assert moving.motion is not None
-    assert not moving.looks
+    neither = ClipMetric(dataset, metrics=[])
+    assert not neither.looks
+    assert neither(pytest.fail) == {}
 
 
 def test_a_metric_of_clips_that_is_not_there_is_refused(dataset):
     with pytest.raises(DataError, match="no metric fid here: choose among frechet, frames, c2st, motion"):
         evaluate(dataset, pytest.fail, metrics=["fid"], report=print)
     films = TensorDataset(
-        name="films", sample_shape=(1, 8, 32, 32), samples=dataset.batch(torch.arange(8))[0],
+        name="films", modality="video", sample_shape=(1, 8, 32, 32), samples=dataset.batch(torch.arange(8))[0],
         classes=torch.zeros(8, dtype=torch.int64), class_names=["film"], fingerprint="films", value_range="-1..1",
     )  # fmt: skip
     with pytest.raises(DataError, match=r"no metric motion here: choose among frechet, frames, c2st$"):

@@ -3,7 +3,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from sparring.metrics.features import searched_in
 
 from sparring.data import DataError
 from sparring.data.bouncing import bouncing
@@ -14,7 +13,7 @@ from sparring.metrics.extractors import NAMES, make_extractor, rgb
 from sparring.metrics.i3d import I3D
 from sparring.metrics.inception import Inception
 from sparring.modalities.measuring import metric_for
-from sparring.modalities.registry import open_dataset
+from sparring.modalities.registry import modality_of, open_dataset
 
 
 @pytest.fixture
@@ -90,7 +89,7 @@ def test_who_compares_hands_the_device_on():
             with pytest.raises(NotImplementedError, match="meta"):  # its features cannot be brought back
                 ask()
     with pytest.raises(NotImplementedError, match="meta"):
-        searched_in(digits, device="meta")
+        modality_of(digits).scoring.features(digits, device="meta")
 
 
 def test_grey_becomes_colour_and_transparency_black():

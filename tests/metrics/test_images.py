@@ -73,8 +73,8 @@ def noise(count, name, seed, held_out=None):
     """Pictures of 8×8 without classes."""
     samples = torch.randint(256, (count, 1, 8, 8), generator=torch.Generator().manual_seed(seed)).byte()
     return TensorDataset(
-        name=name, sample_shape=(1, 8, 8), classes=torch.zeros(count, dtype=torch.int64), class_names=[],
-        fingerprint=name, value_range="0..255", samples=samples, held_out=held_out,
+        name=name, modality="image", sample_shape=(1, 8, 8), classes=torch.zeros(count, dtype=torch.int64),
+        class_names=[], fingerprint=name, value_range="0..255", samples=samples, held_out=held_out,
     )  # fmt: skip
 
 

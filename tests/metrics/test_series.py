@@ -113,6 +113,7 @@ def test_few_series_of_one_channel_and_unequal_length(count, masked):
         own[0, :, 1:] = torch.nan
     few = TensorDataset(
         name="few",
+        modality="series",
         sample_shape=(1 + masked, 4),
         classes=torch.zeros(count, dtype=torch.int64),
         class_names=[],

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sparring.config import ConfigError
 from sparring.modalities.image.modality import Image
 from sparring.modalities.modality import Modality
+from sparring.modalities.opening import Options
 from sparring.modalities.points.modality import Points
 from sparring.modalities.series.modality import Series
 from sparring.modalities.text.modality import Text
@@ -101,34 +101,28 @@ def open_dataset(
     return modality.opening.open(path, given, conditional=conditional, memory_limit=limit)
 
 
-def _claiming(path: str, given: dict[str, Any]) -> Modality:
+def _claiming(path: str, given: Options) -> Modality:
     """The modality of a name or path, whose options all have an effect; raises `DataError`."""
     from sparring.data.dataset import DataError
 
-    def refuse(kind: str, names: Iterable[str]) -> None:
-        for name in names:
-            raise DataError(f"--data.{name} has no effect on {kind} like {path}: drop it")
-
-    def refuse_own(modality: Modality) -> None:
-        refuse(modality.opening.others, (name for name in given if name in modality.opening.own))
-
+    is_name = any(modality.opening.named(path) is not None for modality in MODALITIES.values())
+    if is_name and "labels" in given:
+        raise DataError(f"{path} brings its own labels or has none: leave out the labels file {given['labels']}")
+    if not is_name and not os.path.exists(path):
+        raise DataError(f"there is no file or folder {path!r}; data is one of: {_known()}")
     for modality in MODALITIES.values():
-        effective = modality.opening.named(path)
-        if effective is None:
-            continue
-        if "labels" in given:
-            raise DataError(f"{path} brings its own labels or has none: leave out the labels file {given['labels']}")
-        for other in MODALITIES.values():
-            if other.opening.others == "samples" and other is not modality:
-                refuse_own(other)
-        refuse(modality.kind, (name for name in given if name not in effective))
-        return modality
-    known = ", ".join([*built_in_names(), *filter(None, (m.opening.files for m in reversed(MODALITIES.values())))])
-    if not os.path.exists(path):
-        raise DataError(f"there is no file or folder {path!r}; data is one of: {known}")
-    for modality in MODALITIES.values():
-        if modality.opening.claims(path, given):
-            refuse(modality.kind, (name for name in given if name not in modality.opening.effective))
+        opening = modality.opening
+        claims = opening.named(path) is not None if is_name else opening.claims(path, given)
+        effective = opening.named(path) or opening.effective
+        useless = [name for name in given if (name not in effective if claims else name in opening.own)]
+        if useless:
+            kind = modality.kind if claims else opening.others
+            raise DataError(f"--data.{useless[0]} has no effect on {kind} like {path}: drop it")
+        if claims:
             return modality
-        refuse_own(modality)
-    raise DataError(f"{path} is of no known kind; data is one of: {known}")
+    raise DataError(f"{path} is of no known kind; data is one of: {_known()}")
+
+
+def _known() -> str:
+    files = (modality.opening.files for modality in reversed(MODALITIES.values()))
+    return ", ".join([*built_in_names(), *filter(None, files)])

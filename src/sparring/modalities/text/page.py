@@ -19,7 +19,7 @@ class TextPage(Page):
         known = spec.vocabulary
         assert known is not None, "texts have a vocabulary"
         facts: dict[str, Any] = {"tokenizer": known.tokenizer, "symbols": list(known.symbols)}
-        return facts | ({"bytes": _bytes_of_letters()} if known.tokenizer == "bpe" else {})
+        return facts | ({"bytes": bytes_of_letters()} if known.tokenizer == "bpe" else {})
 
     def encoded(self, samples: Any) -> Sequence[str]:
         texts: list[str] = samples
@@ -33,7 +33,7 @@ class TextPage(Page):
 
 
 # Radford et al. 2019 (GPT-2): bytes that no one can read are written as letters beyond the 255th
-def _bytes_of_letters() -> dict[str, int]:
+def bytes_of_letters() -> dict[str, int]:
     """The byte that each letter of a byte-pair symbol stands for."""
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
     other = [byte for byte in range(256) if byte not in plain]

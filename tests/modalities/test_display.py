@@ -10,18 +10,26 @@ from sparring.config import ConfigError
 from sparring.data.channels import Channels
 from sparring.data.spec import DataSpec
 from sparring.data.vocabulary import Vocabulary
+<<<<<<< HEAD:tests/test_showing.py
 from sparring.display import showing
 from sparring.modalities.registry import open_dataset
+=======
+from sparring.modalities.registry import MODALITIES, modality_of, open_dataset
+>>>>>>> helper-b:tests/modalities/test_display.py
 
 SERIES = DataSpec((2, 5), channels=Channels(("a", "b"), (0.0, 0.0), (1.0, 1.0)), modality="series")
 PICTURES = DataSpec((3, 8, 8), modality="image")
 CLIPS = DataSpec((1, 4, 16, 16), modality="video")
 
 
+def save(samples, path, spec):
+    modality_of(spec).display.save(samples, path, spec)
+
+
 def test_series_are_saved_as_a_table_without_what_lies_beyond_their_ends(tmp_path):
     series = torch.arange(20.0).view(2, 2, 5)
     series[1, :, 3:] = torch.nan
-    showing.save(series, tmp_path / "series.csv", SERIES)
+    save(series, tmp_path / "series.csv", SERIES)
     rows = list(csv.reader((tmp_path / "series.csv").read_text().splitlines()))
     assert rows[0] == ["sample", "step", "a", "b"]
     assert len(rows) == 1 + 5 + 3
@@ -32,9 +40,9 @@ def test_series_are_saved_as_a_table_without_what_lies_beyond_their_ends(tmp_pat
 @pytest.mark.parametrize(("spec", "suffix"), [(SERIES, ".csv"), (PICTURES, ".png"), (CLIPS, ".webp")])
 def test_a_folder_holds_single_samples_and_an_npz_all(tmp_path, spec, suffix):
     samples = torch.rand(3, *spec.sample_shape)
-    showing.save(samples, tmp_path / "single", spec)
+    save(samples, tmp_path / "single", spec)
     assert sorted(path.name for path in (tmp_path / "single").iterdir()) == [f"{i:05d}{suffix}" for i in range(3)]
-    showing.save(samples, tmp_path / "all.npz", spec)
+    save(samples, tmp_path / "all.npz", spec)
     kept = np.load(tmp_path / "all.npz")
     kept = np.moveaxis(kept["series"], 2, 1) if spec is SERIES else kept["samples"]
     assert np.array_equal(kept, samples.numpy())
@@ -43,13 +51,14 @@ def test_a_folder_holds_single_samples_and_an_npz_all(tmp_path, spec, suffix):
 def test_a_film_of_series_keeps_its_scale_and_pairs_stand_side_by_side(tmp_path):
     """A line that shrinks to a tenth looks smaller; on a scale of its own it would look the same."""
     line = torch.linspace(0, 1, 5).expand(1, 1, 5)
-    large, small = showing.film(torch.stack([line, 0.1 * line]))
+    large, small = modality_of(SERIES).display.film(torch.stack([line, 0.1 * line]))
     assert large.tobytes() != small.tobytes()
-    sheets = [showing.save_sheet(factor * line, tmp_path / f"times {factor}.png").read_bytes() for factor in (1, 0.1)]
+    display = modality_of(SERIES).display
+    sheets = [display.save_sheet(factor * line, tmp_path / f"times {factor}.png").read_bytes() for factor in (1, 0.1)]
     assert sheets[0] == sheets[1]
     widths = []
     for columns in (1, 2):
-        with Image.open(showing.save_sheet(line.expand(4, 1, 5), tmp_path / f"in {columns}", columns)) as sheet:
+        with Image.open(display.save_sheet(line.expand(4, 1, 5), tmp_path / f"in {columns}", columns)) as sheet:
             widths.append(sheet.width)
     assert widths[1] == 2 * widths[0]
 
@@ -58,7 +67,7 @@ def test_a_film_of_series_keeps_its_scale_and_pairs_stand_side_by_side(tmp_path)
 def test_clips_are_one_tiled_film_with_every_frame(tmp_path, suffix):
     clips = torch.full((5, 1, 4, 16, 16), -1.0)
     clips[:, :, 2] = 1
-    showing.save(clips, tmp_path / f"clips{suffix}", CLIPS)
+    save(clips, tmp_path / f"clips{suffix}", CLIPS)
     with Image.open(tmp_path / f"clips{suffix}") as film:
         assert film.n_frames >= 3  # equal neighbours may be stored as one, shown for longer
         film.seek(film.n_frames - 1)
@@ -73,7 +82,7 @@ def test_clips_that_are_saved_as_data_are_read_as_they_were(tmp_path, channels, 
     """To the last bit, whatever their size, and with all their frames: also the second, which stands still."""
     pixels = torch.randint(0, 256, (3, channels, 6, 5, 7), generator=torch.Generator().manual_seed(0)).float()
     pixels[1, :, 1:] = pixels[1, :, :1]
-    showing.save(pixels / 127.5 - 1, tmp_path / out, DataSpec((channels, 6, 5, 7), modality="series"))
+    save(pixels / 127.5 - 1, tmp_path / out, DataSpec((channels, 6, 5, 7), modality="video"))
     dataset = open_dataset(str(tmp_path / out), frames=6)
     assert dataset.sample_shape == (channels, 6, 5, 7)
     assert torch.equal((dataset.batch(torch.arange(3))[0] * 127.5 + 127.5).round(), pixels)
@@ -84,7 +93,7 @@ def test_what_is_transparent_is_black_in_an_mp4(tmp_path, channels):
     av = pytest.importorskip("av")
     clips = torch.ones(1, channels, 4, 64, 64)
     clips[:, -1, ..., :32] = -1  # white beneath
-    showing.save(clips, tmp_path / "clips.mp4", DataSpec((channels, 4, 64, 64), modality="series"))
+    save(clips, tmp_path / "clips.mp4", DataSpec((channels, 4, 64, 64), modality="video"))
     with av.open(str(tmp_path / "clips.mp4")) as container:
         frame = next(container.decode(video=0)).to_ndarray(format="gray")
     assert frame[:, :24].max() < 30
@@ -93,7 +102,7 @@ def test_what_is_transparent_is_black_in_an_mp4(tmp_path, channels):
 
 def test_clips_as_mp4(tmp_path):
     av = pytest.importorskip("av")
-    showing.save(torch.rand(4, 1, 4, 16, 16), tmp_path / "clips.mp4", CLIPS)
+    save(torch.rand(4, 1, 4, 16, 16), tmp_path / "clips.mp4", CLIPS)
     with av.open(str(tmp_path / "clips.mp4")) as container:
         assert sum(1 for _ in container.decode(video=0)) == 16  # four times over
 
@@ -101,17 +110,25 @@ def test_clips_as_mp4(tmp_path):
 @pytest.mark.parametrize(("spec", "path"), [(SERIES, "a.mp4"), (PICTURES, "a.csv"), (CLIPS, "a.csv"), (CLIPS, "a.png")])
 def test_a_file_that_does_not_go_with_the_samples_is_refused(spec, path, tmp_path):
     with pytest.raises(ConfigError, match=r"must end in .*\.npz, or be a folder"):
-        showing.save(torch.zeros(1, *spec.sample_shape), tmp_path / path, spec)
+        save(torch.zeros(1, *spec.sample_shape), tmp_path / path, spec)
 
 
 def test_a_refusal_names_every_ending(tmp_path):
     with pytest.raises(ConfigError, match=r"must end in \.webp, \.gif, \.mp4, \.npz, or be a folder"):
-        showing.check_out(tmp_path / "o.avi", CLIPS)
+        modality_of(CLIPS).display.check_out(tmp_path / "o.avi")
 
 
-@pytest.mark.parametrize("shape", [(1, 9), (7, 30), (1, 8, 8), (4, 8, 8), (2, 1, 1), (1, 3, 8, 8), (3, 16, 32, 32)])
-def test_anything_makes_a_picture(shape, tmp_path):
-    path = showing.save_sheet(torch.randn(12, *shape), tmp_path / "sheet")
+@pytest.mark.parametrize(
+    ("modality", "shape"),
+    [
+        *(("series", shape) for shape in [(1, 9), (7, 30)]),
+        *(("image", shape) for shape in [(1, 8, 8), (4, 8, 8)]),
+        ("points", (2, 1, 1)),
+        *(("video", shape) for shape in [(1, 3, 8, 8), (3, 16, 32, 32)]),
+    ],
+)
+def test_anything_makes_a_picture(modality, shape, tmp_path):
+    path = MODALITIES[modality].display.save_sheet(torch.randn(12, *shape), tmp_path / "sheet")
     assert path == tmp_path / "sheet.png"
     with Image.open(path) as picture:
         assert min(picture.size) > 50
@@ -120,23 +137,29 @@ def test_anything_makes_a_picture(shape, tmp_path):
 
 def test_texts_are_lines_side_by_side_where_they_fit(tmp_path):
     spec = DataSpec((9,), vocabulary=Vocabulary("char", ("a",)), modality="text")
-    path = showing.save_sheet(["Ann", "Bo", "Cleo"], tmp_path / "sheet", 2)
+    display = modality_of(spec).display
+    path = display.save_sheet(["Ann", "Bo", "Cleo"], tmp_path / "sheet", 2)
     assert path.read_text() == "Ann    Bo\nCleo\n"
     long = "a line that is long" * 4
-    assert showing.save_sheet([long, "b"], tmp_path / "long", 2).read_text() == f"{long}\nb\n"
-    showing.save(["Ann", "Bø"], tmp_path / "all.jsonl", spec)
+    assert display.save_sheet([long, "b"], tmp_path / "long", 2).read_text() == f"{long}\nb\n"
+    save(["Ann", "Bø"], tmp_path / "all.jsonl", spec)
     assert [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()] == [
         {"text": "Ann"},
         {"text": "Bø"},
     ]
-    showing.save(["Ann", "Bo"], tmp_path / "single", spec)
+    save(["Ann", "Bo"], tmp_path / "single", spec)
     assert sorted(path.read_text() for path in (tmp_path / "single").iterdir()) == ["Ann\n", "Bo\n"]
     with pytest.raises(ConfigError, match=r"must end in \.txt, \.jsonl, or be a folder: texts"):
-        showing.save(["Ann"], tmp_path / "a.npz", spec)
-    assert showing.beside(["a", "b"], ["c", "d"]) == ["a", "c", "b", "d"]
+        save(["Ann"], tmp_path / "a.npz", spec)
+    assert modality_of(spec).beside(["a", "b"], ["c", "d"]) == ["a", "c", "b", "d"]
 
 
 def test_a_page_shows_series_without_the_channel_that_says_where_they_end():
     spec = DataSpec((3, 12), ("a",), Channels(("x", "y"), (0.0, 0.0), (1.0, 1.0), masked=True), modality="series")
-    assert showing.page_facts(spec) == {"kind": "series", "shape": [2, 12], "classes": ["a"], "channels": ["x", "y"]}
-    assert showing.page_facts(DataSpec((3, 8, 8), modality="image"))["shape"] == [3, 8, 8]
+    assert modality_of(spec).page.facts(spec) == {
+        "kind": "series",
+        "shape": [2, 12],
+        "classes": ["a"],
+        "channels": ["x", "y"],
+    }
+    assert modality_of(PICTURES).page.facts(PICTURES)["shape"] == [3, 8, 8]
