@@ -83,7 +83,7 @@ class Crops(View):
         return parts.reshape(-1, channels, height, width)
 
     def centres(self, frames: Tensor) -> Tensor:
-        """Rows and columns of the crops' centres (B, crops, 2): maxima of the smoothed difference from the background."""
+        """Rows and columns of the crops' centres (B, crops, 2): where the frame differs most from the background."""
         salience = ((frames - self._background()).abs().mean(1) - FAINT).clamp_min(0)  # (B, H, W)
         axes = [torch.arange(side, device=frames.device) for side in salience.shape[1:]]
         radius = [side // 2 for side in self.bell.shape]

@@ -10,12 +10,7 @@ from sparring.config import ConfigError
 from sparring.data.channels import Channels
 from sparring.data.spec import DataSpec
 from sparring.data.vocabulary import Vocabulary
-<<<<<<< HEAD:tests/test_showing.py
-from sparring.display import showing
-from sparring.modalities.registry import open_dataset
-=======
 from sparring.modalities.registry import MODALITIES, modality_of, open_dataset
->>>>>>> helper-b:tests/modalities/test_display.py
 
 SERIES = DataSpec((2, 5), channels=Channels(("a", "b"), (0.0, 0.0), (1.0, 1.0)), modality="series")
 PICTURES = DataSpec((3, 8, 8), modality="image")
