@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from sparring.config import ConfigError
+from sparring.settings import ConfigError
 
 
 def choose_device(name: str) -> torch.device:

@@ -6,7 +6,6 @@ Shapes: B batch, C channels, T steps, K components.
 import torch
 from torch import Tensor
 
-from sparring.codecs.settings import LONGEST_WHITENED
 from sparring.codecs.tokenizer import Tokenizer
 from sparring.settings import ConfigError
 
@@ -26,8 +25,6 @@ class Components(Tokenizer):
             raise ConfigError(
                 f"--codec.components {components} is more than a series' {steps} steps: choose at most {steps}"
             )
-        if steps > LONGEST_WHITENED:
-            raise ConfigError(f"--codec.components is for series of up to {LONGEST_WHITENED} steps: drop it")
         self.grid = (channels, 1, 1)
         self.token_dim = components
         self.register_buffer("rows", torch.zeros(components, steps))

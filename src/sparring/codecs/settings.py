@@ -111,6 +111,7 @@ class WhitenedSettings(CodecSettings):
             raise ConfigError("--codec.name whitened is for series: set patch or autoencoder")
         if spec.channels is not None and spec.channels.masked:
             raise ConfigError("series of unequal length cannot be whitened: set --codec.name patch")
+        _not_too_long(spec)
         return WhitenedCodec(spec.sample_shape, self.patch_size, self.whiten, multiple=multiple)
 
 
@@ -159,6 +160,7 @@ class ComponentsSettings(LearntSettings):
             raise ConfigError("--codec.name components is for series: set patch or autoencoder")
         if spec.channels is not None and spec.channels.masked:
             raise ConfigError("--codec.name components is for series of one length: set --codec.name patch")
+        _not_too_long(spec)
         return AutoencoderCodec(
             spec.sample_shape,
             Components(spec.sample_shape, self.components),
@@ -196,6 +198,11 @@ class TextSettings(LearntSettings):
 def _not_for_texts(spec: DataSpec) -> None:
     if spec.modality == "text":
         raise ConfigError("texts need a codec of their own: set --codec.name text (sparring.presets.texts does)")
+
+
+def _not_too_long(spec: DataSpec) -> None:
+    if spec.sample_shape[1] > LONGEST_WHITENED:
+        raise ConfigError(f"this codec is for series of up to {LONGEST_WHITENED} steps: set --codec.name patch")
 
 
 def _patch_frames(patch_frames: int | None, spec: DataSpec) -> int | None:

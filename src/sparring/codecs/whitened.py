@@ -12,7 +12,6 @@ from torch import Tensor
 from sparring.codecs.codec import Codec
 from sparring.codecs.components import axes
 from sparring.codecs.patch import Patches
-from sparring.codecs.settings import LONGEST_WHITENED
 
 _STILL = 1e-6
 """Of the largest spread: what varies less is constant but for rounding."""
@@ -37,10 +36,6 @@ class WhitenedCodec(Codec):
     ) -> None:
         super().__init__()
         channels, steps = sample_shape
-        if steps > LONGEST_WHITENED:
-            raise ValueError(
-                f"--codec.name whitened is for series of up to {LONGEST_WHITENED} steps: set --codec.name patch"
-            )
         self.sample_shape, self.latent_shape, self.whiten = sample_shape, sample_shape, whiten
         self.tokenizer = Patches(sample_shape, patch_size, multiple=multiple)
         self.register_buffer("basis", cosines(steps), persistent=False)

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from sparring.augment import Augmentation
-from sparring.config import AugmentConfig, LossConfig
+from sparring.augment import Augmentation, Strengths
 from sparring.critics.view import View
 from sparring.models.attention import attention_backend
 from sparring.models.discriminator import Discriminator
@@ -34,6 +33,14 @@ class Discriminated(NamedTuple):
     r2: Tensor
 
 
+class Penalty(NamedTuple):
+    """How R1 and R2 are computed."""
+
+    kind: Literal["finite-difference", "exact", "none"]
+    epsilon: float = 0.01
+    """Step of the finite difference, in units of the samples' [-1, 1]."""
+
+
 class Critic(nn.Module):
     """One player against the generator. `weight` is that of its losses, `gamma` a factor on its R1 and R2.
 
@@ -50,12 +57,12 @@ class Critic(nn.Module):
         logits: Tensor = self.discriminator(self.view.tokenizer.patchify(seen), condition)
         return logits
 
-    def draw(self, config: AugmentConfig, count: int, penalized: int, generator: torch.Generator) -> Draw:
+    def draw(self, augment: Strengths, count: int, penalized: int, generator: torch.Generator) -> Draw:
         """The draw for `count` samples, of which the first `penalized` are subject to R1 and R2."""
         view = self.view
         return Draw(
             view.draw(count, generator),
-            Augmentation.draw(config, count * view.crops, view.shape[1:], generator),
+            Augmentation.draw(augment, count * view.crops, view.shape[1:], generator),
             torch.randn(2, penalized, *view.shape, generator=generator, device=generator.device),
         )
 
@@ -65,8 +72,8 @@ class Critic(nn.Module):
         fake: Tensor,
         condition: Tensor,
         draw: Draw,
-        loss: LossConfig,
         logits_of: Callable[["Critic", Tensor, Tensor], Tensor],
+        penalty: Penalty,
     ) -> Discriminated:
         """Compares what is seen of real samples and of fakes, both (B, *view.shape), under conditions (B, ...).
 
@@ -74,9 +81,9 @@ class Critic(nn.Module):
         """
         count, augment = draw.directions.shape[1], draw.augmentation
         seen, conditions, near, subset = [real, fake], [condition, condition], list[Tensor](), None
-        if (loss.r1 or loss.r2) and loss.penalty == "finite-difference":
+        if penalty.kind == "finite-difference":
             firsts = torch.stack([real[:count], fake[:count].detach()])
-            near, conditions = list(firsts + loss.epsilon * draw.directions), conditions + 2 * [condition[:count]]
+            near, conditions = list(firsts + penalty.epsilon * draw.directions), conditions + 2 * [condition[:count]]
         if augment is not None:
             subset = augment.first(count)
             seen, near = [augment(x) for x in seen], [subset(x) for x in near]
@@ -84,9 +91,9 @@ class Critic(nn.Module):
         logits = logits_of(self, torch.cat(seen + near), torch.cat(conditions))
         logits_real, logits_fake, *logits_near = logits.split([len(x) for x in seen + near])
         if near:
-            r1 = finite_difference_penalty(logits_real[:count], logits_near[0], loss.epsilon)
-            r2 = finite_difference_penalty(logits_fake[:count], logits_near[1], loss.epsilon)
-        elif loss.r1 or loss.r2:
+            r1 = finite_difference_penalty(logits_real[:count], logits_near[0], penalty.epsilon)
+            r2 = finite_difference_penalty(logits_fake[:count], logits_near[1], penalty.epsilon)
+        elif penalty.kind == "exact":
 
             def critic(x: Tensor) -> Tensor:
                 return logits_of(self, x if subset is None else subset(x), condition[:count])

@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from sparring.config import ConfigError
 from sparring.files import CheckpointError
+from sparring.settings import ConfigError
 
 PREFIX = "hf:"
 NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)

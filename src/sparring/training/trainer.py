@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sparring.augment import flip
 from sparring.build import Networks
 from sparring.config import Config
-from sparring.critics.critic import Critic, Draw
+from sparring.critics.critic import Critic, Draw, Penalty
 from sparring.data.dataset import Dataset
 from sparring.data.order import ShuffledOrder, derive_seed
 from sparring.losses import LOSSES, energy_distance, logit_centring
@@ -59,7 +59,8 @@ class Trainer:
         self.lr_g, self.lr_d = optim.lr, optim.discriminator_lr or optim.lr
         self.optimizer_g = make_optimizer(self.generator, self.lr_g, optim)
         self.optimizer_d = make_optimizer(networks.critics, self.lr_d, optim)
-        self.loss = LOSSES[config.loss.name]
+        self.loss, penalized = LOSSES[config.loss.name], config.loss.r1 or config.loss.r2
+        self.penalty = Penalty(config.loss.penalty if penalized else "none", config.loss.epsilon)
         self.order = ShuffledOrder(len(dataset), config.train.seed)
         self.samples_seen, self.rollbacks = 0, 0
         self.num_samples, self.batch_size = config.train.num_samples, config.train.batch_size
@@ -88,7 +89,9 @@ class Trainer:
                 condition = batch.condition.repeat_interleave(critic.view.crops, 0)
                 real, fake = critic.view(batch.samples, draw.view), critic.view.of_fakes(fakes, tokens, draw.view)
                 leaf = fake.detach().requires_grad_()
-                logits_real, logits_fake, r1, r2 = critic.discriminate(real, leaf, condition, draw, loss, self.logits)
+                logits_real, logits_fake, r1, r2 = critic.discriminate(
+                    real, leaf, condition, draw, self.logits, self.penalty
+                )
                 # 3. compute both losses
                 loss_d = self.loss.discriminator(logits_real, logits_fake).mean()
                 loss_g = self.loss.generator(logits_real.detach(), logits_fake).mean()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sparring.modalities.modality import Modality
+from sparring.modalities.series.facts import scaling
 from sparring.modalities.series.opening import SeriesOpening
 from sparring.modalities.series.page import SeriesPage
 from sparring.modalities.series.presets import PRESETS, series
@@ -74,9 +75,3 @@ class Series(Modality):
             raise ConfigError("series need channels, and these have none")
         if config.augment.flip or config.augment.color:
             raise ConfigError("--augment.flip and --augment.color are for pictures and clips: drop them for series")
-
-
-def scaling(spec: DataSpec) -> Any:
-    """The `Channels` of series."""
-    assert spec.channels is not None, "series have channels"
-    return spec.channels

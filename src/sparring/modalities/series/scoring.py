@@ -7,7 +7,7 @@ from sparring.data.spec import DataSpec
 from sparring.metrics import series
 from sparring.metrics.metric import Metric, Sampler
 from sparring.modalities.scoring import Comparison, Device, Features, Scoring, drawn_features
-from sparring.modalities.series.modality import scaling
+from sparring.modalities.series.facts import scaling
 
 
 class SeriesScoring(Scoring):

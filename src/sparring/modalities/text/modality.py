@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sparring.modalities.modality import Modality
+from sparring.modalities.text.facts import symbols
 from sparring.modalities.text.opening import TextOpening
 from sparring.modalities.text.page import TextPage
 from sparring.modalities.text.presets import PRESETS, texts
@@ -76,9 +77,3 @@ class Text(Modality):
         super().check(config, spec)
         if spec.vocabulary is None:
             raise ConfigError("texts need a vocabulary, and these have none")
-
-
-def symbols(spec: DataSpec) -> Any:
-    """The `Vocabulary` of texts."""
-    assert spec.vocabulary is not None, "texts have a vocabulary"
-    return spec.vocabulary

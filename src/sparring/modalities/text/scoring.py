@@ -7,7 +7,7 @@ from sparring.data.spec import DataSpec
 from sparring.metrics import texts
 from sparring.metrics.metric import Metric, Sampler
 from sparring.modalities.scoring import Comparison, Device, Features, Scoring, drawn_features
-from sparring.modalities.text.modality import symbols
+from sparring.modalities.text.facts import symbols
 
 
 class TextScoring(Scoring):
