@@ -9,6 +9,7 @@ from sparring.build import Networks
 from sparring.config import Config, ConfigError
 from sparring.data.dataset import DataError, TensorDataset
 from sparring.data.spec import DataSpec, infer_modality
+from sparring.files import CheckpointError
 from sparring.metrics import metric as metrics
 from sparring.metrics.metric import Extra, Metric, register_metric
 from sparring.metrics.scores import SCORES, Score
@@ -58,15 +59,11 @@ def test_points_are_inferred_from_their_shape():
 
 
 def test_an_unknown_modality_and_facts_that_do_not_go_with_it_are_refused():
-    with pytest.raises(ConfigError, match="no modality 'tabel' among .*image.*: import the module"):
+    with pytest.raises(ConfigError, match=r"no modality 'tabel' among .*image.*: import the module"):
         modality_of(DataSpec((3, 8, 8), modality="tabel"))
-    for spec in (
-        DataSpec((3, 8, 8), modality="text"),
-        DataSpec((3,), modality="text"),
-        DataSpec((3, 8), modality="image"),
-    ):
-        with pytest.raises(ConfigError):
-            Networks(Config(), spec)
+    for shape, modality in (((3, 8, 8), "text"), ((3,), "text"), ((3, 8), "image")):
+        with pytest.raises(ConfigError, match=r"axes|need a vocabulary"):
+            Networks(Config(), DataSpec(shape, modality=modality))
 
 
 @pytest.mark.parametrize("shape", [(2, 9), (3, 8, 8), (1, 4, 8, 8)])
@@ -115,7 +112,7 @@ def test_a_metric_that_is_registered_is_measured_beside_the_modality_s_own(brigh
     assert "frechet" not in alone
     assert alone["brightness"] == scores["brightness"]
     assert "brightness" not in evaluate(shapes, sample, metrics=["frechet"], report=print)
-    with pytest.raises(DataError, match="choose among frechet, .*, brightness$"):
+    with pytest.raises(DataError, match=r"choose among frechet, .*, brightness$"):
         evaluate(shapes, sample, metrics=["brigthness"], report=print)
     assert metric_for(shapes)(sample).keys() >= {"frechet", "brightness"}
     train(tiny.replace({"train.evaluate_every": 64}), tmp_path / "run", dataset=shapes)
@@ -157,7 +154,7 @@ def test_a_modality_of_a_plug_in_is_opened_trained_and_loaded(tiny, tmp_path):
     try:
         (tmp_path / "some.negative").write_text("")
         dataset = open_dataset(str(tmp_path / "some.negative"), resolution=8)
-        with pytest.raises(DataError, match="--data.labels has no effect on negatives"):
+        with pytest.raises(DataError, match=r"--data\.labels has no effect on negatives"):
             open_dataset(str(tmp_path / "some.negative"), labels="x.csv")
         config = tiny.replace({"train.evaluate_every": 0, "train.num_samples": 16})
         train(config, tmp_path / "run", dataset=dataset)
@@ -168,6 +165,6 @@ def test_a_modality_of_a_plug_in_is_opened_trained_and_loaded(tiny, tmp_path):
     finally:
         MODALITIES.clear()
         MODALITIES.update(known)
-    with pytest.raises(ConfigError, match="no modality 'negative'"):
+    with pytest.raises(CheckpointError, match="no modality 'negative'"):
         load(tmp_path / "run", "cpu")
     assert made.shape == (1, 1, 8, 8)

@@ -44,7 +44,7 @@ class Video(Modality):
         return super().adapted(coloured(values, ours.sample_shape[0]), theirs, ours)
 
     def greatest(self, apart: Tensor, over: list[int]) -> Tensor:
-        """Of all frames but one in fifty: a layer that is moved by whole pixels may be moved by one more."""
+        """The 98% quantile over frames: rounding may move a layer, which moves by whole pixels, by one more."""
         return apart.amax((1, 3, 4)).quantile(0.98)
 
     def preset(self, spec: DataSpec, size: str, count: int) -> Config:
