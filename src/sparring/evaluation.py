@@ -50,7 +50,7 @@ class Compared:
         chosen: Collection[str] | None = None,
         report: Callable[[str], None] = lambda line: None,
     ) -> dict[str, Any]:
-        """What `measuring.evaluate` measures, and under "warnings" what should not be missed."""
+        """The scores of `measuring.evaluate`, and under "warnings" what should not be missed."""
         found = measuring.evaluate(
             self.dataset, self.sample, repeats=repeats, seed=seed, reference=self.reference, extractor=extractor,
             metrics=chosen, num=num if self.most is None else min(num, self.most), trained_on=self.trained_on,

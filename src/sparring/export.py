@@ -214,7 +214,7 @@ def _pt2_runner(content: bytes) -> Runner:
 
 @torch.inference_mode()
 def difference(sampler: Sampler, run: Runner) -> float:
-    """How far what `run` makes of inputs is from what the sampler does, by `Modality.difference`."""
+    """The difference between the outputs of `run` and of the sampler, by `Modality.difference`."""
     pairs = []
     for num in (1, CHECKED):  # one too, to see that the batch is free
         inputs = sampler.inputs(num, seed=1)

@@ -234,7 +234,7 @@ def _spread(path: str, count: int, num: int) -> list[int]:
 
 
 def _open(gan: GAN, path: str) -> Dataset:
-    """By the run's settings; what these leave to its data follows from the shape of its samples."""
+    """Opens with the run's settings; the shape of its samples gives those that are left unset."""
     opening = gan.modality.opening
     options = opening.fitting(gan.spec, gan.config.data.to_dict()) | {"path": path, "labels": None}
     few = opening.open_few(path, options)

@@ -1,4 +1,4 @@
-"""All modalities, and the opening of data by whichever claims them. Imports no PyTorch until data are opened."""
+"""All modalities. Opens data by the modality that claims them, and imports no PyTorch until then."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from sparring.data.vocabulary import Tokenizer
 
 MODALITIES: dict[str, Modality] = {}
-"""By name, those first that are asked first whether they claim a path."""
+"""Modalities by name, in the order in which they are asked whether they claim a path."""
 
 LARGEST_RESOLUTION = 4096
 
 
 class HasModality(Protocol):
-    """A data set, or what is stored of one."""
+    """A `Dataset` or a `DataSpec`."""
 
     @property
     def modality(self) -> str: ...
 
 
 def register_modality(modality: Modality) -> None:
-    """Makes a modality known, and has it asked before all others whether it claims a path."""
+    """Adds a modality, which is asked before all others whether it claims a path."""
     others = {name: known for name, known in MODALITIES.items() if name != modality.name}
     MODALITIES.clear()
     MODALITIES.update({modality.name: modality} | others)
@@ -47,7 +47,7 @@ register_modality(Text())
 
 
 def modality_of(described: HasModality) -> Modality:
-    """The modality of a data set or of what is stored of one; raises `ConfigError` where nothing registers it."""
+    """The modality of a data set or its spec; raises `ConfigError` where it is not registered."""
     name = described.modality
     if name not in MODALITIES:
         raise ConfigError(
@@ -57,7 +57,7 @@ def modality_of(described: HasModality) -> Modality:
 
 
 def built_in_names() -> list[str]:
-    """Data sets that need no files."""
+    """Names of data sets that need no files."""
     return [name for modality in reversed(MODALITIES.values()) for name in modality.opening.built_in]
 
 
@@ -102,7 +102,7 @@ def open_dataset(
 
 
 def _claiming(path: str, given: Options) -> Modality:
-    """The modality of a name or path, whose options all have an effect; raises `DataError`."""
+    """The modality of a name or path; raises `DataError` for an option without effect."""
     from sparring.data.dataset import DataError
 
     is_name = any(modality.opening.named(path) is not None for modality in MODALITIES.values())

@@ -34,11 +34,11 @@ class SeriesOpening(Opening):
         return open_series(path, conditional=conditional, memory_limit=memory_limit, **options)
 
     def fitting(self, spec: DataSpec, options: dict[str, Any]) -> dict[str, Any]:
-        """What is built in is made in any length."""
+        """Built-in series are made in any length."""
         return options | ({"window": spec.sample_shape[1]} if options["path"] in self.built_in else {})
 
     def open_few(self, path: str, options: Options) -> Dataset | None:
-        """The series of a file, be it one."""
+        """The series of a file, even a single one."""
         from sparring.data.series import is_series, open_series
         from sparring.data.text import is_text
 

@@ -38,7 +38,7 @@ class TextOpening(Opening):
         return os.path.isfile(path) and is_text(path, tokenizer="char")
 
     def values(self, path: str, options: Options, field: str | None = None) -> list[str]:
-        """A .txt has no fields."""
+        """A run's field is for tables: a .txt has none."""
         from sparring.data.text import read_texts
 
         field = field or (None if path.lower().endswith(".txt") else options.get("field"))
