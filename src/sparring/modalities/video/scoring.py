@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import sparring.metrics.motion  # noqa: F401  # registers the motion of bouncing digits
 from sparring.data.dataset import Dataset
 from sparring.metrics import clips
 from sparring.metrics.clip_features import NAME, ClipFeatures
