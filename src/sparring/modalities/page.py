@@ -20,13 +20,13 @@ class Page:
     """The Hugging Face hub's name for what makes them."""
 
     def facts(self, spec: DataSpec) -> dict[str, Any]:
-        """What a page must know of samples: the kind, the shape as shown, the names of classes and channels."""
+        """What a page must know of samples: kind, shape as shown, condition, and the channels' names."""
         from sparring.data.dataset import printable
 
         return {
             "kind": self.kind,
             "shape": self.shape(spec),
-            "classes": [printable(name) for name in spec.class_names],
+            "condition": spec.condition.to_dict() | {"names": [printable(name) for name in spec.condition.names]},
             "channels": [printable(name) for name in spec.channel_names],
         }
 
