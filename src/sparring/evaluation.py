@@ -69,7 +69,7 @@ def of_run(path: str, *, device: str, seed: int = 0, data: str | None = None, fi
     of_data, opening = gan.config.data, gan.modality.opening
 
     def named() -> Dataset:
-        return open_dataset(**(of_data.to_dict() | {"path": data or of_data.path, "labels": None}))
+        return open_dataset(**(of_data.to_dict() | {"path": data or of_data.path, "labels": None, "condition": None}))
 
     moved = False
     try:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from sparring.data.dataset import Dataset
+    from sparring.data.dataset import Conditional, Dataset
     from sparring.data.spec import DataSpec
 
 Options = Mapping[str, Any]
@@ -39,8 +39,8 @@ class Opening(ABC):
         """Whether a file or folder holds such samples, the options given."""
 
     @abstractmethod
-    def open(self, path: str, options: Options, *, conditional: bool, memory_limit: int) -> Dataset:
-        """Opens a name or a path; raises `DataError`."""
+    def open(self, path: str, options: Options, *, conditional: Conditional, memory_limit: int) -> Dataset:
+        """Opens a name or a path, its labels as `conditional` says; raises `DataError`."""
 
     # ---- data beside that of a run --------------------------------------------------------------------------------
 

@@ -20,13 +20,13 @@ class Page:
     """The Hugging Face hub's name for the task."""
 
     def facts(self, spec: DataSpec) -> dict[str, Any]:
-        """Facts that the page needs to show samples: kind, shape as shown, names of classes and channels."""
+        """Facts that the page needs to show samples: kind, shape as shown, condition, names of channels."""
         from sparring.data.dataset import printable
 
         return {
             "kind": self.kind,
             "shape": self.shape(spec),
-            "classes": [printable(name) for name in spec.class_names],
+            "condition": spec.condition.to_dict() | {"names": [printable(name) for name in spec.condition.names]},
             "channels": [printable(name) for name in spec.channel_names],
         }
 

@@ -15,7 +15,7 @@ from sparring.modalities.text.modality import Text
 from sparring.modalities.video.modality import Video
 
 if TYPE_CHECKING:
-    from sparring.data.dataset import Dataset
+    from sparring.data.dataset import Conditional, Dataset
     from sparring.data.text import Split
     from sparring.data.vocabulary import Tokenizer
 
@@ -67,6 +67,7 @@ def open_dataset(
     resolution: int | None = None,
     labels: str | None = None,
     conditional: bool = True,
+    condition: str | None = None,
     window: int | None = None,
     stride: int | None = None,
     fill_gaps: bool = False,
@@ -84,10 +85,15 @@ def open_dataset(
     `resolution` crops pictures centrally to a square and resizes them. `labels` names a CSV file (file,label for files;
     one label a row for arrays) or an IDX labels file. With `conditional=False` labels are ignored. `window`, `stride`
     and `fill_gaps` are for series, `frames` and `frame_step` for clips, and the settings from `field` to `length` for
-    texts. Pictures of more than `memory_limit` bytes of pixels (2 GiB) are decoded on demand.
+    texts. Pictures of more than `memory_limit` bytes of pixels (2 GiB) are decoded on demand. With `condition` samples
+    are conditioned on numbers and not on classes: "numbers" reads the labels so; a .npz, .npy or .csv holds a row a
+    sample.
     """
+    from sparring.data.conditioning import NUMBERS, conditioned
     from sparring.data.dataset import MEMORY_LIMIT, DataError
 
+    if condition is not None and not conditional:
+        raise DataError("--data.condition has no effect with --data.conditional false: drop one of the two")
     if resolution is not None and (isinstance(resolution, bool) or not 1 <= resolution <= LARGEST_RESOLUTION):
         raise DataError(f"the resolution must be a whole number from 1 to {LARGEST_RESOLUTION}, not {resolution}")
     options: dict[str, Any] = {
@@ -98,7 +104,9 @@ def open_dataset(
     given = {name: value for name, value in options.items() if value is not None}
     modality = _claiming(path, given)
     limit = MEMORY_LIMIT if memory_limit is None else memory_limit
-    return modality.opening.open(path, given, conditional=conditional, memory_limit=limit)
+    labels_as: Conditional = "numbers" if condition == NUMBERS else conditional
+    dataset = modality.opening.open(path, given, conditional=labels_as, memory_limit=limit)
+    return dataset if condition is None else conditioned(dataset, condition)
 
 
 def _claiming(path: str, given: Options) -> Modality:

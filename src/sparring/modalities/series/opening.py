@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sparring.modalities.opening import Opening, Options
 
 if TYPE_CHECKING:
-    from sparring.data.dataset import Dataset
+    from sparring.data.dataset import Conditional, Dataset
     from sparring.data.spec import DataSpec
 
 
@@ -25,7 +25,7 @@ class SeriesOpening(Opening):
 
         return is_series(path, options.get("window"))
 
-    def open(self, path: str, options: Options, *, conditional: bool, memory_limit: int) -> Dataset:
+    def open(self, path: str, options: Options, *, conditional: Conditional, memory_limit: int) -> Dataset:
         from sparring.data.series import open_series
         from sparring.data.sines import sines
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from sparring.modalities.opening import Opening, Options
 
 if TYPE_CHECKING:
-    from sparring.data.dataset import Dataset
+    from sparring.data.dataset import Conditional, Dataset
 
 _SYMBOLS = ("tokenizer", "vocabulary", "length")
 
@@ -25,7 +25,7 @@ class TextOpening(Opening):
 
         return is_text(path, field=options.get("field"), tokenizer=options.get("tokenizer"))
 
-    def open(self, path: str, options: Options, *, conditional: bool, memory_limit: int) -> Dataset:
+    def open(self, path: str, options: Options, *, conditional: Conditional, memory_limit: int) -> Dataset:
         from sparring.data import text
 
         if path == "names":
