@@ -5,6 +5,7 @@ import torch
 
 from sparring.data import DataError
 from sparring.data.bouncing import bouncing
+from sparring.data.sines import sines
 from sparring.data.synthetic import rings
 from sparring.data.text import build
 from sparring.metrics.series import SeriesMetric
