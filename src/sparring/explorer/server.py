@@ -18,7 +18,7 @@ from sparring.explorer.points import Point, Wanted
 from sparring.explorer.security import Guard
 
 TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
-PAGE, REST = "page.html", ("style.css", "strings.js", "draw.js", "app.js", "remote.js")
+PAGE, REST = "page.html", ("style.css", "strings.js", "draw.js", "conditions.js", "app.js", "remote.js")
 
 
 def create_app(model: Model, *, token: str, port: int, stopping: Callable[[], bool] = lambda: False) -> FastAPI:
