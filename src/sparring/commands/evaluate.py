@@ -30,9 +30,8 @@ def add(command: Command) -> None:
     evaluate.add_argument("--num", type=positive, default=10_000, help="samples compared, at most (default: 10000)")
     evaluate.add_argument(
         "--metrics", nargs="+", metavar="NAME",
-        help="only these: frechet (or fd) and c2st; of pictures near_copies, ...; of clips frames, of bouncing "
-        "digits motion too; of series predictive, autocorrelation, ...; of texts perplexity, bleu, diversity, copies, "
-        "symbols",
+        help="only these: frechet (or fd) and c2st; of pictures near_copies, ...; of clips frames; of series "
+        "predictive, autocorrelation, ...; of texts perplexity, bleu, diversity, copies, symbols",
     )  # fmt: skip
     evaluate.add_argument(
         "--extractor",

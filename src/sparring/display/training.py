@@ -10,13 +10,11 @@ from sparring.metrics.scores import DISTANCES
 
 def plot_training(rows: Sequence[Mapping[str, float]], path: Path) -> None:
     """Losses, the discriminator's gap, penalties and, where there is one, the metric, over samples seen."""
-    close = any("close/logits/gap" in row for row in rows)
+    gaps = sorted({key for row in rows for key in row if key.endswith("logits/gap")} - {"logits/gap"})
+    others = {gap: gap.partition("/")[0] for gap in gaps}
     panels = [
         ("losses", {"loss/d": "discriminator", "loss/g": "generator"}),
-        (
-            "gap D(x) - D(G(z))",
-            {"logits/gap": "whole", "close/logits/gap": "close up"} if close else {"logits/gap": ""},
-        ),
+        ("gap D(x) - D(G(z))", {"logits/gap": "critic 0" if others else ""} | others),
     ]
     panels.append(("1/2 slope² of D", {"loss/r1": "R1 (real)", "loss/r2": "R2 (fake)"}))
     for name in DISTANCES:
