@@ -217,13 +217,13 @@ def open_samples(gan: GAN, path: str, num: int) -> tuple[Tensor, list[int]]:
         values = theirs.to_user(source.batch(torch.tensor(places))[0], other)
         stored = modality.adapted(values, other, spec)
     if stored is None:
-        notes = theirs.opening.what_was_left_out(source)
+        notes = theirs.opening.notes(source)
         raise DataError(f"{path} holds {_kind(other)}, and this GAN makes {kind}" + (f" ({notes})" if notes else ""))
     return stored, places
 
 
 def _kind(spec: DataSpec) -> str:
-    kind = modality_of(spec).page.sized(spec)
+    kind = modality_of(spec).page.description(spec)
     return f"{kind} ({printable(', '.join(spec.channel_names))})" if spec.channel_names else kind
 
 
@@ -236,6 +236,6 @@ def _spread(path: str, count: int, num: int) -> list[int]:
 def _open(gan: GAN, path: str) -> Dataset:
     """By the run's settings; what these leave to its data follows from the shape of its samples."""
     opening = gan.modality.opening
-    options = opening.fitting(gan.spec, gan.config.data.to_dict()) | {"path": path, "labels": None}
+    options = opening.options_for(gan.spec, gan.config.data.to_dict()) | {"path": path, "labels": None}
     few = opening.open_few(path, options)
     return open_dataset(**options) if few is None else few
