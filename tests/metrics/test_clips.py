@@ -7,7 +7,7 @@ from sparring.data.dataset import TensorDataset
 from sparring.metrics.clip_features import ClipFeatures
 from sparring.metrics.clips import ClipMetric
 from sparring.metrics.motion import MotionMetric
-from sparring.modalities.measuring import evaluate, metric_for
+from sparring.modalities.metrics import evaluate, metric_for
 
 
 @pytest.fixture(scope="module")
