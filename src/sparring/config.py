@@ -34,6 +34,11 @@ class DataConfig(Section):
     )
     labels: str | None = setting(None, "a CSV file of file,label, where the labels are not the sub-folders' names")
     conditional: bool = setting(True, "learn the classes where the data has some; false ignores them")
+    condition: str | None = setting(
+        None,
+        "condition samples on numbers and not on classes: `numbers` reads the labels as one or several numbers; or a "
+        ".npz (array `conditions`), .npy or .csv of a row a sample",
+    )
     window: int | None = setting(
         None, "steps of a sample cut from a long series, or the length of the sines (unset: 24)", ge=2, le=1_000_000
     )
@@ -60,6 +65,12 @@ class DataConfig(Section):
     def _check(self) -> Self:
         if self.labels and not self.conditional:
             raise ConfigError("--data.labels has no effect with --data.conditional false: drop one of the two")
+        if self.condition and not self.conditional:
+            raise ConfigError("--data.condition has no effect with --data.conditional false: drop one of the two")
+        if self.labels and self.condition not in (None, "numbers"):
+            raise ConfigError(
+                f"--data.labels has no effect with --data.condition {self.condition}: drop one of the two"
+            )
         return self
 
 

@@ -10,8 +10,8 @@ from sparring.codecs.settings import CODECS
 from sparring.files import CheckpointError
 
 FORMAT = 6
-"""Since 6, codecs and critics have settings of their own and the data a modality. Since 5, layers are half the frame
-wide; since 4, a stem sees a clip's few frames one by one, and since 3, its head doubles level by level
+"""Since 6, codecs and critics have settings of their own, and the data a modality and a condition. Since 5, layers are
+half the frame wide; since 4, a stem sees a clip's few frames one by one, and since 3, its head doubles level by level
 (`models/stem.py`); since 2, series of unequal length say how many steps are left (`data/channels.py`)."""
 
 CONSTANTS: dict[str, Any] = {
@@ -54,6 +54,8 @@ def migrated(values: dict[str, Any], where: str = "config.json") -> dict[str, An
     config = {section: dict(fields) for section, fields in values["config"].items()}
     data = dict(values["data"])
     data["modality"] = modality = _modality(data)
+    names = [str(name) for name in data.pop("class_names")]
+    data["condition"] = {"kind": "classes", "names": names} if names else {"kind": "none"}
     codec, model = config["codec"], config["model"]
     name = _codec_name(codec, modality)
     if name is None:

@@ -3,8 +3,9 @@ import itertools
 import pytest
 import torch
 
-from sparring.data import DataError, sines
+from sparring.data import DataError
 from sparring.data.bouncing import bouncing
+from sparring.data.sines import sines
 from sparring.data.synthetic import rings
 from sparring.data.text import build
 from sparring.metrics.series import SeriesMetric

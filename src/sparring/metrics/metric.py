@@ -1,7 +1,8 @@
-"""What a metric is, and metrics that others register."""
+"""The type of all metrics, and a registry of extra ones that plug-ins add."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -20,7 +21,7 @@ class Metric(ABC):
     count: int
     """Samples that are drawn."""
     facts: Mapping[str, Any] = MappingProxyType({})
-    """What the scores are measured in, of how many samples."""
+    """The features that are compared, the number of samples and the like."""
 
     @abstractmethod
     def __call__(self, sample: Sampler) -> dict[str, float]:
@@ -41,16 +42,17 @@ class Together(Metric):
         return cls(parts) if len(parts) > 1 else next(iter(parts), None)
 
     def __call__(self, sample: Sampler) -> dict[str, float]:
-        return {name: value for part in self.parts for name, value in part(sample).items()}
+        drawn = cache(sample)  # parts that want as many get the same ones
+        return {name: value for part in self.parts for name, value in part(drawn).items()}
 
 
 class Extra(ABC):
-    """A metric that is measured beside a modality's own, where it applies."""
+    """A metric of a plug-in, measured beside a modality's own wherever it applies."""
 
     name: ClassVar[str]
     """As `--metrics` calls it."""
     scores: ClassVar[tuple[Score, ...]] = ()
-    """What it gives, for reports."""
+    """The scores it gives, for reports."""
 
     @abstractmethod
     def applies(self, dataset: Dataset) -> bool:
@@ -58,14 +60,14 @@ class Extra(ABC):
 
     @abstractmethod
     def make(self, dataset: Dataset, count: int | None) -> Metric:
-        """The metric, of so many samples; None: of as many as it likes."""
+        """The metric on `count` samples; None: on a number of its own choice."""
 
 
 EXTRAS: dict[str, Extra] = {}
 
 
 def register_metric(extra: Extra) -> None:
-    """From now on it is measured wherever it applies, in training and in evaluations."""
+    """Has the metric measured wherever it applies, in training and in evaluations."""
     EXTRAS[extra.name] = extra
     for score in extra.scores:
         register_score(score)

@@ -9,9 +9,9 @@ from sparring.data.dataset import printable
 UNCOVERED = 0.25
 """Samples with less than this share of real ones' recall count as collapsed."""
 FEW_TEXTS = 0.8
-"""So do texts of which less than this share of real ones' differ."""
+"""Texts with less than this share of real texts' `unique` count as collapsed."""
 COPIED = 0.25
-"""By so much more than of real texts may be copied from the data. The names and captions of docs/results.md: 0.1 at
+"""Copy rate that is allowed above that of real texts. The names and captions of docs/results.md: 0.1 at
 most, and 0.97 or more of `FEW_TEXTS`."""
 
 Scores = Mapping[str, Any]
@@ -25,10 +25,10 @@ class Score:
     """In a report; empty where the name says it."""
     better: Better
     label: str = ""
-    """Of a distance, the run's main score: its short name, under which it is shown while training and plotted, beside
-    its `_floor`."""
+    """A short name, given to distances only: these are shown while training and plotted beside their `_floor`, and the
+    first of them chooses the best state of a run."""
     warning: Callable[[Scores], str] | None = None
-    """What a reader of all scores should not miss, in plain words, or nothing."""
+    """A line for the reader of all scores where this one is alarming, else nothing."""
 
 
 def _repeats(scores: Scores) -> str:
@@ -122,6 +122,6 @@ def meaning_of(name: str) -> str:
 
 
 def warnings_of(scores: Scores) -> list[str]:
-    """What a reader of the scores should not miss, in plain words."""
+    """Lines about alarming scores, in plain words."""
     warnings = (score.warning(scores) for score in SCORES.values() if score.warning and score.name in scores)
     return [text for text in warnings if text]

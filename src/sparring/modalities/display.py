@@ -1,4 +1,4 @@
-"""How samples are shown and saved: what is alike in all modalities. The primitives are in `sparring.display`."""
+"""Shows and saves samples: the part that all modalities share. The primitives are in `sparring.display`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Display(ABC):
     together: ClassVar[tuple[str, ...]]
     """Suffixes of files that hold all samples; the first is the default."""
     arrays: ClassVar[tuple[str, ...]] = (ARRAYS,)
-    """Suffixes of files that hold samples as numbers."""
+    """Suffixes of files that hold samples as arrays."""
     comparisons: ClassVar[tuple[str, ...]] = ()
     """Suffixes of what `compare` writes; none where there is no such plot."""
 
@@ -39,8 +39,7 @@ class Display(ABC):
 
     @abstractmethod
     def save_sheet(self, samples: Any, path: Path, columns: int | None = None) -> Path:
-        """All samples for a person to look at, in so many columns. Where `path` has no suffix it gets one; returns the
-        whole path."""
+        """Writes all samples to look at, in `columns`. A `path` without a suffix gets one; returns the whole path."""
 
     @abstractmethod
     def save_one(self, samples: Any, path: Path, spec: DataSpec) -> None:
@@ -57,15 +56,15 @@ class Display(ABC):
         pictures.save_arrays(samples, path)
 
     def lines(self, samples: Any) -> list[str]:
-        """The samples for a terminal; none of what must be drawn."""
+        """The samples as lines for a terminal; none where they must be drawn."""
         return []
 
     def compare(self, samples: Any, real: Any, spec: DataSpec, path: Path) -> None:
-        """A plot of samples beside real ones; only where there are `comparisons`."""
+        """Plots samples beside real ones; only where there are `comparisons`."""
         raise NotImplementedError
 
     def download_suffix(self) -> str:
-        """The suffix of a sample's file that a person keeps from the page."""
+        """The suffix of a single sample that a user downloads from the page."""
         return self.single
 
     def check_out(self, path: Path) -> None:
@@ -98,7 +97,8 @@ class Drawing(Display):
 
     @abstractmethod
     def picture(self, samples: Tensor, columns: int | None = None, scale: Tensor | None = None) -> Image.Image:
-        """Samples (N, ...) in so many columns as one picture, those without bounds on the scale of others (M, ...)."""
+        """Samples (N, ...) in `columns` as one picture; samples without bounds are drawn on the scale of others
+        (M, ...)."""
 
     def save_sheet(self, samples: Tensor, path: Path, columns: int | None = None) -> Path:
         path = path if path.suffix else path.with_suffix(self.sheet_suffix)
@@ -106,7 +106,7 @@ class Drawing(Display):
         return path
 
     def film(self, walk: Sequence[Tensor]) -> list[Image.Image]:
-        """Samples (N, *sample_shape) that change from frame to frame, all on one scale."""
+        """Frames of samples (N, *sample_shape) that change, all on one scale."""
         scale = torch.cat(list(walk))
         return [self.picture(samples, None, scale) for samples in walk]
 

@@ -1,6 +1,7 @@
-"""What can be measured of samples: their modality's own metrics, and beside them those that others registered."""
+"""Measures samples: by their modality's own metrics, and beside them by registered ones."""
 
 from collections.abc import Callable, Collection, Sequence
+from functools import cache
 from typing import Any
 
 from sparring.data.dataset import DataError, Dataset
@@ -12,10 +13,10 @@ from sparring.modalities.scoring import Comparison, Device
 def metric_for(
     dataset: Dataset, *, extractor: str | None = None, also: str | None = None, device: Device = "cpu"
 ) -> Metric | None:
-    """What a run measures while it trains; None where there is nothing.
+    """The metric of a training run; None where nothing is measured.
 
-    Pictures are compared in the features of an `extractor`; `also` is one more metric that is not measured otherwise,
-    as it takes its time: of pictures any of `images.METRICS`, of all others `c2st`. Extractors work on the `device`.
+    Pictures are compared in the features of an `extractor`, on the `device`. `also` is one more metric, not measured
+    by default as it takes its time: any of `images.METRICS` for pictures, `c2st` for all others.
     """
     scoring = modality_of(dataset).scoring
     if extractor is not None and not scoring.extractor_in_training:
@@ -39,13 +40,13 @@ def evaluate(
     device: Device = "cpu",
     report: Callable[[str], None],
 ) -> dict[str, Any]:
-    """All that can be measured, or the `metrics` named, beside what real data gets (`_floor`).
+    """All scores that can be measured, or the named `metrics`, each beside its `_floor`, that of real data.
 
-    Slower than what a run measures of series and texts: of series classifiers and predictors are trained `repeats`
-    times (5), of texts language models. Texts can be compared with other `reference` texts than the set's own held-out
-    ones. `num` samples are compared at most, as far as there are as many real ones; pictures in the features of an
-    `extractor` (`extractors.make_extractor`), clips in those of I3D (`i3d:FILE`) where it is given, on the `device`;
-    copies are looked for only in what the samples' maker was `trained_on`. Raises `DataError` for a metric that is
+    Slower than the metric of a run: for series, classifiers and predictors are trained `repeats` times (5), for texts,
+    language models. Texts can be compared with other `reference` texts than the held-out ones. At most `num` samples
+    are compared, fewer where there are fewer real ones; pictures in the features of an `extractor`
+    (`extractors.make_extractor`), clips in those of I3D (`i3d:FILE`) where it is given, on the `device`. Copies are
+    looked for only in data that the generator was `trained_on`. Raises `DataError` for a metric that is
     named and not known or cannot be measured.
     """
     scoring = modality_of(dataset).scoring
@@ -59,8 +60,9 @@ def evaluate(
         num=num, seed=seed, repeats=repeats, reference=reference, extractor=extractor, metrics=own,
         trained_on=trained_on, device=device, report=report,
     )  # fmt: skip
-    scores = scoring.evaluate(dataset, sample, how)
+    drawn = cache(sample) if extras else sample  # metrics that want as many get the same ones
+    scores = scoring.evaluate(dataset, drawn, how)
     for name, extra in extras.items():
         if metrics is None or name in metrics:
-            scores |= extra.make(dataset, scores["count"])(sample)
+            scores |= extra.make(dataset, scores["count"])(drawn)
     return scores

@@ -1,4 +1,4 @@
-"""What a kind of samples must say of itself. Nothing here imports PyTorch: presets and names are listed without it."""
+"""The type of all modalities. Modules named `modality` import no PyTorch, so that `--help` is quick."""
 
 from __future__ import annotations
 
@@ -21,25 +21,24 @@ if TYPE_CHECKING:
 
 
 class Modality(ABC):
-    """One kind of samples: how they are converted here, and in four parts how they are opened, shown, scored and told
-    of on a page.
+    """One kind of samples. It converts them itself; four parts open, show, score and describe them.
 
-    Samples are known in two forms: as the networks see them, tensors (N, *sample_shape), and as a person expects them,
-    what `GAN.sample` gives: a tensor too, or a list of strings.
+    Samples have two forms. The networks take tensors (N, *sample_shape). A user gets what `GAN.sample` returns: a
+    tensor too, or a list of strings.
     """
 
     name: ClassVar[str]
     """Stored with a data set and a run."""
     kind: ClassVar[str]
-    """A word for many of them, in messages and on pages."""
+    """The plural noun for samples in messages and on pages."""
     axes: ClassVar[int]
-    """Axes of a sample."""
+    """Number of axes of a sample."""
     error_name: ClassVar[str] = "mean_squared_error"
-    """A codec's error, as results call it."""
+    """The name of a codec's error in results."""
     ranges: ClassVar[tuple[int, ...]] = ()
-    """Axes of many samples along which each place has a range of its own."""
+    """Axes of a batch along which `difference` takes ranges separately, such as the channels of series."""
     tolerance: ClassVar[float] = 0.0
-    """`difference` that rounding alone makes, whatever the precision of the weights."""
+    """`difference` that rounding alone can make, whatever the precision of the weights."""
     repeatable: ClassVar[bool] = True
     """Whether a sample may come twice in a batch: augmented, or cut elsewhere from its data, it is another one."""
     presets: ClassVar[Mapping[str, Preset]] = {}
@@ -66,31 +65,31 @@ class Modality(ABC):
         return samples
 
     def to_user(self, samples: Tensor, spec: DataSpec) -> Any:
-        """What a codec decoded, as a person expects it, on the CPU."""
+        """A codec's output in the user's form, on the CPU."""
         return self.to_user_tensor(samples.float().cpu(), spec)
 
     @abstractmethod
     def to_user_tensor(self, samples: Tensor, spec: DataSpec) -> Tensor:
-        """What of `to_user` tensors can do, and so an exported model does."""
+        """The part of `to_user` that is done in tensors, and so can be exported."""
 
     def comparable(self, samples: Tensor, spec: DataSpec) -> Tensor:
-        """Samples as the networks see them, as numbers whose differences mean something."""
+        """The networks' samples as numbers whose differences mean something."""
         return samples
 
     def adapted(self, values: Any, theirs: DataSpec, ours: DataSpec) -> Tensor | None:
-        """A person's samples of another data set of the modality, as the networks of `ours` see them; None where they
-        are not alike."""
+        """A user's samples of another data set of this modality, for the networks of `ours`; None where they do not
+        fit."""
         found = self.to_model(values, ours)
         return found if found.shape[1:] == ours.sample_shape and bool(found.isfinite().all()) else None
 
     def joined(self, samples: Sequence[Any]) -> Any:
-        """Single samples, a person's, as many."""
+        """A batch of a user's single samples."""
         import torch
 
         return torch.stack(list(samples))
 
     def beside(self, first: Any, second: Any) -> Any:
-        """A person's samples in turn, one of each."""
+        """Two batches of a user's samples in turn, one of each."""
         return self.joined([sample for pair in zip(first, second, strict=True) for sample in pair])
 
     def difference(self, expected: Tensor, found: Tensor) -> float:

@@ -1,4 +1,4 @@
-"""What pages and a model card must know of samples to show or describe them."""
+"""Facts about samples for the explorer, for shared pages and for model cards."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ if TYPE_CHECKING:
 
 
 class Page:
-    """Of pixels, unless a modality says otherwise."""
+    """Describes samples of pixels, unless a modality overrides it."""
 
     kind: ClassVar[str]
-    """The page's word for the modality, by which its script draws samples."""
+    """The kind by which the page's script draws samples."""
     pipeline: ClassVar[str | None] = None
-    """The Hugging Face hub's name for what makes them."""
+    """The Hugging Face hub's name for the task."""
 
     def facts(self, spec: DataSpec) -> dict[str, Any]:
-        """What a page must know of samples: the kind, the shape as shown, the names of classes and channels."""
+        """Facts that the page needs to show samples: kind, shape as shown, condition, names of channels."""
         from sparring.data.dataset import printable
 
         return {
             "kind": self.kind,
             "shape": self.shape(spec),
-            "classes": [printable(name) for name in spec.class_names],
+            "condition": spec.condition.to_dict() | {"names": [printable(name) for name in spec.condition.names]},
             "channels": [printable(name) for name in spec.channel_names],
         }
 
     def shape(self, spec: DataSpec) -> list[int]:
-        """Of a sample as a person expects it."""
+        """The shape of a sample in the user's form."""
         return list(spec.sample_shape)
 
     def vocabulary(self, spec: DataSpec) -> dict[str, Any] | None:
-        """What a page that makes samples itself needs to spell them; None where there is nothing to spell."""
+        """The symbols that a page needs to spell samples that it generates; None where nothing is spelled."""
         return None
 
     def encoded(self, samples: Any) -> bytes | Sequence[str]:
@@ -48,5 +48,5 @@ class Page:
         return f"{self.kind} of {'×'.join(map(str, spec.sample_shape))}"
 
     def gives(self, spec: DataSpec, count: int) -> str:
-        """What `GAN.sample` returns for so many samples."""
+        """The return value of `GAN.sample(count)`, in words."""
         return f"({', '.join(map(str, (count, *spec.sample_shape)))}), float in [-1, 1]"

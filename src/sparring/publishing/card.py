@@ -78,10 +78,11 @@ def _samples(run: Path) -> str:
 def _facts(gan: GAN, config: Config, page: Page, row: Mapping[str, float]) -> str:
     networks = {"generator": gan.generator, "discriminator": gan.networks.critics, "codec": gan.codec}
     sizes = {name: parameter_count(network) for name, network in networks.items()}
+    condition = gan.spec.condition
     facts = {
         "Samples": page.sized(gan.spec),
         "Channels": _listed(gan.spec.channel_names),
-        "Classes": f"{len(gan.class_names)}: {_listed(gan.class_names)}" if gan.class_names else "none",
+        condition.noun.capitalize(): f"{condition.size}: {_listed(condition.names)}" if condition.size else "none",
         "Parameters": ", ".join(f"{name} {size:,}" for name, size in sizes.items() if size),
         "Data": _code(config.data.path),
     }

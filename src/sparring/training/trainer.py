@@ -145,9 +145,9 @@ class Trainer:
         weight = self.config.loss.energy
         if not weight:
             return fakes.new_zeros(())
-        alike = self.generator.condition.similarity(batch.condition, batch.condition)
+        similarity = self.generator.condition.similarity(batch.condition, batch.condition)
         left = max(0.0, 1 - self.samples_seen / self.config.train.num_samples)
-        return left * weight * energy_distance(fakes, batch.samples, alike).mean()
+        return left * weight * energy_distance(fakes, batch.samples, similarity).mean()
 
     def _update(self, model: nn.Module, optimizer: torch.optim.Optimizer, lr: float) -> Tensor:
         """Moves one player at the rate that the samples seen ask for; returns its gradient's norm."""

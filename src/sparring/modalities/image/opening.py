@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sparring.modalities.opening import Opening, Options
 
 if TYPE_CHECKING:
-    from sparring.data.dataset import Dataset
+    from sparring.data.dataset import Conditional, Dataset
     from sparring.data.spec import DataSpec
 
 HUB = "hf:"
@@ -30,7 +30,7 @@ class ImageOpening(Opening):
         endings = (*arrays.ENDINGS, *archives.EXTENSIONS, ".zip", *archives.TAR_ENDINGS)
         return os.path.isdir(path) or path.lower().endswith(endings) or arrays.is_idx(path)
 
-    def open(self, path: str, options: Options, *, conditional: bool, memory_limit: int) -> Dataset:
+    def open(self, path: str, options: Options, *, conditional: Conditional, memory_limit: int) -> Dataset:
         from sparring.data import archives, arrays, hub, images
         from sparring.data.dataset import DataError
         from sparring.data.digits import open_digits

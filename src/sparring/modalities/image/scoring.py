@@ -1,4 +1,4 @@
-"""Pictures are compared in the features of an extractor."""
+"""Scores pictures in the features of an extractor."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from sparring.metrics.metric import Metric, Sampler, Together
 from sparring.modalities.scoring import Comparison, Device, Features, Scoring
 
 WHILE_TRAINING = 1000
-"""Pictures that a run compares."""
+"""Pictures that a training run compares."""
 
 DIGITS = "digits"
-"""The data set that has an extractor of its own, of the same name."""
+"""The data set that has an extractor of its own, with the same name."""
 
 
 class ImageScoring(Scoring):
@@ -22,8 +22,8 @@ class ImageScoring(Scoring):
     def metric(
         self, dataset: Dataset, *, extractor: str | None = None, also: str | None = None, device: Device = "cpu"
     ) -> Metric | None:
-        """Of digits what `DigitMetric` does, of others the Fréchet distance and recall; and `also` one more of
-        `images.METRICS`. None where there are too few."""
+        """`DigitMetric` for the digits, else the Fréchet distance and recall; and `also` one more of `images.METRICS`.
+        None where there are too few pictures."""
         parts: list[Metric] = []
         wanted: set[str] = {"frechet", "recall"}
         if dataset.name == DIGITS and extractor in (None, DIGITS):

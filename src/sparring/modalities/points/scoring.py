@@ -1,4 +1,4 @@
-"""Points are scored by the modes they cover."""
+"""Scores points by the modes they cover."""
 
 from typing import Any
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sparring.modalities.opening import Opening, Options
 
 if TYPE_CHECKING:
-    from sparring.data.dataset import Dataset
+    from sparring.data.dataset import Conditional, Dataset
     from sparring.data.spec import DataSpec
 
 
@@ -25,7 +25,7 @@ class SeriesOpening(Opening):
 
         return is_series(path, options.get("window"))
 
-    def open(self, path: str, options: Options, *, conditional: bool, memory_limit: int) -> Dataset:
+    def open(self, path: str, options: Options, *, conditional: Conditional, memory_limit: int) -> Dataset:
         from sparring.data.series import open_series
         from sparring.data.sines import sines
 
@@ -34,11 +34,11 @@ class SeriesOpening(Opening):
         return open_series(path, conditional=conditional, memory_limit=memory_limit, **options)
 
     def fitting(self, spec: DataSpec, options: dict[str, Any]) -> dict[str, Any]:
-        """What is built in is made in any length."""
+        """Built-in series are made in any length."""
         return options | ({"window": spec.sample_shape[1]} if options["path"] in self.built_in else {})
 
     def open_few(self, path: str, options: Options) -> Dataset | None:
-        """The series of a file, be it one."""
+        """The series of a file, even a single one."""
         from sparring.data.series import is_series, open_series
         from sparring.data.text import is_text
 

@@ -1,4 +1,4 @@
-"""Series are scored by networks that are trained on them, and by their correlations."""
+"""Scores series by networks that are trained on them, and by their correlations."""
 
 from typing import Any
 
@@ -34,5 +34,5 @@ class SeriesScoring(Scoring):
         )
 
     def against(self, dataset: Dataset, reference: Dataset) -> Dataset:
-        """All of the reference, as series are compared with what was trained on."""
+        """The reference itself: series are compared with training data."""
         return reference

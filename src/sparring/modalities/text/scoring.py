@@ -1,4 +1,4 @@
-"""Texts are scored by a language model, by what they share and by what they copy."""
+"""Scores texts by language models, by their symbols and by what they copy."""
 
 from typing import Any
 

@@ -9,7 +9,7 @@ from sparring.modalities.image.opening import MATCH_CHANNELS, other_channels, sq
 from sparring.modalities.opening import Opening, Options
 
 if TYPE_CHECKING:
-    from sparring.data.dataset import Dataset
+    from sparring.data.dataset import Conditional, Dataset
     from sparring.data.spec import DataSpec
 
 FRAMES = 16
@@ -28,7 +28,7 @@ class VideoOpening(Opening):
 
         return is_clips(path, options.get("frames"))
 
-    def open(self, path: str, options: Options, *, conditional: bool, memory_limit: int) -> Dataset:
+    def open(self, path: str, options: Options, *, conditional: Conditional, memory_limit: int) -> Dataset:
         from sparring.data import clips
         from sparring.data.bouncing import bouncing
 

@@ -1,8 +1,7 @@
-"""Clips are compared in the features of whole clips and of single frames."""
+"""Scores clips in features of whole clips and of single frames."""
 
 from typing import Any
 
-import sparring.metrics.motion  # noqa: F401  # registers what is measured of bouncing digits
 from sparring.data.dataset import Dataset
 from sparring.metrics import clips
 from sparring.metrics.clip_features import NAME, ClipFeatures
