@@ -48,7 +48,18 @@ def test_installed_plug_ins_register_themselves(tmp_path):
         "    name: Literal['mine'] = 'mine'\n"
         "    def build(self, spec, multiple): raise ValueError('mine is built')\n",
     )  # fmt: skip
-    command = "-m", "sparring", "train", "digits", "--out", tmp_path / "run", "--codec.name", "mine", "--augment.probability", "0"
+    command = (
+        "-m",
+        "sparring",
+        "train",
+        "digits",
+        "--out",
+        tmp_path / "run",
+        "--codec.name",
+        "mine",
+        "--augment.probability",
+        "0",
+    )
     found = run(*command, path=[tmp_path], cwd=SRC)
     assert (found.returncode, found.stderr.splitlines()[-1]) == (2, "sparring: mine is built")
     without = run(*command, cwd=SRC)
