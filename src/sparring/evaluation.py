@@ -17,7 +17,7 @@ from sparring.device import choose_device
 from sparring.metrics.canonical import ordered
 from sparring.metrics.metric import Sampler
 from sparring.metrics.scores import warnings_of
-from sparring.modalities import measuring
+from sparring.modalities import metrics as measuring
 from sparring.modalities.registry import modality_of, open_dataset
 
 
@@ -97,7 +97,7 @@ def of_run(path: str, *, device: str, seed: int = 0, data: str | None = None, fi
         return compared
     reference = named()
     _check_alike(reference, dataset, data, path, ours=True)
-    compared.dataset = gan.modality.scoring.against(dataset, reference)
+    compared.dataset = gan.modality.scoring.with_reference(dataset, reference)
     return compared
 
 

@@ -14,7 +14,7 @@ class DataSpec:
     """What the networks must know of the data, stored with the weights."""
 
     sample_shape: tuple[int, ...]
-    condition: Condition = Unconditional()
+    condition: Condition = field(default_factory=Unconditional)
     channels: Channels | None = None
     vocabulary: Vocabulary | None = None
     modality: str = field(kw_only=True)

@@ -17,7 +17,7 @@ from sparring.data.dataset import Dataset
 from sparring.data.spec import DataSpec
 from sparring.device import choose_device, choose_dtype, choose_threads
 from sparring.display.training import plot_training
-from sparring.modalities.measuring import metric_for
+from sparring.modalities.metrics import metric_for
 from sparring.modalities.registry import modality_of, open_dataset
 from sparring.models.initialization import parameter_count
 from sparring.pretrained import GAN
