@@ -25,7 +25,7 @@ def add(command: Command) -> None:
     evaluate.add_argument("--stride", type=positive, help="steps between the starts of two windows")
     evaluate.add_argument("--fill-gaps", action="store_true", default=None, help="interpolate missing values of series")
     evaluate.add_argument("--frames", type=positive, help="the same for clips")
-    evaluate.add_argument("--frame-step", type=positive, help="take every n-th frame of a film")
+    evaluate.add_argument("--frame-step", type=positive, help="take every n-th frame of a video")
     evaluate.add_argument("--field", help="texts: the field of --data")
     evaluate.add_argument("--num", type=positive, default=10_000, help="samples compared, at most (default: 10000)")
     evaluate.add_argument(

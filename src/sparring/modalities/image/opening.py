@@ -57,12 +57,12 @@ class ImageOpening(Opening):
     def open_few(self, path: str, options: Options) -> Dataset | None:
         """Opens a single image."""
         from sparring.data.archives import EXTENSIONS
-        from sparring.data.film_files import SingleFilm
         from sparring.data.images import load_images
+        from sparring.data.video_files import SingleFile
 
         if not (path.lower().endswith(EXTENSIONS) and os.path.isfile(path)):
             return None
-        return load_images(path, SingleFilm(path), None, resolution=options["resolution"])
+        return load_images(path, SingleFile(path), None, resolution=options["resolution"])
 
     def advice(self, first: DataSpec, second: DataSpec, *, resizable: bool) -> str:
         if other_channels(first, second):
