@@ -155,7 +155,7 @@ def test_no_such_model_and_no_hub(hub, run, capsys, monkeypatch):
     point_at(monkeypatch, "http://127.0.0.1:9")
     assert same_samples(run, NAME)  # as it is in the cache
     fails(
-        capsys, "push", run, NAME, saying="http://127.0.0.1:9 gave no answer about someone/shapes; is there a network?"
+        capsys, "push", run, NAME, saying="http://127.0.0.1:9 did not answer about someone/shapes; is there a network?"
     )
     fails(capsys, "pull", "someone/else", saying="is there a network?")
 

@@ -1,8 +1,8 @@
-"""Differentiable augmentation of what the discriminator sees (Zhao et al. 2020, DiffAugment).
+"""Differentiable augmentation of the discriminator's inputs (Zhao et al. 2020, DiffAugment).
 
-The same draw is applied to the real and the fake sample of a pair and to their copies in R1/R2, so an `Augmentation`
-is drawn once a step and then called on each of them. Samples are (B, C, *axes) in [-1, 1]; whatever has no meaning for
-a shape (colour with one channel) leaves it as it is. All frames of a clip (B, C, T, H, W) are changed alike.
+The same draw is applied to the real and the fake sample of a pair and to their perturbed copies in R1/R2, so an
+`Augmentation` is drawn once a step and then called on each of them. Samples are (B, C, *axes) in [-1, 1]. Saturation
+needs at least three channels. All frames of a clip (B, C, T, H, W) get the same augmentation.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 class Strengths(Protocol):
-    """How strong the changes are, and to which share of the samples they are made; see `AugmentConfig`."""
+    """Strength of each augmentation and share of augmented samples; see `AugmentConfig`."""
 
     @property
     def probability(self) -> float: ...
@@ -29,7 +29,7 @@ class Strengths(Protocol):
 class Augmentation:
     """One draw for a batch: shifts (B, axes) in elements, cutout corners (B, axes), colour factors (B, 3).
 
-    The axes are all but a clip's time."""
+    The time axis of clips is not augmented."""
 
     shifts: Tensor | None
     cutout_start: Tensor | None
@@ -44,7 +44,7 @@ class Augmentation:
         if config.probability == 0:
             return None
         device = generator.device
-        axes = axes[-2:]  # so not along a clip's time
+        axes = axes[-2:]  # not the time axis of clips
         sizes = torch.tensor(axes, device=device)
 
         def chosen(shape: int) -> Tensor:
@@ -59,7 +59,7 @@ class Augmentation:
         cutout_size = tuple(max(1, round(config.cutout * size)) for size in axes)
         if config.cutout:
             start = (uniform(len(axes)) * (sizes - torch.tensor(cutout_size, device=device) + 1)).long()
-            start = torch.where(chosen(len(axes)), start, sizes)  # a square beyond the border cuts nothing
+            start = torch.where(chosen(len(axes)), start, sizes)  # a square beyond the border removes nothing
         if config.color:
             color = (2 * uniform(3) - 1) * config.color * chosen(3)
         return cls(shifts, start, cutout_size, color)
@@ -92,29 +92,29 @@ def _change_color(x: Tensor, color: Tensor) -> Tensor:
 
 
 def _translate(x: Tensor, shifts: Tensor) -> Tensor:
-    """Moves each sample by its shift along each of the last axes; what comes in repeats the border."""
+    """Shifts each sample along each of the last axes; the border is repeated."""
     for axis, shift in zip(range(-shifts.shape[1], 0), shifts.unbind(1), strict=True):
         size = x.shape[axis]
-        place = torch.arange(size, device=x.device) - shift[:, None]  # (B, size)
-        x = x.take_along_dim(_along(place.clamp(0, size - 1), axis, x.ndim), axis)
+        position = torch.arange(size, device=x.device) - shift[:, None]  # (B, size)
+        x = x.take_along_dim(_along(position.clamp(0, size - 1), axis, x.ndim), axis)
     return x
 
 
 def _outside(x: Tensor, start: Tensor, size: tuple[int, ...]) -> Tensor:
-    """1 outside each sample's box in the last axes, 0 inside, to be multiplied with x."""
+    """The cutout mask of x: False inside each sample's box in the last axes, True outside."""
     inside = torch.ones(len(start), *(1,) * (x.ndim - 1), dtype=torch.bool, device=start.device)
     for axis, first, length in zip(range(-len(size), 0), start.unbind(1), size, strict=True):
-        place = torch.arange(x.shape[axis], device=start.device) - first[:, None]
-        inside = inside & _along((place >= 0) & (place < length), axis, x.ndim)
+        position = torch.arange(x.shape[axis], device=start.device) - first[:, None]
+        inside = inside & _along((position >= 0) & (position < length), axis, x.ndim)
     return ~inside
 
 
 def _along(values: Tensor, axis: int, ndim: int) -> Tensor:
-    """(B, size) as `ndim` dimensions, of which `axis`, counted from the end, has the size."""
+    """Reshapes (B, size) to `ndim` dimensions, with `size` at the negative index `axis` and 1 elsewhere."""
     return values.view(len(values), *(1,) * (ndim + axis - 1), -1, *(1,) * (-axis - 1))
 
 
 def flip(samples: Tensor, generator: torch.Generator) -> Tensor:
-    """Mirrors half of the samples along the last axis."""
+    """Mirrors each sample along the last axis with probability 1/2."""
     mirrored = torch.rand(len(samples), generator=generator, device=generator.device).lt(0.5).to(samples.device)
     return torch.where(mirrored.view(-1, *(1,) * (samples.ndim - 1)), samples.flip(-1), samples)

@@ -1,6 +1,6 @@
 """Adversarial losses: pure functions of the discriminator's logits.
 
-Every loss is a pair. `discriminator(logits_real, logits_fake)` and `generator(logits_real, logits_fake)` take two
+A loss has two sides. `discriminator(logits_real, logits_fake)` and `generator(logits_real, logits_fake)` take two
 tensors of one shape, usually (B,), and return the loss of each pair, unreduced. A logit is the discriminator's raw
 output: D(x) = sigmoid(logit) is the probability that x is real.
 """
@@ -16,7 +16,7 @@ LossFunction = Callable[[Tensor, Tensor], Tensor]
 
 
 class AdversarialLoss(NamedTuple):
-    """The two sides of one game."""
+    """The losses of both networks."""
 
     discriminator: LossFunction
     generator: LossFunction
@@ -34,7 +34,7 @@ def non_saturating_generator(logits_real: Tensor, logits_fake: Tensor) -> Tensor
 
 
 def minimax_generator(logits_real: Tensor, logits_fake: Tensor) -> Tensor:
-    """L_G = E[log(1 - D(G(z)))]: the original game; its gradient vanishes while D wins."""
+    """L_G = E[log(1 - D(G(z)))], the original loss; its gradient vanishes while D wins."""
     return -F.softplus(logits_fake)
 
 
@@ -55,7 +55,7 @@ def least_squares_generator(logits_real: Tensor, logits_fake: Tensor) -> Tensor:
     return 0.5 * (logits_fake - 1).square()
 
 
-# Arjovsky et al. 2017, eq. 2. The Lipschitz bound is the penalties' business.
+# Arjovsky et al. 2017, eq. 2. The Lipschitz constraint is left to the penalties.
 def wasserstein_discriminator(logits_real: Tensor, logits_fake: Tensor) -> Tensor:
     """L_D = E[D(G(z))] - E[D(x)]."""
     return logits_fake - logits_real
@@ -68,7 +68,7 @@ def wasserstein_generator(logits_real: Tensor, logits_fake: Tensor) -> Tensor:
 
 # Jolicoeur-Martineau 2018; Huang et al. 2024 (R3GAN), eq. 2, in its non-saturating form
 def relativistic_discriminator(logits_real: Tensor, logits_fake: Tensor) -> Tensor:
-    """L_D = E[softplus(-(D(x) - D(G(z))))]: the real one of a pair should look more real than the fake."""
+    """L_D = E[softplus(-(D(x) - D(G(z))))]: the real sample of a pair should have the higher logit."""
     return F.softplus(logits_fake - logits_real)
 
 
@@ -87,37 +87,37 @@ LOSSES: dict[str, AdversarialLoss] = {
 }
 
 
-# Lin et al. 2025 (AFM): keeps the logits near zero, where relativistic pairing alone leaves their mean free
+# Lin et al. 2025 (AFM): keeps the logits near zero; a relativistic loss alone does not determine their mean
 def logit_centring(logits_real: Tensor, logits_fake: Tensor) -> Tensor:
     """(D(x) + D(G(z)))^2 of each pair, shape (B,)."""
     return (logits_real + logits_fake).square()
 
 
-# Székely & Rizzo 2013, within each class; as a generator's loss: Bellemare et al. 2017 (Cramér GAN)
-def energy_distance(fakes: Tensor, samples: Tensor, alike: Tensor) -> Tensor:
+# Székely & Rizzo 2013, here conditional; as a generator loss: Bellemare et al. 2017 (Cramér GAN)
+def energy_distance(fakes: Tensor, samples: Tensor, similarity: Tensor) -> Tensor:
     """2 E|G(z) - x| - E|G(z) - G(z')| of each fake, (B, ...) -> (B,); |.| is the Euclidean norm.
 
-    `samples` are real ones under the fakes' conditions; `alike` (B, B) weighs each pair by the likeness of conditions,
-    1 where they are the same. The mean over a batch is an unbiased estimate of the energy distance under each
-    condition, but for E|x - x'|, which no generator changes; it is least where fakes are spread as the data are. A fake
-    without another one alike in the batch counts 0.
+    `samples` are real samples with the fakes' conditions; `similarity` (B, B) weighs each pair by the similarity of its
+    conditions, 1 for equal ones. The mean over a batch is an unbiased estimate of the conditional energy distance, up
+    to E|x - x'|, which the generator does not change; it is minimal if fakes are distributed like the data. A fake
+    without a similar one in the batch has the value 0.
     """
-    x, y, same = fakes.flatten(1), samples.flatten(1), alike.to(fakes.dtype)
+    x, y, same = fakes.flatten(1), samples.flatten(1), similarity.to(fakes.dtype)
     count = same.sum(1)
     others = same - torch.eye(len(x), dtype=x.dtype, device=x.device)
     rest = count - 1
     to_real = (same * _distances(x, y)).sum(1) / count
-    to_fake = (others * _distances(x, x)).sum(1) / rest.clamp_min(LEAST_ALIKE)
-    return torch.where(rest > LEAST_ALIKE, 2 * to_real - to_fake, 0)
+    to_fake = (others * _distances(x, x)).sum(1) / rest.clamp_min(MIN_SIMILARITY)
+    return torch.where(rest > MIN_SIMILARITY, 2 * to_real - to_fake, 0)
 
 
-LEAST_ALIKE = 0.1
-"""Weight of other fakes under like conditions below which their distance says nothing."""
+MIN_SIMILARITY = 0.1
+"""Total weight of the other fakes below which their distance is ignored."""
 
 
 def _distances(x: Tensor, y: Tensor) -> Tensor:
-    """Euclidean distances (A, B) of x (A, D) to y (B, D); `torch.cdist` has no way back on MPS."""
-    middle = y.detach().mean(0)  # near zero the product's rounding hides the least
+    """Euclidean distances (A, B) of x (A, D) to y (B, D); `torch.cdist` has no backward pass on MPS."""
+    middle = y.detach().mean(0)  # centring reduces the rounding errors of the product
     x, y = x - middle, y - middle
     square = x.square().sum(1)[:, None] + y.square().sum(1) - 2 * x @ y.T
     return (square.clamp_min(0) + 1e-6).sqrt()

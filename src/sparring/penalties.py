@@ -1,9 +1,9 @@
 """Zero-centred gradient penalties on the discriminator: R1 on real samples, R2 on fakes.
 
-Both are 1/2 ||grad_x D(x)||^2 (Mescheder et al. 2018, eq. 9-10, without the factor gamma, which is the caller's): R1
-where x is real, R2 where it is fake, so one function serves both. `exact_penalty` differentiates twice and needs
-attention that can (`models.attention.attention_backend("math")`); `finite_difference_penalty` needs forward passes
-only, so it goes with fused attention, `torch.compile` and sharding.
+Both are 1/2 ||grad_x D(x)||^2 (Mescheder et al. 2018, eq. 9-10; the caller multiplies by gamma), R1 for real x and R2
+for fake x, so one function serves both. `exact_penalty` differentiates twice, so it needs
+`models.attention.attention_backend("math")`. `finite_difference_penalty` needs forward passes only, so it works with
+fused attention, `torch.compile` and sharding.
 """
 
 from collections.abc import Callable
@@ -24,6 +24,6 @@ def exact_penalty(critic: Callable[[Tensor], Tensor], samples: Tensor) -> Tensor
 def finite_difference_penalty(logits: Tensor, logits_perturbed: Tensor, epsilon: float) -> Tensor:
     """1/2 ((D(x + epsilon e) - D(x)) / epsilon)^2 of each sample, (B,), for e standard normal of x's shape.
 
-    Whatever is random inside D (augmentation, noise) must be drawn alike for both logits.
+    Augmentation and noise inside D must be the same for both logits.
     """
     return 0.5 * ((logits_perturbed.float() - logits.float()) / epsilon).square()

@@ -114,7 +114,7 @@ def test_the_patch_codec_is_without_weights_and_hands_samples_on():
     ("shape", "patch", "message"),
     [
         ((1, 8, 12), 16, r"--codec\.patch_size 16 is larger than 8×12: choose at most 12$"),
-        ((3,), 1, r"one to three axes beside its channels, not the shape \(3,\)"),
+        ((3,), 1, r"channels and one to three axes, not the shape \(3,\)"),
         ((3, 2, 2, 2, 2), 2, "one to three axes"),
     ],
 )
@@ -132,7 +132,7 @@ def test_a_clips_patch_spans_its_own_number_of_frames():
     assert torch.equal(tokens[:, 0].view(2, 2, 3, 3), clips[:, 0, :2, :3, :3])
     assert torch.equal(patches.unpatchify(tokens), clips)
     assert Patches((1, 4, 6, 6), 3, patch_frames=3).grid == (2, 2, 2)
-    with pytest.raises(ValueError, match=r"--codec\.patch_frames 5 is more than a clip has: choose at most 4$"):
+    with pytest.raises(ValueError, match=r"--codec\.patch_frames 5 is more than a clip's frames: choose at most 4$"):
         Patches((1, 4, 6, 6), 3, patch_frames=5)
     with pytest.raises(ValueError, match="has no effect on samples without frames"):
         Patches((1, 6, 6), 3, patch_frames=2)

@@ -61,7 +61,7 @@ def test_writing_is_the_likeliest_symbol_each_time_and_stops_at_the_end():
 
 
 def test_loss_counts_the_end_once_and_nothing_unknown(monkeypatch):
-    monkeypatch.setattr("sparring.codecs.text.HIDDEN", 0.0)
+    monkeypatch.setattr("sparring.codecs.text.WORD_DROPOUT", 0.0)
     codec, samples = make(noise=0.0), draw(30)
     samples[0, 0] = UNKNOWN
     logits, total, count = codec.logits(codec.encode(samples), samples), 0.0, 0

@@ -7,7 +7,7 @@ from examples.layered_video.tracking import track
 from sparring.data import DataError
 from sparring.data.bouncing import SPEED, bouncing
 from sparring.data.dataset import TensorDataset
-from sparring.modalities.measuring import evaluate, metric_for
+from sparring.modalities.metrics import evaluate, metric_for
 
 
 @pytest.fixture(scope="module", params=[1, 2], ids=["one", "two"])

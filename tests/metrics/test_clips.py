@@ -6,7 +6,7 @@ from sparring.data.bouncing import bouncing
 from sparring.data.dataset import TensorDataset
 from sparring.metrics.clip_features import ClipFeatures
 from sparring.metrics.clips import ClipMetric
-from sparring.modalities.measuring import evaluate
+from sparring.modalities.metrics import evaluate
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from sparring.models.stem import SLOPE, Head, Stem, blur, coarse_grid
+from sparring.models.stem import NEGATIVE_SLOPE, Head, Stem, blur, coarse_grid
 
 
 def random(*shape, seed=0):
@@ -34,7 +34,8 @@ def convolved(volume, layer, stride):
 
 def leaky(volume):
     return {
-        key: value if key == "sizes" else torch.where(value > 0, value, SLOPE * value) for key, value in volume.items()
+        key: value if key == "sizes" else torch.where(value > 0, value, NEGATIVE_SLOPE * value)
+        for key, value in volume.items()
     }
 
 

@@ -1,1 +1,1 @@
-"""From data to the latents that the GAN works on, and back."""
+"""Codecs: they encode samples to latents, on which the GAN is trained, and decode latents to samples."""

@@ -1,4 +1,4 @@
-"""A trained codec: samples to latent tokens and back.
+"""A trained autoencoder of samples with one or more axes.
 
 Shapes: B batch, M tokens of the transformers, D their width, L latents of K numbers.
 """
@@ -24,15 +24,15 @@ FIT_SAMPLES = 256
 
 # Noise on latents of fixed size instead of a KL term, as in the denoising autoencoders of Vincent et al. 2008
 class AutoencoderCodec(Codec):
-    """One transformer turns a sample's tokens into latents, a second one turns them back.
+    """A transformer encodes a sample's tokens to latents, and a second one decodes them.
 
     `pixels` cuts samples into tokens: patches, or the principal components of smooth series.
 
-    Without `latents` each position of the token grid has a latent of its own: neighbours stay neighbours, and details
-    are kept. With it, that many latents stand for the whole sample: far fewer numbers, which a GAN learns far sooner.
+    Without `latents` each position of the token grid has its own latent, which preserves neighbourhoods and details.
+    With it, that many latents encode the whole sample; a GAN learns these few numbers much faster.
 
-    A latent has zero mean and unit variance over its K numbers, whatever the sample, so noise of a fixed size on it
-    is all that keeps neighbours alike. The GAN is trained on samples of `latent_shape`: (K, *grid) or (K, L).
+    Each latent has zero mean and unit variance over its K numbers, so noise of fixed size is enough to make the latent
+    space smooth. `latent_shape` is (K, *grid) or (K, L).
     """
 
     learns = True
@@ -70,7 +70,7 @@ class AutoencoderCodec(Codec):
         if stem:
             self.embed = Stem(fine, token_dim, width, levels=stem, channels=stem_channels)
             self.to_patch = Head(fine, width, token_dim, levels=stem, channels=stem_channels)
-        # The encoder's tokens need not say where they are; a learned place would drown what little differs there.
+        # No position embeddings in the encoder: they would be much larger than the differences between samples.
         self.positions = Positions(coarse, width, width // num_heads, added="none", rotary=True)
         self.encoder = blocks()
         self.encoder_norm = RMSNorm(width)
@@ -95,11 +95,11 @@ class AutoencoderCodec(Codec):
     std: Tensor
 
     def fit(self, samples: Tensor) -> None:
-        """Learns the mean and the spread of each channel: most of a picture may be background, and little differ."""
+        """Computes each channel's mean and standard deviation, then fits `pixels` to the standardised samples."""
         over = [0, *range(2, samples.ndim)]
         self.mean.copy_(samples.mean(over, keepdim=True))
         std = samples.std(over, keepdim=True)
-        self.std.copy_(std.clamp_min(0.1 * std.max().clamp_min(1e-3)))  # a channel may rarely change
+        self.std.copy_(std.clamp_min(0.1 * std.max().clamp_min(1e-3)))  # a channel may be almost constant
         self.pixels.fit((samples - self.mean) / self.std)
 
     def encode(self, samples: Tensor) -> Tensor:
@@ -110,7 +110,7 @@ class AutoencoderCodec(Codec):
         return self.tokenizer.unpatchify(normalized(self.to_latent(self.encoder_norm(x)).float()))
 
     def decode(self, latents: Tensor) -> Tensor:
-        """(B, *latent_shape) -> (B, *sample_shape); latents are normalised first, as `encode` leaves them."""
+        """(B, *latent_shape) -> (B, *sample_shape); latents are normalised first, as those of `encode` are."""
         x = self.places(self.from_latent(normalized(self.tokenizer.patchify(latents))))  # (B, M, D)
         for block in self.decoder:
             x = block(x, self.places.rotary)
@@ -118,7 +118,7 @@ class AutoencoderCodec(Codec):
         return self.pixels.unpatchify(x.float()) * self.std + self.mean
 
     def loss(self, samples: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """The squared error of what comes back through latents with noise, as a share of each channel's variance."""
+        """The squared reconstruction error from noisy latents, divided by each channel's variance."""
         latents = self.encode(samples)
         noise = torch.randn(latents.shape, generator=generator, device=latents.device)
         error = (self.decode(latents + self.noise * noise) - samples) / self.std
@@ -126,9 +126,9 @@ class AutoencoderCodec(Codec):
 
 
 class Mix(nn.Module):
-    """Tokens (B, N, C) to other tokens (B, M, D), each linear in all of them, by way of at most 24 numbers a token.
+    """Tokens (B, N, C) to tokens (B, M, D), each linear in all inputs, through at most 24 numbers a token.
 
-    Queries that attend to the tokens would do the same, but first have to learn where to look.
+    Attention with learned queries could do the same, but it learns slower.
     """
 
     def __init__(self, num_in: int, dim_in: int, num_out: int, dim_out: int) -> None:

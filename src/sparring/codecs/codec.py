@@ -1,4 +1,4 @@
-"""A codec: samples to the latents that the GAN is trained on, and back."""
+"""The abstract codec: encodes samples to the latents on which the GAN is trained, and decodes them."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -13,20 +13,20 @@ from sparring.models.generator import Generator
 class Codec(nn.Module, ABC):
     """Encodes samples of `sample_shape` to latents of `latent_shape`; `tokenizer` cuts latents into tokens.
 
-    A codec may need statistics (`fit`) and may learn (`loss`). Both happen before the GAN's first step.
+    A codec may need statistics of the data (`fit`) and training (`loss`), both before the GAN's first step.
     """
 
     sample_shape: tuple[int, ...]
     latent_shape: tuple[int, ...]
     tokenizer: Tokenizer
     bounded: bool = False
-    """Whether latents lie in [-1, 1]: the generator then ends in tanh."""
+    """Whether latents lie in [-1, 1], so that the generator ends in tanh."""
     identity: bool = False
-    """Whether latents are the samples themselves."""
+    """Whether `encode` returns the samples unchanged."""
     learns: bool = False
-    """Whether it has a `loss` to be trained on first."""
+    """Whether the codec has a `loss` and is trained before the GAN."""
     fit_samples: int = 0
-    """Samples that `fit` is given, at most; 0: it needs none."""
+    """Largest number of samples passed to `fit`; 0: `fit` is not called."""
 
     @abstractmethod
     def encode(self, samples: Tensor) -> Tensor:
@@ -37,14 +37,14 @@ class Codec(nn.Module, ABC):
         """(B, *latent_shape) -> (B, *sample_shape)."""
 
     def fit(self, samples: Tensor) -> None:
-        """Takes statistics of some of the data (B, *sample_shape)."""
+        """Computes statistics of samples (B, *sample_shape) of the data."""
 
     def loss(self, samples: Tensor, generator: Any) -> dict[str, Tensor]:
-        """The terms to minimise, to be summed, by the names they are logged under; `generator` draws the noise."""
+        """The loss terms by the names under which they are logged; `generator` draws the noise."""
         raise NotImplementedError(f"{type(self).__name__} does not learn")
 
     def error(self, samples: Tensor, decoded: Tensor) -> float:
-        """The mean squared error of decoded samples, or another measure where that has no meaning."""
+        """The reconstruction error: by default the mean squared error."""
         return (decoded - samples).square().mean().item()
 
     def unpatchify(self, tokens: Tensor) -> Tensor:
@@ -52,10 +52,10 @@ class Codec(nn.Module, ABC):
         return self.tokenizer.unpatchify(tokens)
 
     def make_generator(self, **settings: Any) -> Generator:
-        """The generator of this codec's tokens."""
+        """A generator of this codec's tokens."""
         return Generator(self.tokenizer.grid, self.tokenizer.token_dim, bounded=self.bounded, **settings)
 
 
 def normalized(latents: Tensor) -> Tensor:
-    """Zero mean and unit variance over the K numbers of each latent, (B, L, K)."""
+    """Latents (B, L, K), each with zero mean and unit variance over its K numbers."""
     return F.layer_norm(latents, latents.shape[-1:])

@@ -1,4 +1,4 @@
-"""Series that are smooth, as the few principal components along time that they are made of.
+"""Principal components along time: tokens of smooth series.
 
 Shapes: B batch, C channels, T steps, K components.
 """
@@ -11,9 +11,9 @@ from sparring.settings import ConfigError
 
 
 class Components(Tokenizer):
-    """Series (B, C, T) to tokens (B, C, K), one for each channel, and back, but for what the components leave out.
+    """Projects series (B, C, T) on K principal components along time: tokens (B, C, K), one for each channel.
 
-    Series that are made of them are as smooth as the data.
+    The projection is lossy; series made of the components are as smooth as the data.
     """
 
     fit_samples = 5_000
@@ -49,20 +49,19 @@ class Components(Tokenizer):
 
 
 def _exactly(x: Tensor) -> torch.autocast:
-    """Products in bfloat16 would not be as smooth as the data."""
+    """Disables autocast: series from products in bfloat16 are less smooth than the data."""
     return torch.autocast(x.device.type, enabled=False)
 
 
 # Hotelling 1933
 def principal(series: Tensor, count: int) -> Tensor:
-    """The orthonormal rows (K, T) along which series (N, C, T) vary most in time, all channels together; the most
-    first."""
+    """The first `count` principal components (K, T) along time of series (N, C, T), shared by all channels."""
     varying = series - series.mean(0)
     return axes(torch.einsum("nct,ncs->ts", varying, varying) / len(series))[:count]
 
 
 def axes(covariance: Tensor) -> Tensor:
-    """The orthonormal rows (D, D) along which what has this covariance varies, the most first."""
+    """The eigenvectors of a covariance as orthonormal rows (D, D), in the order of falling eigenvalues."""
     _, columns = torch.linalg.eigh(covariance)
     rows = columns.flip(1).T
-    return torch.where(rows.sum(1, keepdim=True) >= 0, rows, -rows)  # the sign is anyone's choice
+    return torch.where(rows.sum(1, keepdim=True) >= 0, rows, -rows)  # eigenvectors have no sign; fix one

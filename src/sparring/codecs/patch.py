@@ -1,4 +1,4 @@
-"""Pixels cut into patches: the codec without weights."""
+"""Patches, and the codec without weights whose latents are the samples."""
 
 import math
 
@@ -11,11 +11,11 @@ from sparring.models.positions import Grid
 
 
 class Patches(Tokenizer):
-    """Samples (B, C, *axes), one to three axes, to tokens (B, N, token_dim) on a grid (T, H, W), and back.
+    """Cuts samples (B, C, *axes), one to three axes, into tokens (B, N, token_dim) on a grid (T, H, W).
 
-    A patch covers `patch_size` elements of every axis but those of length 1, and `patch_frames` of a clip's frames
-    where that is given. An axis that does not come out even, in a `multiple` of patches (of all axes or each axis'
-    own), is padded by repeating its end; `unpatchify` cuts the padding off.
+    A patch covers `patch_size` elements of every axis longer than 1; `patch_frames` replaces it on a clip's time axis.
+    Each axis is padded to a `multiple` of patches (one number, or one for each of T, H, W) by repeating its end;
+    `unpatchify` removes the padding.
     """
 
     def __init__(
@@ -28,14 +28,14 @@ class Patches(Tokenizer):
         super().__init__()
         channels, *axes = sample_shape
         if not 1 <= len(axes) <= 3:
-            raise ValueError(f"a sample has one to three axes beside its channels, not the shape {sample_shape}")
+            raise ValueError(f"a sample has channels and one to three axes, not the shape {sample_shape}")
         patches = [1 if size == 1 else patch_size for size in axes]
         if patch_frames is not None:
             if len(axes) != 3:
                 raise ValueError("--codec.patch_frames has no effect on samples without frames: drop it")
             if patch_frames > axes[0]:
                 raise ValueError(
-                    f"--codec.patch_frames {patch_frames} is more than a clip has: choose at most {axes[0]}"
+                    f"--codec.patch_frames {patch_frames} is more than a clip's frames: choose at most {axes[0]}"
                 )
             patches[0] = patch_frames
         sides = axes if patch_frames is None else axes[1:]
@@ -59,18 +59,18 @@ class Patches(Tokenizer):
 
     def patchify(self, samples: Tensor) -> Tensor:
         """(B, C, *axes) -> (B, N, token_dim)."""
-        # shape[0], not len(): an exported network would keep the example's batch size for good
+        # shape[0], not len(): with len() an exported network is fixed to the example's batch size
         x = samples.reshape(samples.shape[0], -1, *self.axes)
         if any(self.padding):
             x = F.pad(x, [width for more in reversed(self.padding) for width in (0, more)], mode="replicate")
         for axis, patch in enumerate(self.patch):
-            x = x.unfold(2 + axis, patch, patch)  # (B, C, gT, gH, gW, pT, pH, pW) in the end
+            x = x.unfold(2 + axis, patch, patch)  # finally (B, C, gT, gH, gW, pT, pH, pW)
         return x.permute(0, 2, 3, 4, 1, 5, 6, 7).reshape(samples.shape[0], -1, self.token_dim)
 
     def unpatchify(self, tokens: Tensor) -> Tensor:
         """(B, N, token_dim) -> (B, C, *axes)."""
         x = tokens.reshape(tokens.shape[0], *self.grid, -1, *self.patch)
-        for axis in (2, 1, 0):  # W, H, T: the axis' grid and its patches become one axis behind C
+        for axis in (2, 1, 0):  # W, H, T: grid and patch axes are merged and moved behind C
             x = x.movedim((1 + axis, axis - 3), (-2, -1)).flatten(-2)
         x = x.permute(0, 1, 4, 3, 2)
         if any(self.padding):
@@ -79,7 +79,7 @@ class Patches(Tokenizer):
 
 
 class PatchCodec(Codec):
-    """Latents are the samples themselves, cut into `Patches`."""
+    """The identity as a codec: latents are the samples, cut into `Patches`."""
 
     identity = True
 

@@ -1,6 +1,6 @@
 """The settings of each codec. Nothing here imports torch: a codec is imported when it is built.
 
-A codec of one's own registers its settings and is then named on the command line as any other:
+Your own codec registers its settings, and the command line then takes its name like any other:
 
     @register_codec
     class TinySettings(CodecSettings):
@@ -21,58 +21,56 @@ if TYPE_CHECKING:
     from sparring.data.spec import DataSpec
 
 LONGEST_WHITENED = 4096
-"""Longest series that can be whitened or taken apart into components: both need matrices of (steps, steps)."""
+"""Longest series that can be whitened or projected on components: both need matrices of (steps, steps)."""
 
-PATCH_SIZE = "side of a patch: a token stands for so many pixels (steps of a series); what it does not divide is padded"
-PATCH_FRAMES = "frames that a clip's patch spans; unset: 1"
-LATENTS = "latents of the whole sample; unset: one for each place of the token grid, or for each channel of components"
+PATCH_SIZE = "side of a patch in pixels (steps of a series); samples are padded to whole patches"
+PATCH_FRAMES = "frames in a patch of a clip; unset: 1"
+LATENTS = "latents of the whole sample; unset: one for each position of the token grid (components: for each channel)"
 
 
 CODECS: dict[str, type[CodecSettings]] = {}
 
 
 class CodecSettings(Choice, ABC):
-    """What a codec is made of; `build` makes it."""
+    """The settings of a codec, which `build` makes."""
 
     section: ClassVar[str] = "codec"
     tag: ClassVar[str] = "name"
     kinds: ClassVar[dict[str, type[Any]]] = CODECS
     latent: ClassVar[bool] = True
-    """Whether the GAN is trained on latents. If not, it is trained on the samples, which can then be augmented."""
+    """Whether the GAN is trained on latents; if not, it is trained on the samples, which can then be augmented."""
 
     name: str
 
     @abstractmethod
     def build(self, spec: DataSpec, multiple: int) -> Codec:
-        """The codec of samples as `spec` describes them, on a token grid that `multiple` divides."""
+        """The codec of samples described by `spec`, with a token grid divisible by `multiple`."""
 
 
 class LearntSettings(CodecSettings):
     """Settings of a codec that is trained before the GAN."""
 
-    latent_dim: int = setting(16, "numbers in a latent", ge=4, le=4096)
+    latent_dim: int = setting(16, "numbers in each latent", ge=4, le=4096)
     width: int = setting(96, "width of the codec's transformers", ge=8, le=16_384, multiple_of=8)
-    depth: int = setting(2, "blocks of its encoder and of its decoder", ge=1, le=512)
-    noise: float = setting(
-        0.3, "noise on the latents in its training; it leaves no holes for the GAN to miss", ge=0, le=10
-    )
-    lr: float = setting(2e-3, "its learning rate (Adam, cosine decay)", ge=1e-9, le=1)
-    batch_size: int = setting(32, "samples a step of its training", ge=1, le=4096)
-    num_samples: int = setting(50_000, "length of its training, in samples seen", ge=1, le=10**12)
+    depth: int = setting(2, "blocks of the encoder and of the decoder", ge=1, le=512)
+    noise: float = setting(0.3, "noise on the latents during training; it makes the latent space smooth", ge=0, le=10)
+    lr: float = setting(2e-3, "the codec's learning rate (Adam, cosine decay)", ge=1e-9, le=1)
+    batch_size: int = setting(32, "samples in each step of the codec's training", ge=1, le=4096)
+    num_samples: int = setting(50_000, "length of the codec's training, in samples", ge=1, le=10**12)
 
 
 Kind = TypeVar("Kind", bound=CodecSettings)
 
 
 def register_codec(cls: type[Kind]) -> type[Kind]:
-    """Makes a codec known by the default of its `name`."""
+    """Registers a codec under the default of its `name`."""
     cls.add_kind()
     return cls
 
 
 @register_codec
 class PatchSettings(CodecSettings):
-    """The samples' own patches."""
+    """Patches of the samples."""
 
     latent: ClassVar[bool] = False
 
@@ -95,12 +93,12 @@ class PatchSettings(CodecSettings):
 
 @register_codec
 class WhitenedSettings(CodecSettings):
-    """Patches of series whose quick movements are as large as their slow ones."""
+    """Patches of whitened series."""
 
     name: Literal["whitened"] = "whitened"
     patch_size: int = setting(4, PATCH_SIZE, ge=1, le=256)
     whiten: float = setting(
-        0.3, "how far quick movements are brought to the size of slow ones: 0 not at all, 1 all the way", ge=0, le=1
+        0.3, "exponent of whitening: 0 leaves the frequencies as they are, 1 makes all equally strong", ge=0, le=1
     )
 
     def build(self, spec: DataSpec, multiple: int) -> Codec:
@@ -117,12 +115,12 @@ class WhitenedSettings(CodecSettings):
 
 @register_codec
 class AutoencoderSettings(LearntSettings):
-    """The latents of a trained autoencoder of patches."""
+    """Latents of an autoencoder of patches."""
 
     name: Literal["autoencoder"] = "autoencoder"
     patch_size: int = setting(4, PATCH_SIZE, ge=1, le=256)
     patch_frames: int | None = setting(None, PATCH_FRAMES, ge=1, le=256)
-    stem: int = setting(0, "its stride-2 convolutions between patches and tokens", ge=0, le=5)
+    stem: int = setting(0, "the codec's stride-2 convolutions between patches and tokens", ge=0, le=5)
     latents: int | None = setting(None, LATENTS, ge=1, le=4096)
 
     def build(self, spec: DataSpec, multiple: int) -> Codec:
@@ -145,7 +143,7 @@ class AutoencoderSettings(LearntSettings):
 
 @register_codec
 class ComponentsSettings(LearntSettings):
-    """The latents of a trained autoencoder of smooth series, which it sees as principal components along time."""
+    """Latents of an autoencoder of smooth series, whose tokens are principal components along time."""
 
     name: Literal["components"] = "components"
     components: int = setting(12, "principal components along time of each channel", ge=1, le=4096)
@@ -174,7 +172,7 @@ class ComponentsSettings(LearntSettings):
 
 @register_codec
 class TextSettings(LearntSettings):
-    """The latents of a trained autoencoder of texts."""
+    """Latents of an autoencoder of texts."""
 
     name: Literal["text"] = "text"
     latents: int = setting(4, "latents of a text", ge=1, le=4096)
@@ -197,7 +195,7 @@ class TextSettings(LearntSettings):
 
 def _not_for_texts(spec: DataSpec) -> None:
     if spec.modality == "text":
-        raise ConfigError("texts need a codec of their own: set --codec.name text (sparring.presets.texts does)")
+        raise ConfigError("texts need their own codec: set --codec.name text (sparring.presets.texts does)")
 
 
 def _not_too_long(spec: DataSpec) -> None:

@@ -1,4 +1,4 @@
-"""A trained codec for texts: numbered symbols to a few latents and back.
+"""A trained autoencoder of texts.
 
 Shapes: B batch, N symbols of a text, V of the vocabulary, L latents of K numbers, D width.
 """
@@ -17,14 +17,14 @@ from sparring.models.normalization import RMSNorm
 from sparring.models.positions import Positions
 
 NUM_HEADS = 4
-HIDDEN = 0.1  # of what is written, while the codec trains
+WORD_DROPOUT = 0.1  # share of the decoder's input symbols (Bowman et al. 2016)
 
 
 class TextCodec(Codec):
-    """Learned queries gather a text into latents; a causal transformer with them in front writes it again.
+    """Learned queries encode a text to latents; a causal transformer with the latents as a prefix decodes them.
 
-    As in `AutoencoderCodec`, a latent has zero mean and unit variance over its K numbers, and noise of a fixed size on
-    it keeps neighbours alike. The GAN is trained on `latent_shape`: (K, L).
+    As in `AutoencoderCodec`, each latent has zero mean and unit variance over its K numbers, and noise of fixed size
+    makes the latent space smooth. `latent_shape` is (K, L).
     """
 
     learns = True
@@ -68,21 +68,21 @@ class TextCodec(Codec):
         x = self.to_latent(self.encoder_norm(x[:, : len(self.queries)]))
         return self.tokenizer.unpatchify(normalized(x.float()))
 
-    def logits(self, latents: Tensor, written: Tensor) -> Tensor:
-        """What comes at each place (B, N, V), given latents (B, K, L) and what is written (B, N) before it."""
-        return self._to_symbols(self._read(latents, written))
+    def logits(self, latents: Tensor, texts: Tensor) -> Tensor:
+        """Logits (B, N, V) of each symbol of texts (B, N), given latents (B, K, L) and the symbols before it."""
+        return self._to_symbols(self._features(latents, texts))
 
-    def _read(self, latents: Tensor, written: Tensor) -> Tensor:
-        before = self.places(self._embed(F.pad(written, (1, -1), value=END)))
+    def _features(self, latents: Tensor, texts: Tensor) -> Tensor:
+        before = self.places(self._embed(F.pad(texts, (1, -1), value=END)))
         x = torch.cat([self._prefix(latents), before], 1)
         for block in self.decoder:
             x = block(x, self.places.rotary)
         return x[:, len(self.latent_places) :]
 
     def decode(self, latents: Tensor) -> Tensor:
-        """(B, K, L) -> (B, N): the likeliest symbol at each place, one after the other."""
+        """(B, K, L) -> (B, N) by greedy decoding: the most likely symbol at each position, one after the other."""
         written = torch.full((latents.shape[0], self.sample_shape[0]), END, device=latents.device)
-        symbols, going = written[:, :1], torch.ones_like(written[:, :1], dtype=torch.bool)
+        symbols, unfinished = written[:, :1], torch.ones_like(written[:, :1], dtype=torch.bool)
         front, caches = self._prefix(latents), [KVCache() for _ in self.decoder]
         added, rotary = self.places.added, self.places.rotary
         assert added is not None
@@ -91,29 +91,29 @@ class TextCodec(Codec):
             x = torch.cat([front, self._embed(symbols) + added[place]], 1)
             for block, cache in zip(self.decoder, caches, strict=True):
                 x = block(x, rotary[:, place : place + 1], cache)
-            symbols = self._best(self._to_symbols(x[:, -1:])).where(going, END)
+            symbols = self._best(self._to_symbols(x[:, -1:])).where(unfinished, END)
             written[:, place : place + 1] = symbols
-            going &= symbols != END
-            if not torch.compiler.is_exporting() and not going.any():
+            unfinished &= symbols != END
+            if not torch.compiler.is_exporting() and not unfinished.any():
                 break
             front = front[:, :0]
         return written
 
     def error(self, samples: Tensor, decoded: Tensor) -> float:
-        """The share of symbols, of the longer of two texts, that are not the same."""
+        """The share of differing symbols, relative to the longer text of each pair."""
         return share_changed(samples, decoded)
 
     def loss(self, samples: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """The cross-entropy of the symbols up to the end, given latents with noise."""
+        """The cross-entropy of the symbols up to the end, given noisy latents."""
         latents = self.encode(samples)
         noise = torch.randn(latents.shape, generator=generator, device=latents.device)
         latents = latents + self.noise * noise
-        # Most of the work is that of telling thousands of symbols apart: only where it counts.
-        known = up_to_the_end(samples)
-        # Where it cannot always read what is before a place, the decoder heeds the latents.
-        hidden = torch.rand(samples.shape, generator=generator, device=samples.device) < HIDDEN
-        logits = self._to_symbols(self._read(latents, samples.masked_fill(hidden, UNKNOWN))[known])
-        return {"loss/reconstruction": F.cross_entropy(logits, samples[known])}
+        # The output layer over thousands of symbols is the most expensive part: compute it for targets only.
+        targets = up_to_the_end(samples)
+        # With some input symbols missing, the decoder has to use the latents.
+        dropped = torch.rand(samples.shape, generator=generator, device=samples.device) < WORD_DROPOUT
+        logits = self._to_symbols(self._features(latents, samples.masked_fill(dropped, UNKNOWN))[targets])
+        return {"loss/reconstruction": F.cross_entropy(logits, samples[targets])}
 
     def _prefix(self, latents: Tensor) -> Tensor:
         return self.from_latent(normalized(self.tokenizer.patchify(latents))) + self.latent_places
@@ -125,5 +125,5 @@ class TextCodec(Codec):
         return self.symbols(symbols) * self.symbols.embedding_dim**0.5
 
     def _best(self, logits: Tensor) -> Tensor:
-        """The likeliest symbols that are known."""
+        """The most likely symbols, without UNKNOWN."""
         return logits.index_fill(-1, torch.tensor([UNKNOWN], device=logits.device), -torch.inf).argmax(-1)

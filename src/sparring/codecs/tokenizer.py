@@ -1,4 +1,4 @@
-"""From samples to the tokens of a transformer and back: something every codec has."""
+"""The abstract tokenizer, which every codec has: cuts samples into tokens of a transformer and puts them together."""
 
 from abc import ABC, abstractmethod
 
@@ -8,15 +8,12 @@ from sparring.models.positions import Grid
 
 
 class Tokenizer(nn.Module, ABC):
-    """Cuts samples, or a codec's latents, into tokens on a grid (T, H, W).
-
-    `token_dim` is the size of a token. Attributes hold no trained weights.
-    """
+    """Cuts samples, or a codec's latents, into tokens of `token_dim` numbers on a grid (T, H, W), without weights."""
 
     grid: Grid
     token_dim: int
     fit_samples: int = 0
-    """Samples that `fit` is given, at most; 0: it needs none."""
+    """Largest number of samples passed to `fit`; 0: `fit` is not called."""
 
     @abstractmethod
     def patchify(self, samples: Tensor) -> Tensor:
@@ -27,4 +24,4 @@ class Tokenizer(nn.Module, ABC):
         """Tokens (B, N, token_dim) -> (B, *sample_shape)."""
 
     def fit(self, samples: Tensor) -> None:
-        """Takes the statistics it needs from some of the data; most need none."""
+        """Computes statistics of samples (B, *sample_shape) of the data; most tokenizers need none."""

@@ -1,5 +1,4 @@
-"""Series whose slow and quick movements are brought to sizes that the GAN can see: a codec that is measured, not
-trained.
+"""Whitened series: a codec with statistics of the data and without trained weights.
 
 Shapes: B batch, C channels, T steps.
 """
@@ -13,20 +12,20 @@ from sparring.codecs.codec import Codec
 from sparring.codecs.components import axes
 from sparring.codecs.patch import Patches
 
-_STILL = 1e-6
-"""Of the largest spread: what varies less is constant but for rounding."""
-_LEAST = 1e-4
-"""Of the largest spread: smaller ones are not made any larger than this."""
+_CONSTANT = 1e-6
+"""Standard deviation, relative to the largest, below which a channel or frequency is constant up to rounding."""
+_MIN_STD = 1e-4
+"""Smallest standard deviation, relative to the largest, that is divided by."""
 
 
 class WhitenedCodec(Codec):
-    """Series (B, C, T) to series (B, C, T) whose channels do not vary together and whose quick movements are as large
-    as their slow ones, or with `whiten` below 1 less so; and back, without loss.
+    """Whitens series (B, C, T): decorrelates channels and amplifies high frequencies; lossless.
 
-    Channels are turned to what they vary along, and each frequency of each is divided by its spread to the power of
-    `whiten`, as speech is before it is coded. A price moves from step to step by a hundredth of what it moves in years:
-    to a discriminator whose slope R1 and R2 hold back a window of it is a level, and what a GAN makes of the prices
-    themselves has the right level and trembles.
+    Channels are rotated to their principal axes, and each frequency of each axis is divided by its standard deviation
+    to the power of `whiten` (1: all frequencies are equally strong), as in the pre-emphasis of speech coding.
+
+    A price changes from step to step by a hundredth of its change over years. R1 and R2 bound the discriminator's
+    gradient, so it sees only a window's level, and a GAN of raw prices has the right level but high-frequency jitter.
     """
 
     fit_samples = 20_000
@@ -53,18 +52,18 @@ class WhitenedCodec(Codec):
     gain: Tensor
 
     def fit(self, samples: Tensor) -> None:
-        """Learns how the channels vary together, and each coefficient's mean and spread."""
-        x = samples.cpu().double()  # no device but the CPU has such numbers for certain
+        """Computes the rotation of the channels, and each coefficient's mean and standard deviation."""
+        x = samples.cpu().double()  # not every device has float64
         mean = x.mean((0, 2))[:, None]
         spread = (x - mean).square().mean((0, 2)).sqrt()[:, None]
-        spread = torch.where(spread > _STILL * spread.max(), spread, 0)
+        spread = torch.where(spread > _CONSTANT * spread.max(), spread, 0)
         x = (x - mean) / spread.where(spread > 0, 1)
         turn = axes(torch.einsum("nct,ndt->cd", x, x) / (x.shape[0] * x.shape[2]))
         coefficients = torch.einsum("cd,ndt,kt->nck", turn, x, self.basis.cpu().double())
         std = coefficients.std(0, correction=0)
-        gain = std.clamp_min(_LEAST * std.max()) ** self.whiten
-        gain = gain * (std / gain).square().mean().sqrt()  # so that all together have the variance 1
-        gain = torch.where(std.amax(1, keepdim=True) > _STILL * std.max(), gain, 0)
+        gain = std.clamp_min(_MIN_STD * std.max()) ** self.whiten
+        gain = gain * (std / gain).square().mean().sqrt()  # the mean variance becomes 1
+        gain = torch.where(std.amax(1, keepdim=True) > _CONSTANT * std.max(), gain, 0)
         for buffer, value in (
             (self.mean, mean), (self.spread, spread), (self.turn, turn), (self.centre, coefficients.mean(0)),
             (self.gain, gain),
@@ -72,7 +71,7 @@ class WhitenedCodec(Codec):
             buffer.copy_(value)
 
     def encode(self, samples: Tensor) -> Tensor:
-        """(B, C, T) -> (B, C, T): zeros where nothing varies."""
+        """(B, C, T) -> (B, C, T); constant coefficients become 0."""
         x = (samples - self.mean) / self.spread.where(self.spread > 0, 1)
         coefficients = self.turn @ x @ self.basis.T - self.centre
         return torch.where(self.gain > 0, coefficients / self.gain.where(self.gain > 0, 1), 0) @ self.basis
@@ -83,9 +82,9 @@ class WhitenedCodec(Codec):
         return x * self.spread + self.mean
 
 
-# Ahmed et al. 1974, the cosine transform: eigenvectors, nearly, of what varies smoothly along time
+# Ahmed et al. 1974, the discrete cosine transform: nearly the principal axes of smooth series
 def cosines(steps: int) -> Tensor:
-    """The orthonormal rows (T, T), slow ones first."""
+    """The orthonormal basis as rows (T, T), low frequencies first."""
     k, t = torch.arange(steps, dtype=torch.float64)[:, None], torch.arange(steps, dtype=torch.float64) + 0.5
     basis = torch.cos(math.pi / steps * k * t) * (2 / steps) ** 0.5
     basis[0] *= 0.5**0.5

@@ -92,7 +92,7 @@ def run_reconstruct(arguments: argparse.Namespace) -> int:
     back = gan.reconstruct(samples)
     modality = gan.modality
     real = modality.to_user(samples, gan.spec)
-    out = modality.display.save_sheet(modality.beside(real, back), Path(arguments.out or "reconstructed"), 2)
+    out = modality.display.save_sheet(modality.interleaved(real, back), Path(arguments.out or "reconstructed"), 2)
     codec = gan.codec
     error = codec.error(samples, codec.decode(codec.encode(samples.to(gan.device))).to(samples))
     facts: dict[str, Any] = {"codec": gan.config.codec.name, modality.error_name: error}

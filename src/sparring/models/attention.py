@@ -22,25 +22,27 @@ Backend = Literal["auto", "math", "fused"]
 _backend: contextvars.ContextVar[Backend] = contextvars.ContextVar("attention_backend", default="auto")
 
 AttentionPattern = Literal["all", "space", "time", "causal"]
-"""Tokens attend to all tokens, to those of their frame, to those at their position in all frames, or to earlier
-ones."""
+"""A token attends to all tokens, to those of its frame, to those at its position in all frames, or to earlier ones."""
 
 FULL_ATTENTION_TOKENS = 1024
-"""Up to so many tokens, those of a clip all look at each other; beyond, blocks look along space and time in turn, where
-there are two or more. A block of width 64 is then 4.3 times as quick at 2,048 tokens and 6 at 4,096, forward and
-backward on a CPU's core (at 512, where all look at all, it would be 2 times)."""
+"""Largest number of a clip's tokens with full attention. Beyond it, blocks alternate between space and time.
+
+A divided block of width 64 is 2 times as fast as a full one at 512 tokens, 4.3 times at 2,048 and 6 times at 4,096
+(forward and backward, one CPU core)."""
 
 MATH_TOKENS = {torch.float32: 64, torch.bfloat16: 1024}
-"""On a CPU the fused kernel, forward and backward, loses to the formula written out up to about so many tokens: in
-bfloat16 by five times at 64 tokens and half at 512, in float32 it wins from 128 on (docs/log.md, 2026-11-24)."""
+"""Largest number of tokens for which the plain formula is faster than the fused kernel on a CPU, forward and backward.
+
+In bfloat16 the fused kernel takes 5 times as long at 64 tokens and 1.7 times at 512; in float32 it is faster from 128
+tokens on (docs/log.md, 2026-11-24)."""
 
 
 @contextmanager
 def attention_backend(backend: Backend) -> Iterator[None]:
-    """Chooses how attention is computed within the block.
+    """Chooses how attention is computed inside a `with` block.
 
-    "math" is the formula written out, which can be differentiated twice (exact R1/R2); "fused" is PyTorch's kernel,
-    which can not; "auto" takes the quicker one for the device and the number of tokens.
+    "math" is the plain formula, which can be differentiated twice (exact R1/R2). "fused" is PyTorch's kernel, which
+    cannot. "auto" takes the faster one for the device and the number of tokens.
     """
     token = _backend.set(backend)
     try:
@@ -53,7 +55,7 @@ def attention_backend(backend: Backend) -> Iterator[None]:
 def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
     """softmax(Q K^T / sqrt(d_k)) V over the last two dimensions, (..., N, D), (..., K, D), (..., K, D) -> (..., N, D).
 
-    `mask` is boolean, (..., N, K), True where a query may look.
+    `mask` is boolean, (..., N, K), True where a query may attend.
     """
     scores = (query / math.sqrt(query.shape[-1])) @ key.transpose(-2, -1)  # Q is smaller than the scores
     if mask is not None:
@@ -84,9 +86,9 @@ def attention_patterns(grid: Grid, depth: int) -> list[AttentionPattern]:
 
 
 def _attend_along(query: Tensor, key: Tensor, value: Tensor, frames: int, pattern: AttentionPattern) -> Tensor:
-    """Attention within each frame, or within each place over time, (B, H, E + T·P, D) -> the same.
+    """Attention within each frame ("space") or each position ("time"), (B, H, E + T·P, D) -> the same shape.
 
-    The first E tokens have no place on the grid (a class token): all look at them, and they look at all.
+    The first E tokens have no position (a class token): they attend to all tokens, and all tokens attend to them.
     """
     extra = query.shape[-2] % frames
     front = _attend(query[..., :extra, :], key, value) if extra else query[..., :0, :]
@@ -100,14 +102,14 @@ def _attend_along(query: Tensor, key: Tensor, value: Tensor, frames: int, patter
         shared = x[..., None, :extra, :].expand(*grouped.shape[:3], extra, -1)
         return torch.cat([shared, grouped], -2) if extra else grouped
 
-    found = _attend(groups(query), with_front(key), with_front(value))
+    rest = _attend(groups(query), with_front(key), with_front(value))
     if pattern == "time":
-        found = found.transpose(-3, -2)
-    return torch.cat([front, found.flatten(-3, -2)], -2)
+        rest = rest.transpose(-3, -2)
+    return torch.cat([front, rest.flatten(-3, -2)], -2)
 
 
 class KVCache:
-    """Keys and values of the earlier tokens of a causal block: the next token is computed alone."""
+    """Keys and values of a causal block's earlier tokens, so that only the next token is computed."""
 
     def __init__(self) -> None:
         self.key: Tensor | None = None
@@ -125,7 +127,7 @@ class KVCache:
 class MultiHeadAttention(nn.Module):
     """Self-attention with `num_heads` heads, RMS-normalised queries and keys, and rotary positions.
 
-    With a `pattern` along space or time the tokens are those of so many `frames`, behind any that have no position.
+    The patterns "space" and "time" need the number of `frames`; tokens without a position come first.
     """
 
     def __init__(
@@ -140,19 +142,19 @@ class MultiHeadAttention(nn.Module):
         if qk_norm:
             self.query_norm, self.key_norm = RMSNorm(head_width), RMSNorm(head_width)
         initialize(self)
-        for part in self.qkv.weight.data.view(3, width, width):  # three maps side by side, not one wide one
+        for part in self.qkv.weight.data.view(3, width, width):  # Q, K and V are separate maps
             nn.init.xavier_uniform_(part)
 
     def forward(self, x: Tensor, rotary: Tensor | None, cache: KVCache | None = None) -> Tensor:
         """x (B, N, width), rotary (2, N, D / 2) as `positions.Positions` holds it -> (B, N, width).
 
-        With a `cache` of causal attention x is one token, or the first few.
+        With a `cache`, attention is causal and x is the next token; the first call may take several.
         """
         batch, num_tokens, width = x.shape
         qkv = (
             self.qkv(x).view(batch, num_tokens, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4).contiguous()
         )  # (3, B, H, N, D)
-        both, value = qkv[:2], qkv[2]  # queries and keys go the same way, so they go together
+        both, value = qkv[:2], qkv[2]  # queries and keys are treated alike
         if self.qk_norm:
             gains = torch.stack([self.query_norm.weight, self.key_norm.weight])[:, None, None, None]
             both = rms_normalized(both) * gains.to(both.dtype)
@@ -161,7 +163,7 @@ class MultiHeadAttention(nn.Module):
         query, key = both
         if cache is not None:
             if self.pattern != "causal" or (cache.key is not None and num_tokens > 1):
-                raise ValueError("a causal attention goes on from its cache by one token at a time")
+                raise ValueError("causal attention with a filled cache takes one token at a time")
             key, value = cache.extend(key, value)
         if self.pattern in ("all", "causal"):
             x = _attend(query, key, value, causal=self.pattern == "causal" and num_tokens > 1)

@@ -11,7 +11,7 @@ from sparring.models.normalization import RMSNorm
 
 # Shazeer 2020, eq. 6
 class SwiGLU(nn.Module):
-    """(silu(x W) * x V) W2; `ratio` is the hidden width over the outer one."""
+    """(silu(x W) * x V) W2; `ratio` is the hidden width divided by the width."""
 
     def __init__(self, width: int, ratio: float) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class SwiGLU(nn.Module):
 
 # Peebles & Xie 2023 (DiT, adaLN), with RMSNorm, and scale and gate but no shift (Hyun et al. 2025, GAT)
 class GeneratorBlock(nn.Module):
-    """x += gate * attention(norm(x) * (1 + scale)), the same for the MLP; scales and gates are linear in w."""
+    """x += gate * attention(norm(x) * (1 + scale)), then the same for the MLP; scales and gates are linear in w."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class GeneratorBlock(nn.Module):
 
 # Dosovitskiy et al. 2021 (ViT); LayerScale: Touvron et al. 2021 (CaiT), eq. 4
 class DiscriminatorBlock(nn.Module):
-    """x += scale * attention(norm(x)), the same for the MLP; the scale is a learned vector."""
+    """x += scale * attention(norm(x)), then the same for the MLP; the scale is a learned vector."""
 
     def __init__(
         self,

@@ -18,16 +18,16 @@ from sparring.models.stem import Stem, coarse_grid
 
 
 class Discriminator(nn.Module):
-    """A vision transformer with a learned class token. The logit is computed from the class token and from all others.
+    """A vision transformer with a learned class token. The logit is computed from the class token and all other tokens.
 
-    The other tokens' part is linear, with weights for each position, as in the last layer of DCGAN's discriminator: it
-    tells the generator from the first step on where to change, while attention has yet to learn where to look.
+    The other tokens enter linearly, with weights for each position, as in the last layer of DCGAN's discriminator.
+    This gives the generator a local gradient from the first step on, before attention has learned anything.
 
     The condition enters three times: as the class token, in the tokens' linear weights, and by the projection of the
     final class token f (Miyato & Koyama 2018, eq. 5): linear(f) + <embedding(y), f>.
 
-    With `separate_frames` a stem convolves each frame by itself: frames that are any number of steps apart share no
-    local motion that a convolution over time could use.
+    With `separate_frames` the stem convolves each frame separately, because frames at random distances share no local
+    motion that a convolution over time could use.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Discriminator(nn.Module):
         nn.init.normal_(self.class_token.weight, std=0.5)  # type: ignore[arg-type]
 
     def forward(self, tokens: Tensor, condition: Tensor | None = None) -> Tensor:
-        """tokens (B, all of the grid, token_dim), conditions (B, ...) -> logits (B,), float32."""
+        """tokens (B, T·H·W, token_dim), conditions (B, ...) -> logits (B,), float32."""
         if condition is None:
             condition = self.condition.spread(1).to(tokens.device).expand(len(tokens))
         x = self.features(tokens, condition)
@@ -87,8 +87,7 @@ class Discriminator(nn.Module):
             return self._logits(x, condition)
 
     def features(self, tokens: Tensor, condition: Tensor) -> Tensor:
-        """tokens (B, all of the grid, token_dim), conditions (B, ...) -> the final tokens, the class token first:
-        (B, 1 + N, D), float32."""
+        """tokens (B, T·H·W, token_dim), conditions (B, ...) -> final tokens (B, 1 + N, D), class token first."""
         x = self.positions(self.embed(tokens))  # (B, N, D)
         x = torch.cat([self.class_token(condition)[:, None].to(x.dtype), x], 1)  # (B, 1 + N, D)
         for block in self.blocks:

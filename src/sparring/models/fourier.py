@@ -1,4 +1,4 @@
-"""How the numbers of a token are embedded: linearly, or with sines and cosines beside them."""
+"""Token embeddings: linear, or with Fourier features."""
 
 import math
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 
-# Tancik et al. 2020, eq. 5: without them a network is slow to learn what changes quickly from one place to the next
+# Tancik et al. 2020, eq. 5: without Fourier features a network learns high frequencies slowly
 class FourierEmbedding(nn.Module):
     """Tokens (B, N, K) to (B, N, D): linear in x, sin(x F) and cos(x F), with F drawn once from N(0, frequency^2)."""
 
@@ -18,7 +18,7 @@ class FourierEmbedding(nn.Module):
         self.embed = nn.Linear(token_dim + width // 2 * 2, width)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        with torch.autocast(tokens.device.type, enabled=False):  # bfloat16 does not tell near points apart
+        with torch.autocast(tokens.device.type, enabled=False):  # bfloat16 cannot distinguish close points
             tokens = tokens.float()
             angles = tokens @ self.frequencies
             features = math.sqrt(2) * torch.cat([angles.sin(), angles.cos(), tokens], -1)
@@ -26,5 +26,5 @@ class FourierEmbedding(nn.Module):
 
 
 def embedding(token_dim: int, width: int, frequency: float) -> nn.Module:
-    """Linear where the frequency is 0."""
+    """A linear embedding where the frequency is 0, else Fourier features."""
     return FourierEmbedding(token_dim, width, frequency) if frequency else nn.Linear(token_dim, width)

@@ -41,11 +41,11 @@ class Mapping(nn.Module):
 
 
 class Generator(nn.Module):
-    """A transformer whose input tokens are noise and whose blocks are steered by w.
+    """A transformer whose input tokens are noise and whose blocks are modulated by w.
 
-    `z` is one vector a sample, (B, z_size), standard normal. Its first `z_dim` numbers are the global z that the
-    mapping network turns into w; the rest is the noise of each token (Lin et al. 2025, AFM), `noise_dim` numbers each.
-    With a `stem` the transformer works on a grid 2^stem coarser than that of the tokens it returns.
+    `z` (B, z_size) is standard normal. Its first `z_dim` numbers are the global z, which the mapping network turns into
+    w; the rest is the noise of each token (Lin et al. 2025, AFM), `noise_dim` numbers each. With a `stem` the
+    transformer works on a grid 2^stem times coarser than the grid of the tokens it returns.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Generator(nn.Module):
         return self.z_dim + self.num_tokens * self.noise_dim
 
     def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        """z (B, z_size), conditions (B, ...) -> tokens (B, all of the grid, token_dim)."""
+        """z (B, z_size), conditions (B, ...) -> tokens (B, T·H·W, token_dim)."""
         global_z, noise = self.split(z)
         return self.synthesize(self.mapping(global_z, condition), noise)
 
@@ -112,7 +112,7 @@ class Generator(nn.Module):
         return z[:, : self.z_dim], z[:, self.z_dim :].unflatten(1, (self.num_tokens, self.noise_dim))
 
     def synthesize(self, w: Tensor, noise: Tensor) -> Tensor:
-        """w (B, D), noise (B, N, noise_dim) -> tokens (B, all of the grid, token_dim)."""
+        """w (B, D), noise (B, N, noise_dim) -> tokens (B, T·H·W, token_dim)."""
         x = self.embed(noise) if self.embed is not None else w.new_zeros(*noise.shape[:2], w.shape[-1])
         x = self.positions(x)  # (B, N, D)
         for block in self.blocks:

@@ -1,4 +1,4 @@
-"""How the layers of both networks start."""
+"""Initial weights of both networks."""
 
 from torch import nn
 
@@ -14,15 +14,15 @@ def initialize(module: nn.Module) -> None:
 
 
 # He et al. 2015, eq. 14, for leaky rectifiers
-def initialize_rectified(module: nn.Module, slope: float) -> None:
-    """Normal weights that keep the mean square through convolutions with leaky rectifiers between, and zero biases.
+def initialize_rectified(module: nn.Module, negative_slope: float) -> None:
+    """Kaiming-normal weights and zero biases for all convolutions in a module: they preserve the mean square.
 
-    With PyTorch's own a few convolutions leave a twentieth of what passes: the generator starts all but grey, and the
-    discriminator outruns it.
+    With PyTorch's default a few convolutions shrink their input to a twentieth. The generator then starts with almost
+    grey samples, and the discriminator wins.
     """
     for child in module.modules():
         if isinstance(child, nn.Conv1d | nn.Conv2d | nn.Conv3d):
-            nn.init.kaiming_normal_(child.weight, slope)
+            nn.init.kaiming_normal_(child.weight, negative_slope)
             if child.bias is not None:
                 nn.init.zeros_(child.bias)
 

@@ -18,7 +18,7 @@ class RMSNorm(nn.RMSNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         normalized = rms_normalized(x)
-        # Under autocast the weight would be float32 and x not: their product would be float32, and slow.
+        # Under autocast the weight is float32 and x is not: without a cast the product would be float32, and slow.
         return normalized if self.weight is None else normalized * self.weight.to(x.dtype)
 
 
@@ -29,9 +29,9 @@ def rms_normalized(x: Tensor) -> Tensor:
     return _RMSNormalized.apply(x)[0]
 
 
-# On a CPU PyTorch's own is a dozen small operations where gradients are wanted: this takes 0.6 times as long.
+# On a CPU with gradients, PyTorch's RMS norm is a dozen small operations; this takes 0.6 times as long.
 class _RMSNormalized(torch.autograd.Function):
-    """x (..., D) to y = x r and r = (mean(x^2) + 1e-6)^(-1/2), (..., 1); r only for the second derivative."""
+    """x (..., D) to y = x r and r = (mean(x^2) + 1e-6)^(-1/2), (..., 1); r serves the second derivative only."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:

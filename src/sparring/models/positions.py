@@ -1,4 +1,4 @@
-"""Where a token stands on the grid (T, H, W): rotary, sinusoidal or learned."""
+"""Positions of tokens on a grid (T, H, W): rotary, sinusoidal or learned."""
 
 import math
 
@@ -14,11 +14,11 @@ def grid_coordinates(grid: Grid) -> Tensor:
     return torch.cartesian_prod(*(torch.arange(size) for size in grid)).view(-1, 3)
 
 
-# Vaswani et al. 2017, section 3.5, applied to each axis by itself
+# Vaswani et al. 2017, section 3.5, applied to each axis separately
 def sinusoidal_positions(grid: Grid, width: int, *, base: float = 10_000.0) -> Tensor:
     """Sines and cosines of the coordinates, (T·H·W, width); the width is shared among the axes longer than 1.
 
-    Within an axis' share of size d: PE(pos, 2i) = sin(pos / base^(2i/d)), PE(pos, 2i+1) = cos(the same).
+    An axis with d numbers has PE(pos, 2i) = sin(pos / base^(2i/d)) and PE(pos, 2i+1) = cos(pos / base^(2i/d)).
     """
     positions = torch.zeros(math.prod(grid), width)
     start = 0
@@ -50,7 +50,7 @@ def rotary_angles(grid: Grid, head_width: int, *, base: float = 100.0) -> Tensor
 def rotate(x: Tensor, rotary: Tensor) -> Tensor:
     """Rotates the pairs (x_i, x_{i + D/2}) of (..., N, D) by the angles of (2, N, D/2).
 
-    Tokens in front that have no place on the grid (a class token) are left as they are.
+    Leading tokens without a position (a class token) are not rotated.
     """
     cos, sin = rotary.to(x.dtype)
     if extra := x.shape[-2] - cos.shape[0]:
@@ -66,10 +66,7 @@ def _shares(grid: Grid, width: int) -> list[tuple[int, int]]:
 
 
 class Positions(nn.Module):
-    """Added to the tokens at the input: "learned", "sinusoidal", or none ("rotary": attention alone knows the place).
-
-    Rotary angles go with every choice; `rotary` is False where only the added encoding is wanted.
-    """
+    """Adds position embeddings to the tokens ("learned", "sinusoidal" or "none"), and holds the rotary angles."""
 
     rotary: Tensor | None
 

@@ -1,8 +1,8 @@
-"""Between the codec's fine tokens and the transformers' coarse ones.
+"""Convolutions between the codec's fine tokens and the transformers' coarse tokens.
 
-Attention's cost grows with the tokens, so the transformers work on a grid 2^levels coarser than the codec's. A linear
-map would do, but neighbouring pixels have much to do with each other, and a small transformer learns that late; a few
-convolutions know it from the start (Xiao et al. 2021, "Early convolutions help transformers see better").
+The cost of attention grows with the number of tokens, so the transformers work on a grid 2^levels times coarser than
+the codec's. A linear map would be enough, but a small transformer learns slowly that neighbouring pixels are related;
+convolutions have this bias from the start (Xiao et al. 2021, "Early convolutions help transformers see better").
 
 Shapes: B batch, N fine tokens of C numbers on `grid`, M coarse tokens of width D.
 """
@@ -18,7 +18,7 @@ from sparring.models.initialization import initialize_rectified
 from sparring.models.positions import Grid
 
 _CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
-SLOPE = 0.2
+NEGATIVE_SLOPE = 0.2
 
 
 def coarse_grid(grid: Grid, levels: int) -> Grid:
@@ -26,15 +26,15 @@ def coarse_grid(grid: Grid, levels: int) -> Grid:
     factor = 2**levels
     if (levels and max(grid) == 1) or any(size > 1 and size % factor for size in grid):
         raise ValueError(
-            f"--model.stem {levels} halves the token grid {'×'.join(map(str, grid))} {levels} times, which does not "
-            "come out even: choose a smaller --model.stem (and --model.discriminator_stem), or another resolution"
+            f"--model.stem {levels} halves the token grid {'×'.join(map(str, grid))} {levels} times, which needs sides "
+            f"divisible by {factor}: choose a smaller --model.stem (and --critics.0.stem), or another resolution"
         )
     t, h, w = (max(1, size // factor) for size in grid)
     return t, h, w
 
 
 class _OnGrid(nn.Module):
-    """Tokens as a volume, without the axes of length 1, and back."""
+    """Turns tokens into a volume without the axes of length 1."""
 
     def __init__(self, grid: Grid) -> None:
         super().__init__()
@@ -46,9 +46,10 @@ class _OnGrid(nn.Module):
 
 
 class Stem(_OnGrid):
-    """Fine tokens (B, N, C) to coarse ones (B, M, D): overlapping convolutions of stride 2.
+    """Fine tokens (B, N, C) to coarse tokens (B, M, D) by overlapping convolutions of stride 2.
 
-    Several `frames` (B, frames · N, C) are convolved one by one; features at one position are concatenated over them.
+    With several `frames`, (B, frames · N, C), each frame is convolved separately, and the features at one position are
+    concatenated over frames.
     """
 
     def __init__(self, grid: Grid, token_dim: int, width: int, *, levels: int, channels: int, frames: int = 1) -> None:
@@ -61,13 +62,13 @@ class Stem(_OnGrid):
     def forward(self, tokens: Tensor) -> Tensor:
         x = self.to_volume(tokens.unflatten(1, (self.frames, -1)).flatten(0, 1))
         for convolution in self.convolutions:
-            x = F.leaky_relu(convolution(x), SLOPE)
+            x = F.leaky_relu(convolution(x), NEGATIVE_SLOPE)
         x = x.flatten(2).unflatten(0, (-1, self.frames))  # (B, frames, C, M)
         return self.project(x.permute(0, 3, 1, 2).flatten(2))
 
 
 def blur(volume: Tensor) -> Tensor:
-    """(1, 2, 1) / 4 along every axis of a volume (B, C, ...), its edges repeated."""
+    """Filters a volume (B, C, ...) with (1, 2, 1) / 4 along every axis; edges are repeated."""
     for axis in range(2, volume.ndim):
         size = volume.shape[axis]
         before = torch.cat([volume.narrow(axis, 0, 1), volume.narrow(axis, 0, size - 1)], axis)
@@ -77,11 +78,9 @@ def blur(volume: Tensor) -> Tensor:
 
 
 class _Doubling(nn.Module):
-    """A volume (B, C, ...) to one of twice the size along every axis: each place is spread over its part of it, then a
-    convolution smoothes that.
+    """Upsamples a volume (B, C, ...) by 2 along every axis: sub-pixel convolution, blur, convolution.
 
-    What is spread is blurred first, as upsampling is in Karras et al. 2019: else the places' borders stay in the
-    samples as a grid.
+    The blur follows the upsampling in Karras et al. 2019; without it a grid stays visible in the samples.
     """
 
     def __init__(self, axes: int, channels_in: int, channels: int) -> None:
@@ -96,21 +95,21 @@ class _Doubling(nn.Module):
         x = self.spread(volume).unflatten(1, self.shape)  # (B, c, 2, 2, h, w)
         x = x.permute(0, 1, *(axis for i in range(n) for axis in (2 + n + i, 2 + i)))  # (B, c, h, 2, w, 2)
         x = x.reshape(x.shape[0], self.shape[0], *(2 * size for size in sizes))
-        return F.leaky_relu(self.smooth(F.leaky_relu(blur(x), SLOPE)), SLOPE)
+        return F.leaky_relu(self.smooth(F.leaky_relu(blur(x), NEGATIVE_SLOPE)), NEGATIVE_SLOPE)
 
 
 class Head(_OnGrid):
-    """Coarse tokens (B, M, D) to fine ones (B, N, C): the stem's way back, doubled once a level."""
+    """Coarse tokens (B, M, D) to fine tokens (B, N, C): the inverse of the stem, with one doubling a level."""
 
     def __init__(self, grid: Grid, width: int, token_dim: int, *, levels: int, channels: int) -> None:
         super().__init__(grid)
         self.coarse = [size // 2**levels for size in self.axes]
         sizes = [width, *(channels * 2**level for level in reversed(range(levels)))]
         self.doublings = nn.Sequential(*(_Doubling(len(self.axes), a, b) for a, b in pairwise(sizes)))
-        # A token that is a large patch of its own needs no neighbours, and would make this the dearest layer of all.
+        # Large patches need no neighbours, and a kernel of 3 would make this the most expensive layer.
         kernel = 3 if token_dim <= channels else 1
         self.to_token = self.convolution(channels, token_dim, kernel, padding=kernel // 2)
-        initialize_rectified(self, SLOPE)
+        initialize_rectified(self, NEGATIVE_SLOPE)
 
     def forward(self, x: Tensor) -> Tensor:
         volume = self.doublings(x.transpose(1, 2).unflatten(2, self.coarse))
