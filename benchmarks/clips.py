@@ -15,7 +15,7 @@ from torch import Tensor
 import examples.layered_video  # noqa: F401  # registers its metric, motion
 import sparring
 from sparring.metrics.clips import BATCH
-from sparring.modalities.measuring import metric_for
+from sparring.modalities.metrics import metric_for
 from sparring.pretrained import open_data_of
 
 
