@@ -43,7 +43,7 @@ from sparring.data.dataset import Dataset
 from sparring.data.spec import DataSpec
 from sparring.device import choose_device, choose_dtype
 from sparring.display.figures import make_figure
-from sparring.display.pictures import grid, save_image
+from sparring.display.images import grid, save_image
 from sparring.metrics.digits import DigitMetric
 from sparring.metrics.extractors import make_extractor
 from sparring.metrics.frechet import frechet_distance

@@ -58,8 +58,8 @@ def test_train_sample_interpolate_info(run, tmp_path, capsys):
         pytest.importorskip("av")
         assert cli.main(["interpolate", str(run), "--out", str(out / name), "--frames", "4", "--num", "4"]) == 0
         assert (out / name).stat().st_size > 100
-    with Image.open(out / "walk.webp") as film:
-        assert film.n_frames == 4
+    with Image.open(out / "walk.webp") as video:
+        assert video.n_frames == 4
     capsys.readouterr()
     assert cli.main(["info", str(run), "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
@@ -95,7 +95,7 @@ def test_broken_files_and_ignored_labels_are_told_while_training(pictures, tmp_p
     (pictures / "red/broken.png").write_bytes(b"not a picture")
     assert cli.main(["train", str(pictures), "--out", str(tmp_path / "r"), *SMALL, "--unconditional"]) == 0
     told = capsys.readouterr().err
-    assert "skipped 1 that cannot be used" in told
+    assert "skipped 1 unusable" in told
     assert "broken.png" in told
     assert "ignored" in told
     assert sparring.load(tmp_path / "r").class_names == ()
@@ -243,12 +243,12 @@ def test_a_table_becomes_a_gan_and_comes_back_as_a_table(tmp_path, capsys, monke
     fails(capsys, "train", "log.csv", "--resolution", "8", saying="--data.resolution has no effect on series")
 
 
-def test_films_become_a_gan_through_a_codec(tmp_path, capsys, monkeypatch):
+def test_videos_become_a_gan_through_a_codec(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "films").mkdir()
-    for film in range(12):
-        frames = [Image.fromarray(np.full((16, 16), 20 * film + 10 * frame, np.uint8)) for frame in range(4)]
-        frames[0].save(f"films/{film}.gif", save_all=True, append_images=frames[1:])
+    (tmp_path / "videos").mkdir()
+    for video in range(12):
+        frames = [Image.fromarray(np.full((16, 16), 20 * video + 10 * frame, np.uint8)) for frame in range(4)]
+        frames[0].save(f"videos/{video}.gif", save_all=True, append_images=frames[1:])
     tiny = [
         "--frames",
         "4",
@@ -262,12 +262,12 @@ def test_films_become_a_gan_through_a_codec(tmp_path, capsys, monkeypatch):
         "16",
     ]
     tiny += ["--model.width", "16", "--model.depth", "1"]
-    assert cli.main(["train", "films", "--out", "run", *tiny]) == 0
+    assert cli.main(["train", "videos", "--out", "run", *tiny]) == 0
     capsys.readouterr()
     assert cli.main(["sample", "run", "--num", "4"]) == 0
     assert "yet to begin" not in capsys.readouterr().err
-    with Image.open("samples.webp") as film:
-        assert film.n_frames > 1
+    with Image.open("samples.webp") as video:
+        assert video.n_frames > 1
     assert cli.main(["reconstruct", "run", "--num", "3", "--json"]) == 0
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert told["codec"] == "autoencoder"
@@ -278,7 +278,7 @@ def test_films_become_a_gan_through_a_codec(tmp_path, capsys, monkeypatch):
     (tmp_path / "run/metrics.jsonl").write_text("".join(of_codec))
     assert cli.main(["sample", "run", "--num", "4"]) == 0
     assert "its GAN has yet to begin" in capsys.readouterr().err
-    fails(capsys, "train", "films", "--window", "4", saying="--data.window has no effect on pictures")
+    fails(capsys, "train", "videos", "--window", "4", saying="--data.window has no effect on pictures")
 
 
 def test_lines_become_a_gan_of_lines(tmp_path, capsys, monkeypatch):

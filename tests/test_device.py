@@ -35,7 +35,7 @@ def test_where_nothing_is_to_be_chosen_nothing_is_timed(two_threads, monkeypatch
     assert choose_threads(never, torch.device("meta"))[0] == 2
     assert choose_threads(None, CPU)[0] == 2
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    assert choose_threads(never, CPU) == (2, "as the system says")
+    assert choose_threads(never, CPU) == (2, "PyTorch's default")
     monkeypatch.delenv("OMP_NUM_THREADS")
     torch.set_num_threads(1)
     assert choose_threads(never, CPU)[0] == 1

@@ -68,8 +68,12 @@ def test_points_are_no_pictures():
     [
         ("digits", {"codec__overlap": 1}, r"c\.json has --codec\.overlap 1, which is 0 in every run"),
         ("bouncing", {"codec__seen_frames": 4}, r"--codec\.seen_frames 4, which is none"),
-        ("bouncing", {"codec__name": "layers", "version": 5}, r"c\.json has the codec layers, which left sparring"),
-        ("names", {"codec__name": "embedding"}, "the codec embedding, which left"),
+        (
+            "bouncing",
+            {"codec__name": "layers", "version": 5},
+            r"c\.json has the codec layers, which sparring no longer has",
+        ),
+        ("names", {"codec__name": "embedding"}, "the codec embedding, which sparring no longer has"),
         ("names", {"codec__soft": True}, "--codec.soft True, which is false"),
         ("bouncing", {"codec__stem_channels": 16}, "--codec.stem_channels 16, which is 32"),
         ("digits", {"model__stem_channels": 32}, "--model.stem_channels 32, which is 16"),
@@ -77,8 +81,8 @@ def test_points_are_no_pictures():
         ("sines", {"model__mlp_ratio": 4.0}, "--model.mlp_ratio 4.0, which is 2.6"),
         ("sines", {"loss__transport": 0.5}, "--loss.transport 0.5, which is 0.0"),
         ("sines", {"optim__clip": 1.0}, "--optim.clip 1.0, which is none"),
-        ("bouncing", {"version": 2}, r"c\.json is of an older sparring, which would draw other samples"),
-        ("digits", {"version": 1}, "older sparring, which would draw other samples"),
+        ("bouncing", {"version": 2}, r"c\.json is from an older sparring; this one would make other samples"),
+        ("digits", {"version": 1}, "older sparring; this one would make other samples"),
     ],
 )
 def test_runs_that_would_not_be_the_same_are_refused_in_one_line(name, settings, says):
@@ -91,7 +95,7 @@ def test_series_of_unequal_length_of_format_1_are_refused():
     values = changed("sines", version=1)
     migrated(values)
     values["data"]["channels"]["masked"] = True
-    with pytest.raises(CheckpointError, match="would draw other samples"):
+    with pytest.raises(CheckpointError, match="would make other samples"):
         migrated(values)
 
 

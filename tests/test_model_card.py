@@ -65,8 +65,8 @@ def test_what_it_says(run):
         "![Samples](samples.png)", "pictures of 1×8×8", "2: `left`, `right`", f"generator {parameters:,}",
         'sparring.load("hf:someone/shapes")', "sparring sample hf:someone/shapes --num 64 --out samples.png",
         "(16, 1, 8, 8), float in [-1, 1]", "These weights, measured after 64 samples",
-        "| `frechet` | 8 (real ones: 1) | Fréchet distance of the features: 0 is best |", "after 32 samples",
-        "2.5 (real ones: 1)", "collapse: the samples cover 10% of the data", "`Healthy: the discriminator's gap is 0.6",
+        "| `frechet` | 8 (real data: 1) | Fréchet distance of the features: 0 is best |", "after 32 samples",
+        "2.5 (real data: 1)", "collapse: the samples cover 10% of the data", "`Healthy: the discriminator's gap is 0.6",
         "the data's licence: `made by me`", "The weights' licence: `cc-by-4.0`", '"depth": 1', "1.5 minutes",
     ):  # fmt: skip
         assert said in rest
@@ -86,7 +86,7 @@ def test_what_is_not_known_is_said(tmp_path):
 
 def test_a_best_folder_has_its_own_scores(run):
     card = model_card(gan_of(DataSpec((1, 8, 8), modality="image")), run / "best", "someone/shapes")
-    assert "2.5 (real ones: 1)" in card
+    assert "2.5 (real data: 1)" in card
     assert "which are not these" not in card
 
 

@@ -49,8 +49,7 @@ def test_rejection_keeps_what_the_discriminator_believes_most(run):
     gan = sparring.load(run, "cpu")
 
     def believed(samples, labels):
-        tokens = gan.codec.patches.encode(samples)
-        return gan.discriminator(tokens, labels).mean()
+        return gan.critics[0](samples, labels).mean()
 
     labels = torch.tensor([0, 1] * 16)
     kept = gan.sample(32, condition=labels, reject=0.75)

@@ -14,7 +14,7 @@ from sparring.build import build
 from sparring.config import Config, ConfigError
 from sparring.data import DataError
 from sparring.data.spec import DataSpec
-from sparring.display.pictures import to_image
+from sparring.display.images import to_image
 from sparring.latents import read_latents
 from sparring.pretrained import GAN
 from sparring.projection import open_samples, project

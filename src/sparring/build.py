@@ -1,4 +1,4 @@
-"""From a configuration and the description of the data to networks: codec, generator and critics."""
+"""Builds codec, generator and critics from a configuration and the description of the data."""
 
 import math
 from typing import Any
@@ -18,7 +18,7 @@ MAX_TOKENS = 65_536
 
 
 class Networks(nn.Module):
-    """The codec, the generator of its tokens, and the critics that judge them."""
+    """The codec, the generator and the critics."""
 
     def __init__(self, codec: Codec, generator: Generator, critics: list[Critic]) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Networks(nn.Module):
 
     @property
     def discriminator(self) -> Discriminator:
-        """That of the first critic, which sees most."""
+        """The discriminator of the first critic."""
         return self.list_critics()[0].discriminator
 
 

@@ -1,7 +1,7 @@
-"""Every setting of a run, checked on construction, to and from JSON.
+"""All settings of a run, checked on construction and stored as JSON.
 
 A setting is named by its section and field, in Python as on the command line: `config.model.depth`, `--model.depth 6`.
-The settings of a codec and of a critic stand beside them, in `codecs/settings.py` and `critics/settings.py`.
+The settings of codecs and critics are in `codecs/settings.py` and `critics/settings.py`.
 """
 
 import difflib
@@ -19,7 +19,7 @@ __all__ = ["LONGEST_WHITENED", "Config", "ConfigError", "describe", "differences
 
 UNTIL = re.compile(r"\s*(\w+)\s*(<=|>=)\s*(\d+(?:\.\d*)?(?:e-?\d+)?)\s*")
 SAMPLES = 10**12
-"""More samples than any run sees."""
+"""Upper limit of settings that count samples."""
 
 
 class DataConfig(Section):
@@ -32,33 +32,39 @@ class DataConfig(Section):
     resolution: int | None = setting(
         None, "crop pictures to a square and resize to this many pixels a side", ge=1, le=4096
     )
-    labels: str | None = setting(None, "a CSV file of file,label, where the labels are not the sub-folders' names")
-    conditional: bool = setting(True, "learn the classes where the data has some; false ignores them")
+    labels: str | None = setting(None, "a CSV file with the columns file,label; unset: sub-folders are classes")
+    conditional: bool = setting(True, "use the data's classes; false ignores them")
     condition: str | None = setting(
         None,
-        "condition samples on numbers and not on classes: `numbers` reads the labels as one or several numbers; or a "
-        ".npz (array `conditions`), .npy or .csv of a row a sample",
+        "condition samples on numbers instead of classes: `numbers` reads each label as one or several numbers; a .npz "
+        "(array `conditions`), .npy or .csv file has one row for each sample",
     )
     window: int | None = setting(
-        None, "steps of a sample cut from a long series, or the length of the sines (unset: 24)", ge=2, le=1_000_000
+        None,
+        "steps of a sample cut from a long series, or length of the built-in sines (unset: 24)",
+        ge=2,
+        le=1_000_000,
     )
     stride: int | None = setting(None, "steps between the starts of two windows; unset: 1", ge=1, le=1_000_000)
-    fill_gaps: bool = setting(False, "interpolate missing values of series; false leaves out what has some")
-    frames: int | None = setting(None, "frames of a clip; unset: 16 where the data are videos", ge=1, le=4096)
-    frame_step: int | None = setting(None, "take every n-th frame of a video; unset: every one", ge=1, le=4096)
+    fill_gaps: bool = setting(
+        False, "interpolate missing values of series; false leaves out samples with missing values"
+    )
+    frames: int | None = setting(None, "frames of a clip; unset: 16 for videos", ge=1, le=4096)
+    frame_step: int | None = setting(None, "take every n-th frame of a video; unset: 1", ge=1, le=4096)
     field: str | None = setting(None, "the field of a table or .jsonl that holds the text")
-    split: Literal["line", "sentence"] | None = setting(None, "what of a text is a sample; unset: a line")
+    split: Literal["line", "sentence"] | None = setting(None, "unit of a sample: line or sentence; unset: line")
     tokenizer: Literal["char", "word", "bpe"] | None = setting(
-        None, "what texts are made of; unset: words, or characters where lines have fewer than three words"
+        None,
+        "symbols of texts: characters, words or byte pairs; unset: words, or characters if lines have under 3 words",
     )
     vocabulary: int | None = setting(
         None,
-        "the most frequent symbols of texts that are kept; unset: 8,000 words, 4,000 characters or 2,000 pairs",
+        "size of the vocabulary of texts; unset: 8,000 words, 4,000 characters or 2,000 byte pairs",
         ge=1,
         le=1_000_000,
     )
     length: int | None = setting(
-        None, "symbols of the longest text; unset: what 99% of them need, 128 at most", ge=2, le=4096
+        None, "longest text in symbols; unset: the length of 99% of the texts, at most 128", ge=2, le=4096
     )
 
     @model_validator(mode="after")
@@ -77,23 +83,21 @@ class DataConfig(Section):
 class ModelConfig(Section):
     section: ClassVar[str] = "model"
 
-    width: int = setting(128, "width D of both transformers", ge=8, le=16_384)
+    width: int = setting(128, "width of both transformers", ge=8, le=16_384)
     depth: int = setting(4, "blocks of the generator", ge=1, le=512)
     num_heads: int = setting(4, "attention heads", ge=1, le=8192)
-    z_dim: int = setting(64, "size of the global z that becomes w", ge=1, le=4096)
-    noise_dim: int = setting(
-        16, "numbers of noise each token of the generator starts from; 0: positions only", ge=0, le=4096
-    )
+    z_dim: int = setting(64, "size of the global z, which the mapping network turns into w", ge=1, le=4096)
+    noise_dim: int = setting(16, "noise numbers in each input token of the generator; 0: positions only", ge=0, le=4096)
     stem: int = setting(0, "stride-2 convolutions between the codec's tokens and the transformers; 0: none", ge=0, le=5)
-    positions: Literal["learned", "sinusoidal", "none"] = setting("learned", "positions added to the tokens")
-    rotary: bool = setting(True, "rotary positions in attention (RoPE on every axis)")
+    positions: Literal["learned", "sinusoidal", "none"] = setting("learned", "position embeddings added to the tokens")
+    rotary: bool = setting(True, "rotary position embeddings in attention (RoPE on every axis)")
     fourier: float = setting(
         0.0,
-        "frequency of the sines and cosines of a token's numbers that both networks see beside them; 0: none",
+        "standard deviation of the frequencies of Fourier features of both networks' inputs; 0: no Fourier features",
         ge=0,
         le=1e3,
     )
-    adaln_gain: float = setting(1.0, "gain of the generator's modulation at the start", ge=-1e3, le=1e3)
+    adaln_gain: float = setting(1.0, "initial gain of the generator's modulation", ge=-1e3, le=1e3)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -103,9 +107,9 @@ class ModelConfig(Section):
             f"must divide --model.width {self.width} into even parts",
         )
         if self.positions == "none" and not self.rotary:
-            raise ConfigError("--model.positions none needs --model.rotary true: tokens must know where they are")
+            raise ConfigError("--model.positions none needs --model.rotary true: else attention has no positions")
         if self.positions == "none" and self.noise_dim == 0:
-            raise ConfigError("--model.positions none needs --model.noise_dim above 0: all tokens would be alike")
+            raise ConfigError("--model.positions none needs --model.noise_dim above 0: else all tokens are equal")
         return self
 
 
@@ -114,37 +118,37 @@ class LossConfig(Section):
 
     name: str = setting(
         "relativistic",
-        "the adversarial pair, a name in sparring.losses.LOSSES: relativistic, non-saturating, minimax, hinge, "
+        "the adversarial loss, a name in sparring.losses.LOSSES: relativistic, non-saturating, minimax, hinge, "
         "least-squares, wasserstein",
     )
     r1: float = setting(1.0, "gamma of R1: gamma/2 ||grad D||^2 on real samples", ge=0, le=1e6)
-    r2: float = setting(1.0, "gamma of R2: the same on fakes", ge=0, le=1e6)
+    r2: float = setting(1.0, "gamma of R2: gamma/2 ||grad D||^2 on fakes", ge=0, le=1e6)
     final_gamma: float = setting(
         1.0,
-        "share of r1 and r2 left at the end, to which they fall evenly (on a log scale): smooth first, sharp last",
+        "final factor on r1 and r2, which decay exponentially; 1: no decay",
         ge=1e-6,
         le=1,
     )
-    gamma_fall: int | None = setting(None, "samples over which r1 and r2 fall; unset: the whole run", ge=1, le=SAMPLES)
+    gamma_fall: int | None = setting(None, "samples over which r1 and r2 decay; unset: the whole run", ge=1, le=SAMPLES)
     penalty: Literal["finite-difference", "exact"] = setting("finite-difference", "how R1 and R2 are computed")
-    penalty_fraction: float = setting(0.25, "share of the batch that R1 and R2 look at", ge=1e-6, le=1)
-    epsilon: float = setting(0.01, "step of the finite difference, in units of the samples' [-1, 1]", ge=1e-6, le=1)
+    penalty_fraction: float = setting(0.25, "share of the batch on which R1 and R2 are computed", ge=1e-6, le=1)
+    epsilon: float = setting(0.01, "step of the finite difference, relative to samples in [-1, 1]", ge=1e-6, le=1)
     centring: float = setting(0.01, "weight of (D(x) + D(G(z)))^2, which keeps the logits near zero", ge=0, le=1e6)
     energy: float = setting(
         0.0,
-        "weight of the energy distance of fakes to real samples of a class, which keeps variety; falls to 0 evenly",
+        "initial weight of the conditional energy distance between fakes and real samples; it decays linearly to 0",
         ge=0,
         le=1e6,
     )
     instance_noise: float = setting(
-        0.0, "noise on all the discriminator sees, falling over the run's first half", ge=0, le=10
+        0.0, "initial instance-noise level; it decays linearly over the first half of the run", ge=0, le=10
     )
     final_noise: float = setting(0.0, "final instance-noise level; on latents use the codec's noise", ge=0, le=10)
 
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
-        if name != "relativistic":  # the others are known to `losses`, which imports torch
+        if name != "relativistic":  # the other names are in `losses`, which imports torch
             from sparring.losses import LOSSES
 
             if name not in LOSSES:
@@ -173,13 +177,11 @@ class LossConfig(Section):
 class AugmentConfig(Section):
     section: ClassVar[str] = "augment"
 
-    probability: float = setting(
-        0.0, "share of samples to which each kind of change is made before the discriminator sees them", ge=0, le=1
-    )
-    translation: float = setting(0.125, "largest shift, as a share of each side", ge=0, le=1)
-    cutout: float = setting(0.0, "side of the square cut out, as a share of each side", ge=0, le=1)
-    color: float = setting(0.0, "strength of changes of brightness, saturation and contrast", ge=0, le=1)
-    flip: bool = setting(False, "mirror images left to right (on the data itself, not only in the discriminator)")
+    probability: float = setting(0.0, "probability of each augmentation of the discriminator's inputs", ge=0, le=1)
+    translation: float = setting(0.125, "largest shift, relative to each side", ge=0, le=1)
+    cutout: float = setting(0.0, "size of the cutout, relative to each side", ge=0, le=1)
+    color: float = setting(0.0, "strength of random brightness, saturation and contrast", ge=0, le=1)
+    flip: bool = setting(False, "mirror half of the real samples left to right (the generator learns both)")
 
 
 class OptimConfig(Section):
@@ -187,34 +189,35 @@ class OptimConfig(Section):
 
     lr: float = setting(1e-3, "learning rate of the generator (Adam)", ge=1e-9, le=1)
     discriminator_lr: float | None = setting(
-        None, "learning rate of the discriminator; unset: as the generator's", ge=1e-9, le=1
+        None, "learning rate of the discriminator; unset: the generator's", ge=1e-9, le=1
     )
-    beta2: float = setting(0.99, "decay of Adam's second moment; the first is not used (beta1 = 0)", ge=0, le=0.9999)
-    warmup: int = setting(2_000, "samples over which the learning rates rise", ge=0, le=SAMPLES)
-    decay: Literal["cosine", "constant"] = setting("cosine", "how the learning rates fall over the run")
-    ema_half_life: int = setting(
-        20_000, "samples after which the averaged generator has half forgotten", ge=0, le=SAMPLES
-    )
+    beta2: float = setting(0.99, "beta2 of Adam (beta1 is 0)", ge=0, le=0.9999)
+    warmup: int = setting(2_000, "samples of linear warm-up of the learning rates", ge=0, le=SAMPLES)
+    decay: Literal["cosine", "constant"] = setting("cosine", "decay of the learning rates over the run")
+    ema_half_life: int = setting(20_000, "half-life of the averaged generator (EMA), in samples", ge=0, le=SAMPLES)
 
 
 class TrainConfig(Section):
     section: ClassVar[str] = "train"
 
-    num_samples: int = setting(200_000, "length of the run, in real samples seen", ge=1, le=SAMPLES)
-    batch_size: int = setting(64, "samples a step", ge=2, le=65_536)
-    micro_batch_size: int | None = setting(None, "samples in memory at once; unset: the whole batch", ge=1, le=65_536)
-    seed: int = setting(0, "everything random follows from it", ge=0, le=2**31 - 1)
+    num_samples: int = setting(200_000, "length of the run, in real samples", ge=1, le=SAMPLES)
+    batch_size: int = setting(64, "samples in each step", ge=2, le=65_536)
+    micro_batch_size: int | None = setting(
+        None, "samples in each forward pass (gradient accumulation); unset: the whole batch", ge=1, le=65_536
+    )
+    seed: int = setting(0, "seed of all random numbers", ge=0, le=2**31 - 1)
     device: str = setting("auto", "auto, cpu, cuda, cuda:N or mps")
     precision: Literal["auto", "float32", "bfloat16"] = setting("auto", "precision of the matrix products")
-    compile: bool = setting(False, "torch.compile both networks")
+    compile: bool = setting(False, "compile both networks with torch.compile")
     checkpoint_every: int = setting(20_000, "samples between checkpoints", ge=1, le=SAMPLES)
     sample_every: int = setting(20_000, "samples between pictures", ge=1, le=SAMPLES)
     evaluate_every: int = setting(
-        40_000, "samples between measurements, where the data has a metric; 0: never", ge=0, le=SAMPLES
+        40_000, "samples between evaluations, if the data has a metric; 0: never", ge=0, le=SAMPLES
     )
-    extractor: str | None = setting(None, "in whose features pictures are then compared; unset: by the data")
+    extractor: str | None = setting(None, "feature extractor for the evaluation of pictures; unset: chosen by the data")
     until: str | None = setting(
-        None, "stop once a measurement says so: frechet<=8, c2st<=0.6, ... (fd: the data's own Fréchet distance)"
+        None,
+        "stop once a metric reaches a value: frechet<=8, c2st<=0.6, ... (fd: this data's Fréchet distance)",
     )
     tensorboard: bool = setting(False, "also log to RUN/tensorboard (extra: tensorboard)")
 
@@ -227,10 +230,16 @@ class TrainConfig(Section):
             f"must divide --train.batch_size {self.batch_size}",
         )
         if self.until is not None:
-            self._require(UNTIL.fullmatch(self.until) is not None, "until", "is NAME<=NUMBER or NAME>=NUMBER: 'fd<=8'")
+            self._require(
+                UNTIL.fullmatch(self.until) is not None, "until", "must be NAME<=NUMBER or NAME>=NUMBER, e.g. 'fd<=8'"
+            )
             name, sign, value = self.goal or ("", "", 0.0)
             if name == "c2st":
-                self._require(sign == "<=" and 0.5 <= value < 1, "until", "of c2st is a share from 0.5: 'c2st<=0.6'")
+                self._require(
+                    sign == "<=" and 0.5 <= value < 1,
+                    "until",
+                    "must be c2st<=NUMBER with a number from 0.5 to 1, e.g. 'c2st<=0.6'",
+                )
         for name in ("until", "extractor"):
             if getattr(self, name) is not None and not self.evaluate_every:
                 raise ConfigError(f"--train.{name} has no effect with --train.evaluate_every 0: drop one of the two")
@@ -238,13 +247,13 @@ class TrainConfig(Section):
 
     @property
     def goal(self) -> tuple[str, str, float] | None:
-        """What `until` says: a metric's name, "<=" or ">=", a number."""
+        """The parts of `until`: a metric's name, "<=" or ">=", a number."""
         match = None if self.until is None else UNTIL.fullmatch(self.until)
         return None if match is None else (match[1], match[2], float(match[3]))
 
 
 class Config(Section):
-    """A whole run. `config.replace({"model.depth": 6})` changes single settings."""
+    """All settings of a run. `config.replace({"model.depth": 6})` changes single settings."""
 
     data: DataConfig = DataConfig()
     codec: SerializeAsAny[CodecSettings] = PatchSettings()
@@ -264,7 +273,7 @@ class Config(Section):
     @classmethod
     def _critics(cls, values: Any) -> tuple[CriticSettings, ...]:
         if not isinstance(values, list | tuple) or not values:
-            raise ConfigError("--critics are one section each: set a field of one, e.g. --critics.0.view")
+            raise ConfigError("--critics is a list of sections: set a field of one, e.g. --critics.0.view")
         return tuple(CriticSettings.read(v, VIEW, f"critics.{index}") for index, v in enumerate(values))
 
     @model_validator(mode="after")
@@ -272,17 +281,19 @@ class Config(Section):
         name = self.codec.name
         if self.codec.latent and self.augment.probability:
             raise ConfigError(
-                f"--augment.probability changes samples, and with --codec.name {name} the discriminator sees latents: "
+                f"--augment.probability needs samples, but with --codec.name {name} the discriminator sees latents: "
                 "set it to 0"
             )
         if self.codec.latent and self.augment.flip:
             raise ConfigError(
-                f"--augment.flip mirrors samples, and with --codec.name {name} the GAN sees latents: set it to false"
+                f"--augment.flip needs samples, but with --codec.name {name} the GAN sees latents: set it to false"
             )
         if any(self.stems) and self.model.fourier:
-            raise ConfigError("--model.fourier is for tokens without --model.stem: set one of the two to 0")
+            raise ConfigError(
+                "--model.fourier needs networks without stems: set --model.fourier 0, or the stems of model and critics"
+            )
         if self.loss.energy and (self.train.micro_batch_size or self.train.batch_size) == 1:
-            raise ConfigError("--loss.energy compares samples of a batch, and there is one: set --loss.energy 0")
+            raise ConfigError("--loss.energy needs batches of 2 or more: set --loss.energy 0 or a larger batch")
         if self.loss.penalty == "exact" and self.train.compile:
             raise ConfigError("--train.compile cannot differentiate twice: use --loss.penalty finite-difference")
         return self
@@ -298,11 +309,11 @@ class Config(Section):
 
     @property
     def codec_samples(self) -> int:
-        """Samples that the codec sees before the GAN does; 0 for one that does not learn by itself."""
+        """Length of the codec's training in samples; 0 for a codec that does not learn."""
         return self.codec.num_samples if isinstance(self.codec, LearntSettings) else 0
 
     def flat(self) -> dict[str, Any]:
-        """Every setting by its full name, e.g. {"model.depth": 4, ...}."""
+        """All settings by their full names, e.g. {"model.depth": 4, ...}."""
         flat: dict[str, Any] = {}
         for section, values in self.to_dict().items():
             parts = (
@@ -312,10 +323,10 @@ class Config(Section):
         return flat
 
     def replace(self, changes: Mapping[str, Any]) -> "Config":
-        """A copy with the settings of these full names changed; text is read as the command line reads it.
+        """A copy with changed settings, by full name; text is parsed as on the command line.
 
-        Another codec or view takes over the settings that it has, too, where they differ from their defaults.
-        `critics.1`, where there is one critic, adds a second one.
+        A new codec or view keeps those settings of the old one that it has too and that differ from their defaults.
+        `critics.1` adds a second critic if there is one.
         """
         sections: dict[str, dict[str, Any]] = {}
         for name, value in changes.items():
@@ -350,7 +361,7 @@ CODEC, VIEW = "patch", "whole"
 
 
 def _replaced(old: Choice, fields: dict[str, Any], kinds: Mapping[str, type[Choice]]) -> dict[str, Any]:
-    """The values of `old` with some changed; of another kind it keeps what is set and has a meaning there."""
+    """The values of `old` with changes; a new kind keeps the values that it has too and that are not defaults."""
     values, kind = old.to_dict(), fields.get(old.tag, getattr(old, old.tag))
     if kind != getattr(old, old.tag) and kind in kinds:
         fresh = type(old).model_fields
@@ -358,7 +369,7 @@ def _replaced(old: Choice, fields: dict[str, Any], kinds: Mapping[str, type[Choi
     return values | fields
 
 
-# On resuming, these may differ from the run's own: they change how long and where it runs, not what is learnt.
+# These may change on resuming: they decide how long and where the run trains, not what it learns.
 MAY_CHANGE = frozenset(
     f"train.{name}"
     for name in (
@@ -374,7 +385,7 @@ MAY_CHANGE = frozenset(
 
 
 def differences(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:
-    """The settings that differ and may not change within a run, as {name: (old, new)}."""
+    """The settings that differ and are not in MAY_CHANGE, as {name: (old, new)}."""
     before, after = old.flat(), new.flat()
     changed = [n for n in before | after if before.get(n) != after.get(n) and n not in MAY_CHANGE]
     return {n: (before.get(n), after.get(n)) for n in changed}
@@ -383,16 +394,16 @@ def differences(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:
 def describe() -> list[tuple[str, str, Any, str]]:
     """(full name, type, default, help) of every setting.
 
-    Each codec and view has its own: the help ends with the names of those that have one, and a name whose default or
-    meaning differs among them comes more than once.
+    Codecs and views have different settings. The help ends with the codecs or views that have the setting; a setting
+    with different defaults or meanings is listed several times.
     """
     rows = []
     for section, field in Config.model_fields.items():
         match section:
             case "codec":
-                rows += _describe_choice("codec", "name", CODEC, "what the GAN works on", CODECS)
+                rows += _describe_choice("codec", "name", CODEC, "codec of the samples", CODECS)
             case "critics":
-                rows += _describe_choice("critics.0", "view", VIEW, "what a discriminator sees of a sample", VIEWS)
+                rows += _describe_choice("critics.0", "view", VIEW, "the discriminator's view of samples", VIEWS)
             case _:
                 rows += [(f"{section}.{name}", *described) for name, described in _fields(type(field.default))]
     return rows
@@ -418,13 +429,13 @@ def _describe_choice(
 
 
 def _fields(section: type[Section]) -> Iterator[tuple[str, tuple[str, Any, str]]]:
-    """Each field's name, and its type, default and help."""
+    """The name of each field, and its type, default and help."""
     for name, field in section.model_fields.items():
         yield name, (spell(field.annotation), field.default, field.description or "")
 
 
 def suggest(name: str, names: Sequence[str] = ()) -> str:
-    """What the unknown setting or option `name` may have meant."""
+    """The hint that ends a message about the unknown setting or option `name`."""
     full_names = [row[0] for row in describe()]
     by_field = {full.partition(".")[2]: full for full in full_names}
     nearest = difflib.get_close_matches(name, [*names, *full_names], 1)

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and tensors with JSON in safetensors."""
+"""Atomic writing of files, and safetensors files with JSON metadata."""
 
 import errno
 import json
@@ -18,7 +18,7 @@ class CheckpointError(ValueError):
 
 
 def write_atomic(path: Path, write: Any) -> None:
-    """Calls `write(temporary_path)`, then puts the file in place: whoever reads sees the old file or the new one."""
+    """Calls `write(temporary_path)`, then moves the file to `path`: readers see the old file or the new one."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         write(temporary)
@@ -30,7 +30,7 @@ def write_atomic(path: Path, write: Any) -> None:
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
-    """Tensors and a JSON-able dict in one safetensors file, written whole or not at all."""
+    """Writes tensors and a JSON-able dict to one safetensors file, atomically."""
     cpu = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
 
     def write(temporary: Path) -> None:
@@ -38,17 +38,17 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, A
         mode = temporary.stat().st_mode
         try:
             save_file(cpu, temporary, metadata={"sparring": json.dumps(meta)})
-        except SafetensorError as error:  # it hides the system's error number in its text
+        except SafetensorError as error:  # the system's error number is only in its text
             found = re.search(r"os error (\d+)", str(error))
             number = int(found[1]) if found else errno.EIO
             raise OSError(number, os.strerror(number), str(path)) from error
-        temporary.chmod(mode)  # else none but the owner may read it
+        temporary.chmod(mode)  # safetensors makes it readable by the owner only
 
     write_atomic(path, write)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What `save_tensors` wrote. Raises `CheckpointError` for anything else."""
+    """Reads a file of `save_tensors`; raises `CheckpointError` for any other file."""
     try:
         with safe_open(path, framework="pt") as file:
             meta = json.loads((file.metadata() or {})["sparring"])
@@ -56,9 +56,9 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except FileNotFoundError:
         raise
     except (SafetensorError, KeyError, ValueError, OSError) as error:
-        raise CheckpointError(f"{path} is damaged or not one of ours ({error}): restore it or delete it") from error
+        raise CheckpointError(f"{path} is damaged or not from sparring ({error}): restore it or delete it") from error
 
 
 def file_name(title: str) -> str:
-    """A title as the beginning of a file's name."""
+    """A file name, without suffix, made from a title."""
     return re.sub(r"[^A-Za-z0-9_-]+", "-", title).strip("-") or "sample"

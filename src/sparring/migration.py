@@ -1,7 +1,7 @@
-"""`config.json` of older formats as the present one has it.
+"""Migration of `config.json` from older formats to the present one.
 
-Formats 1 to 5 had settings that are constants now. A run with the same values is read as before; one with others is
-refused, as its network or its training would be another.
+Formats 1 to 5 had settings that are constants now. A run with the values of these constants is read; other runs are
+refused, because their networks or training were different.
 """
 
 from typing import Any
@@ -10,9 +10,10 @@ from sparring.codecs.settings import CODECS
 from sparring.files import CheckpointError
 
 FORMAT = 6
-"""Since 6, codecs and critics have settings of their own, and the data a modality and a condition. Since 5, layers are
-half the frame wide; since 4, a stem sees a clip's few frames one by one, and since 3, its head doubles level by level
-(`models/stem.py`); since 2, series of unequal length say how many steps are left (`data/channels.py`)."""
+"""2: series of unequal length have a channel of remaining steps (`data/channels.py`). 3: the stem's head doubles level
+by level (`models/stem.py`). 4: the stem convolves sampled frames separately. 5: layers are half the frame wide. 6:
+codecs and critics have their own settings, and the data a modality and a
+condition."""
 
 CONSTANTS: dict[str, Any] = {
     "codec.overlap": 0,
@@ -29,22 +30,22 @@ CONSTANTS: dict[str, Any] = {
     "optim.ema_rampup": 0.1,
     "optim.final_lr": 0.02,
 }
-"""Settings of formats 1 to 5 that are gone, and what the networks and their training do now."""
+"""Removed settings of formats 1 to 5, and the constants that replace them."""
 WITHOUT_EFFECT = ("codec.layers", "codec.glimpses", "train.keep_checkpoints")
-"""Settings of formats 1 to 5 that are gone and that changed nothing about the runs that can still be read."""
+"""Removed settings of formats 1 to 5 without effect on the runs that can still be read."""
 CODEC_FIELDS = (
     "patch_size", "patch_frames", "components", "whiten", "latents", "latent_dim", "width", "depth", "stem", "noise",
     "lr", "batch_size", "num_samples",
 )  # fmt: skip
-"""Settings of formats 1 to 5 that all codecs shared, and that each has or has not now."""
+"""Settings that all codecs shared in formats 1 to 5; now each codec has some of them."""
 ANEW = "train it anew, into another folder"
 
 
 def migrated(values: dict[str, Any], where: str = "config.json") -> dict[str, Any]:
-    """The contents of a `config.json` of any format up to the present one, in the present one.
+    """Converts the contents of a `config.json` of any format to the present format.
 
-    Raises `CheckpointError` for a run that this version cannot draw from; `LookupError`, `TypeError` or the like for a
-    damaged one.
+    Raises `CheckpointError` for a run that this version cannot sample from; `LookupError`, `TypeError` or similar for a
+    damaged file.
     """
     version = values["format"]
     if version not in range(1, FORMAT + 1):
@@ -59,12 +60,12 @@ def migrated(values: dict[str, Any], where: str = "config.json") -> dict[str, An
     codec, model = config["codec"], config["model"]
     name = _codec_name(codec, modality)
     if name is None:
-        raise CheckpointError(f"{where} has the codec {codec['name']}, which left sparring: {ANEW}")
+        raise CheckpointError(f"{where} has the codec {codec['name']}, which sparring no longer has: {ANEW}")
     stems = [model["stem"], codec["stem"]]
     unequal = data.get("channels") is not None and data["channels"]["masked"]
     if (version < 3 and any(stems)) or (version < 2 and unequal):
         raise CheckpointError(
-            f"{where} is of an older sparring, which would draw other samples from these weights: {ANEW}"
+            f"{where} is from an older sparring; this one would make other samples from its weights: {ANEW}"
         )
     constants = CONSTANTS | {"model.bounded": name == "patch" and modality in ("image", "video")}
     if codec["stem"]:
@@ -99,7 +100,7 @@ WEIGHTS = {
     "discriminator.": "critics.0.discriminator.",
     "optimizer.discriminator.": "optimizer.critics.",
 }
-"""Names of weights in formats 1 to 5, by their beginnings, and what they begin with now."""
+"""Prefixes of tensor names in formats 1 to 5, and their present prefixes."""
 
 
 def present_name(name: str) -> str:
@@ -109,7 +110,7 @@ def present_name(name: str) -> str:
 
 
 def _codec_name(codec: dict[str, Any], modality: str) -> str | None:
-    """The codec's present name; None for one that left the package."""
+    """The codec's present name; None if it was removed."""
     name = codec["name"]
     if name == "autoencoder" and modality == "text":
         return "text"
@@ -119,7 +120,7 @@ def _codec_name(codec: dict[str, Any], modality: str) -> str | None:
 
 
 def _modality(data: dict[str, Any]) -> str:
-    """What a run of format 1 to 5 is a model of, by what it says of its data."""
+    """The modality of a run of format 1 to 5, from its data section."""
     shape = list(data["sample_shape"])
     if data.get("vocabulary") is not None:
         return "text"

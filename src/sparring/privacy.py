@@ -1,4 +1,4 @@
-"""What of a configuration may be given away with a model."""
+"""Removes file paths from a configuration before a model is published."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ PUBLIC = ("hf:", "dinov2:")
 
 
 def without_paths(config: Config) -> Config:
-    """The settings with files and folders by name alone: where they lie on somebody's disk is nobody's business."""
+    """The configuration with the names of files and folders, without their paths."""
     return config.replace(
         {
             "data.path": _bare(config.data.path),
@@ -23,11 +23,11 @@ def without_paths(config: Config) -> Config:
 
 
 def _bare(path: str) -> str:
-    """The last part of a path, and of what stands after a kind of extractor; a hub's name is whole."""
+    """The last part of a path, also after the prefix of an extractor; names on the hub stay whole."""
     kind, colon, where = path.partition(":")
     if kind + colon in PUBLIC and HUB_NAME.fullmatch(where) and not Path(where).exists():
         return path
-    if colon and kind != "hf" and re.fullmatch(r"[a-z0-9-]{2,}", kind):  # an extractor, not a disk of Windows
+    if colon and kind != "hf" and re.fullmatch(r"[a-z0-9-]{2,}", kind):  # an extractor, not a Windows drive
         return kind + colon + _bare(where)
     name = re.split(r"[/\\]", path.rstrip("/\\"))[-1]
     return f"./{name}" if name in built_in_names() and name != path else name

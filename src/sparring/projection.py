@@ -218,13 +218,13 @@ def open_samples(gan: GAN, path: str, num: int) -> tuple[Tensor, list[int]]:
         values = theirs.to_user(source.batch(torch.tensor(places))[0], other)
         stored = modality.adapted(values, other, spec)
     if stored is None:
-        notes = theirs.opening.what_was_left_out(source)
+        notes = theirs.opening.notes(source)
         raise DataError(f"{path} holds {_kind(other)}, and this GAN makes {kind}" + (f" ({notes})" if notes else ""))
     return stored, places
 
 
 def _kind(spec: DataSpec) -> str:
-    kind = modality_of(spec).page.sized(spec)
+    kind = modality_of(spec).page.description(spec)
     return f"{kind} ({printable(', '.join(spec.channel_names))})" if spec.channel_names else kind
 
 
@@ -237,6 +237,10 @@ def _spread(path: str, count: int, num: int) -> list[int]:
 def _open(gan: GAN, path: str) -> Dataset:
     """Opens with the run's settings; the shape of its samples gives those that are left unset."""
     opening = gan.modality.opening
-    options = opening.fitting(gan.spec, gan.config.data.to_dict()) | {"path": path, "labels": None, "condition": None}
+    options = opening.options_for(gan.spec, gan.config.data.to_dict()) | {
+        "path": path,
+        "labels": None,
+        "condition": None,
+    }
     few = opening.open_few(path, options)
     return open_dataset(**options) if few is None else few

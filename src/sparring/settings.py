@@ -1,4 +1,4 @@
-"""What every section of settings is made of: a frozen pydantic model whose errors are one line that says what to type.
+"""Sections of settings: frozen pydantic models whose errors are one line that says what to type.
 
 Nothing here imports torch or anything else of Sparring.
 """
@@ -29,21 +29,21 @@ class ConfigError(ValueError):
 def setting(
     default: T, help: str, *, ge: float | None = None, le: float | None = None, multiple_of: int | None = None
 ) -> T:
-    """A field with its limits and its documentation, which `sparring train --help-all` prints."""
+    """A field with its limits and its help, which `sparring train --help-all` prints."""
     field: T = Field(default, description=help, ge=ge, le=le, multiple_of=multiple_of)
     return field
 
 
 class Section(BaseModel):
-    """Strict fields, read from Python, from JSON or from text as it is typed on a command line.
+    """A section of strict fields, read from Python, JSON or the command line's text.
 
-    Anything wrong raises `ConfigError`, which names the setting by its full name, `--model.depth`.
+    Every error is a `ConfigError` with the setting's full name, e.g. `--model.depth`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     section: ClassVar[str] = ""
-    """What stands before a field's name: "model" for `--model.depth`."""
+    """The part before a field's name: "model" for `--model.depth`."""
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -51,24 +51,24 @@ class Section(BaseModel):
         except ValidationError as error:
             raise ConfigError(self._explain(error)) from None
 
-    # As for BaseModel's own __init__: pydantic then validates nested sections itself, and names the place of an error.
+    # Like BaseModel.__init__: pydantic then validates nested sections itself and knows the location of an error.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], place: str | None = None) -> Self:
-        """The section of plain values; errors name it by its `place`, if that is not the usual one."""
+        """A section from plain values; errors name it `place` (default: `section`)."""
         try:
             return cls.model_validate(values)
         except ValidationError as error:
             raise ConfigError(cls._explain(error, place)) from None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON has them; the inverse of `from_dict`."""
+        """Plain JSON values; the inverse of `from_dict`."""
         return self.model_dump(mode="json")
 
     @classmethod
     def unknown(cls, name: str, place: str | None = None) -> str:
-        """The message about `name`, which is no setting of this section."""
+        """The message about `name`, which is not a setting of this section."""
         found = difflib.get_close_matches(name, cls.model_fields, 1)
         hint = (
             f"did you mean --{cls._full(found[0], place)}?" if found else "`sparring train --help-all` lists them all"
@@ -91,7 +91,7 @@ class Section(BaseModel):
 
     @classmethod
     def _explain(cls, error: ValidationError, place: str | None = None) -> str:
-        """One line about the first fault; a name that does not exist comes before a value that is wrong."""
+        """One line about the first error; unknown names come before wrong values."""
         faults = error.errors(include_url=False)
         fault = next((f for f in faults if f["type"] == "extra_forbidden"), faults[0])
         cause, path = fault.get("ctx", {}).get("error"), [str(part) for part in fault["loc"]]
@@ -118,14 +118,14 @@ class Section(BaseModel):
 
 
 class Choice(Section):
-    """A section of one of several kinds, which register themselves under the default of their field `tag`."""
+    """A section with several kinds, registered under the default of their field `tag`."""
 
     tag: ClassVar[str]
     kinds: ClassVar[dict[str, type[Any]]]
 
     @classmethod
     def add_kind(cls) -> None:
-        """Makes this kind known; a name that is taken is refused."""
+        """Registers this kind; raises `ConfigError` if the name is taken."""
         name = cls.model_fields[cls.tag].default
         if not isinstance(name, str):
             raise ConfigError(f"{cls.__name__} has no {cls.tag}: write {cls.tag}: Literal['mine'] = 'mine' in it")
@@ -138,7 +138,7 @@ class Choice(Section):
 
     @classmethod
     def read(cls, values: Any, default: str, place: str | None = None) -> Self:
-        """The section of the kind that `values` name, or of the `default` one."""
+        """A section of the kind named in `values`, else of the kind `default`."""
         if isinstance(values, cls):
             return values
         full = cls._full(cls.tag, place)
@@ -146,7 +146,7 @@ class Choice(Section):
             raise ConfigError(f"--{cls._full('', place)} is a section: set one of its fields, e.g. --{full}")
         name = values.get(cls.tag, default)
         if not isinstance(name, str) or name not in cls.kinds:
-            raise ConfigError(f"{one_of(full, name, cls.kinds)}; one of your own: import the module that registers it")
+            raise ConfigError(f"{one_of(full, name, cls.kinds)}; for your own, import the module that registers it")
         kind: type[Self] = cls.kinds[name]
         return kind.from_dict(values, place)
 
@@ -160,7 +160,7 @@ class Choice(Section):
 
 
 def one_of(name: str, value: Any, options: Iterable[str]) -> str:
-    """The message about a value that is none of the options of the setting `name`."""
+    """The message about a value that is not an option of the setting `name`."""
     options = list(options)
     found = difflib.get_close_matches(str(value), options, 1)
     return f"--{name} must be one of {', '.join(options)}, not {value}" + (
@@ -183,7 +183,7 @@ def spell(hint: Any) -> str:
 
 
 def _read(hint: Any, value: Any) -> Any:
-    """`value`, perhaps typed as text, as pydantic's strict mode takes it; anything else unchanged, to be refused."""
+    """`value`, parsed if it is text, for pydantic's strict mode; an unsuitable value is returned unchanged."""
     kinds = _parts(hint)
     if isinstance(value, str):
         if value == "none" and types.NoneType in kinds:
@@ -215,7 +215,7 @@ def _words(hint: Any) -> list[str]:
 
 
 def _must(field: Any, fault: str) -> str:
-    """What a value of this field must be, by the fault that pydantic found."""
+    """The requirement on this field that fits pydantic's error type."""
     limits = {
         name: value
         for constraint in field.metadata

@@ -190,7 +190,8 @@ def test_stars_that_do_not_fit_are_kept_and_not_shown(visit, run):
     odd = [
         {"latent": 0, "condition": None, "psi": 1, "offsets": [0] * 8}, None, 7, "seed", [], {},
         star | {"seed": 0.5}, star | {"seed": "0"}, star | {"index": -1}, star | {"index": 2**31}, star | {"psi": 3},
-        star | {"condition": 0.5}, star | {"condition": 2}, star | {"offsets": ["a"] * 8}, star | {"offsets": [101] * 8},
+        star | {"condition": 0.5}, star | {"condition": 2}, star | {"offsets": ["a"] * 8},
+        star | {"offsets": [101] * 8},
         star | {"offsets": [0]}, star | {"more": 1}, mixture | {"from": None}, mixture | {"to": "here"},
         mixture | {"from": mixture}, mixture | {"t": "0"},
     ]  # fmt: skip

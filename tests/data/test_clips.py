@@ -17,7 +17,7 @@ from sparring.modalities.registry import open_dataset
 REAL = Path(__file__).parents[3] / "shared" / "data" / "video" / "fluent_anim_64_strips.tar"
 
 
-def film(count, size=(32, 32), mode="RGB", start=0):
+def moving(count, size=(32, 32), mode="RGB", start=0):
     """Frames whose grey value is 10 times their number."""
     frames = []
     for number in range(start, start + count):
@@ -77,7 +77,7 @@ def numbers(dataset):
     return grey.round().int().tolist()
 
 
-GIF = animation(film(8), "GIF")
+GIF = animation(moving(8), "GIF")
 VIDEOS = {
     "mp4": {},
     "mov": {},
@@ -89,13 +89,13 @@ VIDEOS = {
 
 @pytest.fixture(scope="module")
 def mp4():
-    return video(film(20))
+    return video(moving(20))
 
 
 @pytest.mark.parametrize("memory_limit", [2**30, 0], ids=["memory", "streamed"])
 @pytest.mark.parametrize("ending", VIDEOS)
 def test_videos_are_read_frame_by_frame(tmp_path, ending, memory_limit):
-    data = video(film(20), **{"format": ending} | VIDEOS[ending])
+    data = video(moving(20), **{"format": ending} | VIDEOS[ending])
     path = write(tmp_path / "set", {f"a.{ending}": data})
     dataset = open_clips(path, frames=4, frame_step=2, memory_limit=memory_limit)
     assert dataset.sample_shape == (3, 4, 32, 32)
@@ -104,16 +104,16 @@ def test_videos_are_read_frame_by_frame(tmp_path, ending, memory_limit):
 
 
 def test_h264_in_avi_with_frames_out_of_order_is_read_in_order(tmp_path):
-    path = write(tmp_path / "set", {"a.avi": video(film(20), "avi", group=20)})
+    path = write(tmp_path / "set", {"a.avi": video(moving(20), "avi", group=20)})
     assert numbers(open_clips(path, frames=20, memory_limit=0)) == [list(range(20))]
 
 
 @pytest.mark.parametrize(
     ("name", "data"),
     [
-        ("a.gif", animation(film(8), "GIF")),
-        ("a.webp", animation(film(8), "WEBP", lossless=True)),
-        ("a.png", strip(film(8))),
+        ("a.gif", animation(moving(8), "GIF")),
+        ("a.webp", animation(moving(8), "WEBP", lossless=True)),
+        ("a.png", strip(moving(8))),
     ],
 )
 @pytest.mark.parametrize("memory_limit", [2**30, 0], ids=["memory", "streamed"])
@@ -122,12 +122,12 @@ def test_pictures_of_many_frames_are_read(tmp_path, name, data, memory_limit):
     dataset = open_clips(path, frames=4, memory_limit=memory_limit)
     assert numbers(dataset) == [[0, 1, 2, 3], [4, 5, 6, 7]]
     assert numbers(open_clips(str(tmp_path / "set" / name), frames=8)) == [list(range(8))]
-    kind = "strip" if name.endswith("png") else "film"
+    kind = "strip" if name.endswith("png") else "video"
     assert dataset.notes[0] == f"1 {kind} of 8 frames gives 2 clips of 4 frames, 1 apart"
     assert open_clips(path, frames=8, memory_limit=memory_limit).notes[0].endswith("gives 1 clip of 8 frames, 1 apart")
 
 
-def test_a_film_gives_as_many_clips_as_lie_side_by_side_in_it(tmp_path):
+def test_a_video_gives_as_many_clips_as_lie_side_by_side_in_it(tmp_path):
     path = write(tmp_path / "set", {"a.gif": GIF})
     assert numbers(open_clips(path, frames=3)) == [[0, 1, 2], [5, 6, 7]]
     assert numbers(open_clips(path, frames=3, frame_step=3)) == [[0, 3, 6]]
@@ -137,17 +137,17 @@ def test_a_film_gives_as_many_clips_as_lie_side_by_side_in_it(tmp_path):
 
 def test_numbered_pictures_of_a_folder_are_one_clip_in_natural_order(tmp_path):
     files = {
-        f"clips/b{clip}/f{n}.png": png(f) for clip in range(2) for n, f in enumerate(film(12, (24, 16), start=clip))
+        f"clips/b{clip}/f{n}.png": png(f) for clip in range(2) for n, f in enumerate(moving(12, (24, 16), start=clip))
     }
-    path = write(tmp_path / "set", files | {"clips/b0/cover.png": png(film(1)[0]), "readme.txt": b"x"})
+    path = write(tmp_path / "set", files | {"clips/b0/cover.png": png(moving(1)[0]), "readme.txt": b"x"})
     for memory_limit in (2**30, 0):
         dataset = open_clips(path, frames=12, memory_limit=memory_limit)
         assert dataset.sample_shape == (3, 12, 16, 24)
         assert numbers(dataset) == [list(range(12)), list(range(1, 13))]
     assert dataset.num_classes == 0
     assert "2 folders of pictures of 12 frames give 2 clips" in dataset.notes[0]
-    assert "2 files that are no part of a film" in dataset.notes[-1]
-    flat = write(tmp_path / "flat", {f"{n}.png": png(f) for n, f in enumerate(film(12))})
+    assert "2 files that do not belong to a video" in dataset.notes[-1]
+    flat = write(tmp_path / "flat", {f"{n}.png": png(f) for n, f in enumerate(moving(12))})
     assert numbers(open_clips(flat, frames=12)) == [list(range(12))]
 
 
@@ -161,17 +161,17 @@ def test_classes_come_from_folders(tmp_path, mp4):
     assert plain.num_classes == 0
     assert any("ignored" in note for note in plain.notes)
     mixed = open_clips(write(tmp_path / "set", {"loose.gif": GIF}), frames=8)
-    assert any("no labels: some films" in note for note in mixed.notes)
+    assert any("no labels: some videos" in note for note in mixed.notes)
 
 
 def test_folders_of_frames_have_the_class_of_the_folder_above(tmp_path):
-    files = {f"{kind}/{clip}/{n}.png": png(f) for kind in "xy" for clip in "12" for n, f in enumerate(film(3))}
+    files = {f"{kind}/{clip}/{n}.png": png(f) for kind in "xy" for clip in "12" for n, f in enumerate(moving(3))}
     dataset = open_clips(write(tmp_path / "set", files), frames=3)
     assert dataset.class_names == ["x", "y"]
     assert dataset.labels().tolist() == [0, 0, 1, 1]
 
 
-def test_a_labels_file_names_films(tmp_path):
+def test_a_labels_file_names_videos(tmp_path):
     path = write(tmp_path / "set", {"a.gif": GIF, "sub/b.gif": GIF})
     (tmp_path / "labels.csv").write_text("file,label\na.gif,dog\nb.gif,cat\n")
     dataset = open_clips(path, frames=4, labels=str(tmp_path / "labels.csv"))
@@ -213,7 +213,7 @@ def test_channels_are_those_that_are_needed(tmp_path, frames, channels, format):
 
 
 def test_a_grey_video_has_one_channel_and_colour_widens_the_others(tmp_path):
-    grey = video(film(6, mode="L"), "matroska", "ffv1", "gray")
+    grey = video(moving(6, mode="L"), "matroska", "ffv1", "gray")
     path = write(tmp_path / "set", {"a.mkv": grey})
     dataset = open_clips(path, frames=6)
     assert dataset.sample_shape == (1, 6, 32, 32)
@@ -294,15 +294,15 @@ def test_resolution_crops_the_centre(tmp_path):
     assert dataset.batch(torch.tensor([0]))[0][..., 2:6].min() > 0.9
 
 
-def test_bad_films_among_good_ones_are_named_and_left_out(tmp_path, mp4):
+def test_bad_videos_among_good_ones_are_named_and_left_out(tmp_path, mp4):
     bad = {
-        "text.mp4": b"this is no film",
+        "text.mp4": b"this is no video",
         "list.mp4": b"#EXTM3U\n#EXTINF:1,\na.gif\n#EXT-X-ENDLIST\n",
         "cut.mp4": mp4[: len(mp4) // 2],
         "empty.webm": b"",
         "empty.mp4": b"",
         "cut.gif": GIF[:20],
-        "short.gif": animation(film(2), "GIF"),
+        "short.gif": animation(moving(2), "GIF"),
     }
     path = write(tmp_path / "set", {"a.gif": GIF, "b.mp4": mp4} | bad)
     for memory_limit in (2**30, 0):
@@ -315,11 +315,13 @@ def test_bad_films_among_good_ones_are_named_and_left_out(tmp_path, mp4):
         assert "empty.mp4: the file is empty" in dataset.skipped
 
 
-def test_a_film_broken_in_its_middle_is_left_out_with_all_its_clips(tmp_path):
+def test_a_video_broken_in_its_middle_is_left_out_with_all_its_clips(tmp_path):
     noise = [Image.effect_noise((32, 32), 90).convert("RGB") for _ in range(24)]
     broken = bytearray(strip(noise))
     broken[len(broken) // 2] ^= 255
-    path = write(tmp_path / "set", {"a/1.png": strip(film(24)), "b/2.png": bytes(broken), "c/3.png": strip(film(24))})
+    path = write(
+        tmp_path / "set", {"a/1.png": strip(moving(24)), "b/2.png": bytes(broken), "c/3.png": strip(moving(24))}
+    )
     held = open_clips(path, frames=8)
     assert held.class_names == ["a", "c"]
     assert len(held) == 6
@@ -331,8 +333,8 @@ def test_a_film_broken_in_its_middle_is_left_out_with_all_its_clips(tmp_path):
     assert streamed.skipped
 
 
-def test_a_film_that_vanishes_while_streaming_is_replaced(tmp_path):
-    path = write(tmp_path / "set", {"a.gif": GIF, "b.gif": animation(film(8, start=3), "GIF")})
+def test_a_video_that_vanishes_while_streaming_is_replaced(tmp_path):
+    path = write(tmp_path / "set", {"a.gif": GIF, "b.gif": animation(moving(8, start=3), "GIF")})
     dataset = open_clips(path, frames=8, memory_limit=0)
     (tmp_path / "set" / "a.gif").unlink()
     assert numbers(dataset) == [list(range(3, 11))] * 2
@@ -343,15 +345,15 @@ def test_a_film_that_vanishes_while_streaming_is_replaced(tmp_path):
 
 
 def test_sizes_that_differ_need_a_resolution(tmp_path):
-    path = write(tmp_path / "set", {"a.gif": GIF, "b.gif": animation(film(8, (48, 32)), "GIF")})
+    path = write(tmp_path / "set", {"a.gif": GIF, "b.gif": animation(moving(8, (48, 32)), "GIF")})
     with pytest.raises(DataError, match=r"2 sizes \(.*48x32: 1.*--resolution 64"):
         open_clips(path, frames=8)
     assert open_clips(path, frames=8, resolution=16).sample_shape == (1, 8, 16, 16)
 
 
 def test_a_folder_of_frames_of_two_sizes_is_left_out(tmp_path):
-    files = {f"a/{n}.png": png(f) for n, f in enumerate(film(4))} | {"a/4.png": png(film(1, (16, 16))[0])}
-    files |= {f"b/{n}.png": png(f) for n, f in enumerate(film(4))} | {"c/1.png": b"junk", "c/2.png": b"junk"}
+    files = {f"a/{n}.png": png(f) for n, f in enumerate(moving(4))} | {"a/4.png": png(moving(1, (16, 16))[0])}
+    files |= {f"b/{n}.png": png(f) for n, f in enumerate(moving(4))} | {"c/1.png": b"junk", "c/2.png": b"junk"}
     dataset = open_clips(write(tmp_path / "set", files), frames=4)
     assert len(dataset) == 1
     assert dataset.skipped == ["a: its frames have 2 sizes (32x32, 16x16)", "c: 1.png: not a readable image"]
@@ -360,15 +362,15 @@ def test_a_folder_of_frames_of_two_sizes_is_left_out(tmp_path):
 @pytest.mark.parametrize(
     ("files", "settings", "message"),
     [
-        ({}, {}, "no readable film.*holds no films"),
-        ({"a.txt": b"x"}, {}, "no readable film"),
-        ({"a.mp4": b"this is no film"}, {}, r"1 broken, first a\.mp4: Invalid data"),
-        ({"a.gif": GIF}, {"frames": 9}, "spans 9, the longest film has 8; lower --data.frames"),
+        ({}, {}, "no readable video.*holds no videos"),
+        ({"a.txt": b"x"}, {}, "no readable video"),
+        ({"a.mp4": b"this is no video"}, {}, r"1 broken, first a\.mp4: Invalid data"),
+        ({"a.gif": GIF}, {"frames": 9}, "spans 9, the longest video has 8; lower --data.frames"),
         ({"a.gif": GIF}, {"frames": 5, "frame_step": 2}, "spans 9.*--data.frame_step"),
         ({"a.gif": GIF}, {"frames": 0}, "--data.frames to 1 or more"),
         ({"a.gif": GIF}, {"frame_step": 0}, "--data.frame_step to 1 or more"),
-        ({"photo.png": png(film(1)[0])}, {}, "no numbered pictures"),
-        ({"1.png": png(film(1)[0])}, {}, "the longest film has 1"),
+        ({"photo.png": png(moving(1)[0])}, {}, "no numbered pictures"),
+        ({"1.png": png(moving(1)[0])}, {}, "the longest video has 1"),
     ],
 )
 def test_what_cannot_be_used_says_why(tmp_path, files, settings, message):
@@ -381,7 +383,7 @@ def test_what_cannot_be_used_says_why(tmp_path, files, settings, message):
 
 @pytest.mark.parametrize("files", [{}, {"a.txt.zip": b"x"}])
 def test_a_folder_of_nothing_says_so_where_frames_are_asked_for(tmp_path, files):
-    with pytest.raises(DataError, match=r"no readable film in .*it holds no films and no numbered pictures"):
+    with pytest.raises(DataError, match=r"no readable video in .*it holds no videos and no numbered pictures"):
         open_dataset(write(tmp_path / "set", files), frames=4)
 
 
@@ -411,13 +413,13 @@ def test_arrays_of_five_axes_are_clips(tmp_path, stored, expected, name):
     samples, classes = dataset.batch(torch.arange(3))
     assert np.array_equal((samples * 127.5 + 127.5).round().numpy(), expected)
     assert classes.tolist() == ([1, 0, 1] if name.endswith("npz") else [0, 0, 0])
-    assert dataset.notes == ["3 films of 8 frames give 3 clips of 8 frames, 1 apart"]
+    assert dataset.notes == ["3 videos of 8 frames give 3 clips of 8 frames, 1 apart"]
 
 
-def test_clips_are_cut_out_of_the_films_of_an_array_as_of_others(tmp_path):
-    path = tmp_path / "films.npz"
-    films = np.stack([np.stack([np.asarray(frame) for frame in film(8, start=start)]) for start in (0, 9)])
-    np.savez(path, films=films, labels=np.array(["x", "y"]))
+def test_clips_are_cut_out_of_the_videos_of_an_array_as_of_others(tmp_path):
+    path = tmp_path / "videos.npz"
+    videos = np.stack([np.stack([np.asarray(frame) for frame in moving(8, start=start)]) for start in (0, 9)])
+    np.savez(path, videos=videos, labels=np.array(["x", "y"]))
     dataset = open_dataset(str(path), frames=3)
     assert numbers(dataset) == [[0, 1, 2], [5, 6, 7], [9, 10, 11], [14, 15, 16]]
     assert dataset.labels().tolist() == [0, 0, 1, 1]
@@ -425,9 +427,9 @@ def test_clips_are_cut_out_of_the_films_of_an_array_as_of_others(tmp_path):
     small = open_dataset(str(path), frames=8, resolution=8)
     assert small.sample_shape == (3, 8, 8, 8)
     assert numbers(small) == [list(range(8)), list(range(9, 17))]
-    with pytest.raises(DataError, match=r"spans 16, the longest film has 8; lower --data\.frames"):
+    with pytest.raises(DataError, match=r"spans 16, the longest video has 8; lower --data\.frames"):
         open_dataset(str(path))
-    np.savez(path, films=films[0])
+    np.savez(path, videos=videos[0])
     with pytest.raises(DataError, match=r"--data\.frames has no effect on pictures"):
         open_dataset(str(path), frames=3)
 
@@ -443,19 +445,19 @@ def test_without_pyav_videos_say_what_to_install_and_the_rest_works(tmp_path, mo
     path = write(tmp_path / "set", {"a.gif": GIF})
     monkeypatch.setitem(sys.modules, "av", None)
     assert len(open_clips(path, frames=8)) == 1
-    write(tmp_path / "set", {"b.mp4": b"film"})
+    write(tmp_path / "set", {"b.mp4": b"video"})
     assert is_clips(path, None)
     with pytest.raises(DataError, match=r'reading b.mp4 needs PyAV: pip install "sparring\[video\]"'):
         open_clips(path, frames=8)
 
 
 def test_what_holds_clips_is_told_from_what_holds_images(tmp_path):
-    still, square = animation(film(1), "GIF"), png(film(1)[0])
+    still, square = animation(moving(1), "GIF"), png(moving(1)[0])
     sets = {
         "videos": ({"x/1.png": square, "x/2.MP4": b""}, True, True),
         "animations": ({"1.png": square, "2.gif": GIF}, True, True),
         "stills": ({"1.gif": still, "2.png": square}, False, True),
-        "strips": ({"1.png": strip(film(4))}, False, True),
+        "strips": ({"1.png": strip(moving(4))}, False, True),
         "empty": ({}, False, True),  # for open_clips to refuse
         "text": ({"a.txt": b"x", "b.npz": b"x"}, False, True),
         "IDX": ({"train-images-idx3-ubyte": b"x"}, False, False),
@@ -481,9 +483,9 @@ def test_fingerprint_follows_content_and_settings(tmp_path):
     assert len(set(prints)) == 4
 
 
-def test_any_damage_to_a_film_is_skipped_or_read(tmp_path, mp4):
+def test_any_damage_to_a_video_is_skipped_or_read(tmp_path, mp4):
     random = np.random.default_rng(0)
-    whole = {"gif": GIF, "webp": animation(film(8), "WEBP"), "mp4": mp4, "png": strip(film(8))}
+    whole = {"gif": GIF, "webp": animation(moving(8), "WEBP"), "mp4": mp4, "png": strip(moving(8))}
     for number in range(40):
         ending = list(whole)[number % 4]
         data = bytearray(whole[ending])

@@ -86,25 +86,25 @@ def test_class_folders_give_classes_in_natural_order(make):
 
 
 STRIPS = {f"{i}.png": encoded(grey(i, (32, 8))) for i in range(3)}
-FRAMES = {f"run/film{i}/{j}.png": encoded(grey(i)) for i in range(2) for j in range(3)}
-OTHER_FRAMES = {f"jump/film{i}/{j}.png": encoded(grey(i)) for i in range(2) for j in range(3)}
-NAMED = {f"film{i}/frame_{j:02d}.png": encoded(grey(i)) for i in range(2) for j in range(3)}
+FRAMES = {f"run/video{i}/{j}.png": encoded(grey(i)) for i in range(2) for j in range(3)}
+OTHER_FRAMES = {f"jump/video{i}/{j}.png": encoded(grey(i)) for i in range(2) for j in range(3)}
+NAMED = {f"video{i}/frame_{j:02d}.png": encoded(grey(i)) for i in range(2) for j in range(3)}
 
 
 @pytest.mark.parametrize(
     ("files", "what"),
-    [(STRIPS, "strips of square"), (FRAMES | OTHER_FRAMES, "CLASS/FILM/number"), (NAMED, "by their names")],
+    [(STRIPS, "strips of square"), (FRAMES | OTHER_FRAMES, "CLASS/VIDEO/number"), (NAMED, "by their names")],
 )
-def test_what_may_be_films_is_told_how_they_are_read(tmp_path, files, what):
+def test_a_note_says_how_to_read_possible_videos(tmp_path, files, what):
     folder = write(tmp_path, files)
     assert any(what in note and "--frames N" in note for note in open_dataset(folder, resolution=8).notes)
     assert len(open_dataset(folder, frames=3).sample_shape) == 4  # as the note promises
 
 
 @pytest.mark.parametrize("name", ["{:03d}.png", "scene_{:d}.png"])
-@pytest.mark.parametrize("moves", [True, False], ids=["films", "classes"])
+@pytest.mark.parametrize("moves", [True, False], ids=["videos", "classes"])
 def test_folders_of_frames_are_told_from_classes_of_numbered_pictures(tmp_path, name, moves):
-    """Of films by what is in them: the next picture is more like one than others are."""
+    """Videos are recognised by their pixels: each picture is closest to the next one."""
     random, files = np.random.default_rng(0), {}
     for folder in range(4):
         scene = Image.fromarray(random.integers(0, 256, (9, 4), dtype=np.uint8)).resize((16, 39))
@@ -113,11 +113,11 @@ def test_folders_of_frames_are_told_from_classes_of_numbered_pictures(tmp_path, 
             files[f"clip{folder}/{name.format(number)}"] = encoded(scene.crop((0, start, 16, start + 16)))
     dataset = open_dataset(write(tmp_path, files))
     assert dataset.num_classes == 4
-    assert any("frames of films, a folder each: pass --frames N" in note for note in dataset.notes) == moves
+    assert any("frames of videos, a folder each: pass --frames N" in note for note in dataset.notes) == moves
 
 
 @pytest.mark.parametrize("files", [TWO_CLASSES, {"1.png": encoded(grey(1, (16, 8)))}, {"a/1.png": encoded(grey(1))}])
-def test_other_pictures_are_not_told_about_films(make, files):
+def test_other_pictures_get_no_note_on_videos(make, files):
     assert not any("--frames" in note for note in open_dataset(make(files)).notes)
 
 

@@ -1,18 +1,29 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
-from sparring.codecs.layers import _REACH, Layers, _moved
-from sparring.codecs.stretches import take_frames
 
-from sparring.build import Networks
-from sparring.codecs import LayerCodec, PatchCodec
-from sparring.config import Config
+import sparring
+from examples.layered_video.crops import Crops
+from examples.layered_video.layers import REACH, LayerCodec, LayeredGenerator, LayerSettings, _moved
+from examples.layered_video.preset import bouncing as preset
+from examples.layered_video.train import main
+from sparring.build import build
+from sparring.cli import main as command
+from sparring.codecs.settings import CODECS
+from sparring.config import Config, ConfigError
+from sparring.critics.frames import Frames, take_frames
 from sparring.data.bouncing import bouncing
-from sparring.models.generator import Generator
+from sparring.data.conditions import Classes
+from sparring.pretrained import CheckpointError
+from sparring.training.codec_trainer import fit
 
 from specs import spec_of
 
-LAYERS = {"codec.name": "layers", "codec.patch_size": 2, "model.bounded": False}
+ROOT = Path(__file__).parents[2]
 
 
 def test_pictures_are_moved_by_whole_pixels():
@@ -59,31 +70,35 @@ def test_the_slope_of_a_path_is_that_on_both_sides_of_a_whole_pixel():
         torch.testing.assert_close(slope[..., axis].squeeze(), both.detach(), rtol=1e-3, atol=1e-3)
 
 
-def layers(patch_size=1, seen_frames=None):
-    return Layers((3, 4, 16, 16), patch_size, patch_frames=1, layers=2, seen_frames=seen_frames)
+def codec_of(patch_size=1, shape=(3, 4, 16, 16)):
+    return LayerCodec(shape, patch_size, layers=2)
 
 
 def tokens_of(codec, pictures, opacity, shift):
-    """Of layers (P, C, h, w), each as opaque as said, that stand still where `shift` (P, 2) says."""
-    drawn = codec.canvas.encode(torch.cat([pictures.atanh(), opacity.expand(-1, 1, *pictures.shape[2:])], 1))
-    loose = torch.zeros(len(pictures), codec.path_tokens, codec.canvas.token_dim)
-    loose.flatten(1)[:, :2] = shift / _REACH
-    return torch.cat([drawn, loose], 1).flatten(0, 1)[None]
+    """Tokens of layers (S, C, h, w), each as opaque as said, that stand still where `shift` (S, 2) says."""
+    drawn = codec.picture.patchify(torch.cat([pictures.atanh(), opacity.expand(-1, 1, *pictures.shape[2:])], 1))
+    path = torch.zeros(len(pictures), codec.path_tokens, codec.picture.token_dim)
+    path.flatten(1)[:, :2] = shift / REACH
+    return torch.cat([drawn, path], 1).flatten(0, 1)[None]
+
+
+def random_tokens(codec, count):
+    return torch.randn(count, 2 * (8 * 8 + codec.path_tokens), codec.picture.token_dim)
 
 
 def test_a_path_is_straight_but_for_its_bends():
-    codec = Layers((1, 16, 8, 8), 1, patch_frames=1, layers=2)
+    codec = codec_of(shape=(1, 16, 16, 16))
     assert codec.bends == 4
-    tokens = torch.randn(5, 2 * (4 * 4 + codec.path_tokens), codec.canvas.token_dim)
+    tokens = random_tokens(codec, 5)
     _, paths = codec.pictures_and_paths(tokens)
     assert paths.shape == (5, 2, 16, 2)
     turns = paths.diff(dim=2).diff(dim=2).abs().amax(-1) > 1e-4
     assert turns.sum(-1).max() <= 2 * codec.bends  # a bend between two frames turns before and after
     still, straight = tokens.clone(), tokens.clone()
     for made, kept in ((still, 2), (straight, 4)):
-        loose = made.unflatten(1, (2, -1))[:, :, 16:].flatten(2)
-        loose[..., kept:] = 0
-        made.unflatten(1, (2, -1))[:, :, 16:] = loose.view(5, 2, codec.path_tokens, -1)
+        path = made.unflatten(1, (2, -1))[:, :, 64:].flatten(2)
+        path[..., kept:] = 0
+        made.unflatten(1, (2, -1))[:, :, 64:] = path.view(5, 2, codec.path_tokens, -1)
     assert torch.equal(codec.pictures_and_paths(still)[1].diff(dim=2), torch.zeros(5, 2, 15, 2))
     steps = codec.pictures_and_paths(straight)[1].diff(dim=2)
     torch.testing.assert_close(steps, steps[:, :, :1].expand_as(steps), atol=1e-5, rtol=0)
@@ -91,46 +106,41 @@ def test_a_path_is_straight_but_for_its_bends():
 
 
 def test_what_is_opaque_hides_what_lies_behind_it_and_the_background():
-    codec = layers()
+    codec = codec_of()
     codec.background.fill_(0.5)
-    side = codec.canvas.sample_shape[-1]
-    pictures = torch.stack([torch.full((3, side, side), value) for value in (0.2, -0.7)])
+    pictures = torch.stack([torch.full((3, 8, 8), value) for value in (0.2, -0.7)])
     there = torch.tensor([[-0.25, 0.0], [0.25, 0.0]])  # two pixels to the left, two to the right
-    film = codec.decode(tokens_of(codec, pictures, torch.full((2, 1, 1, 1), 50.0), there))
-    assert film.shape == (1, 3, 4, 16, 16)
-    assert torch.equal(film[:, :, 0], film[:, :, -1])
-    torch.testing.assert_close(film[0, :, 0, 8, 3], torch.full((3,), 0.2))
-    torch.testing.assert_close(film[0, :, 0, 8, 9], torch.full((3,), -0.7))  # where both are, the last lies in front
-    torch.testing.assert_close(film[0, :, 0, 0, 0], torch.full((3,), 0.5))
-    unseen = codec.decode(tokens_of(codec, pictures, torch.full((2, 1, 1, 1), -50.0), there))
+    clip = codec.unpatchify(tokens_of(codec, pictures, torch.full((2, 1, 1, 1), 50.0), there))
+    assert clip.shape == (1, 3, 4, 16, 16)
+    assert torch.equal(clip[:, :, 0], clip[:, :, -1])
+    torch.testing.assert_close(clip[0, :, 0, 8, 3], torch.full((3,), 0.2))
+    torch.testing.assert_close(clip[0, :, 0, 8, 9], torch.full((3,), -0.7))  # where both are, the last lies in front
+    torch.testing.assert_close(clip[0, :, 0, 0, 0], torch.full((3,), 0.5))
+    unseen = codec.unpatchify(tokens_of(codec, pictures, torch.full((2, 1, 1, 1), -50.0), there))
     torch.testing.assert_close(unseen, torch.full_like(unseen, 0.5))
 
 
 def test_the_background_is_the_median_of_all_frames():
-    codec = LayerCodec(Layers((1, 8, 16, 16), patch_size=4, patch_frames=1, layers=1))
+    codec = codec_of(shape=(1, 8, 16, 16))
     clips = bouncing(frames=8, resolution=16, num_digits=1, count=50).batch(torch.arange(50))[0]
-    codec.measure(0.5 - clips)
-    torch.testing.assert_close(codec.patches.background, torch.full((1, 1, 16, 16), 1.5))
+    codec.fit(0.5 - clips)
+    torch.testing.assert_close(codec.background, torch.full((1, 1, 16, 16), 1.5))
 
 
-def test_the_discriminator_sees_whole_films():
-    codec = layers(patch_size=2)
-    films = torch.randn(2, 3, 4, 16, 16)
-    assert torch.equal(codec.look(films), PatchCodec((3, 4, 16, 16), 2, 0, 1).encode(films))
+def test_single_frames_are_those_of_the_clip():
+    codec, frames = codec_of(), torch.tensor([[0, 2], [1, 3], [3, 3]])
+    tokens = random_tokens(codec, 3)
+    rendered = codec.render(*codec.pictures_and_paths(tokens), frames)
+    assert torch.equal(rendered, take_frames(codec.unpatchify(tokens), frames))
 
 
-def test_of_a_film_only_the_frames_that_are_seen_are_made():
-    codec = layers(seen_frames=2)
-    tokens = torch.randn(3, 2 * (8 * 8 + codec.path_tokens), codec.canvas.token_dim)
-    frames = codec.draw_stretches(3, torch.Generator().manual_seed(0))
-    assert frames.shape == (3, 2)
-    assert torch.equal(codec.decode(tokens, frames), take_frames(codec.decode(tokens), frames))
-
-
-def test_each_part_is_made_of_its_own_numbers_alone_as_a_generator_of_one_part_would():
-    options = {"width": 16, "depth": 1, "num_heads": 2, "num_classes": 3, "z_dim": 5, "noise_dim": 2, "loose_tokens": 2}
+def test_each_slot_is_made_of_its_own_z_alone_as_a_generator_of_one_slot_would():
+    options = {
+        "width": 16, "depth": 1, "num_heads": 2, "condition": Classes(("a", "b", "c")), "z_dim": 5, "noise_dim": 2,
+        "path_tokens": 2,
+    }  # fmt: skip
     torch.manual_seed(0)
-    both, one = (Generator((1, 4, 4), 6, parts=parts, **options) for parts in (2, 1))
+    both, one = (LayeredGenerator((1, 4, 4), 6, slots=slots, **options) for slots in (2, 1))
     for parameter in both.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     one.load_state_dict(both.state_dict())
@@ -138,8 +148,8 @@ def test_each_part_is_made_of_its_own_numbers_alone_as_a_generator_of_one_part_w
     tokens = both(z, labels)
     assert tokens.shape == (3, 2 * (16 + 2), 6)
     global_z, noise = both.split(z)
-    for part, made in enumerate(tokens.chunk(2, 1)):
-        own = one.synthesize(one.mapping(global_z.chunk(2, 1)[part], labels), noise.chunk(2, 1)[part])
+    for slot, made in enumerate(tokens.chunk(2, 1)):
+        own = one.synthesize(one.mapping(global_z.chunk(2, 1)[slot], labels), noise.chunk(2, 1)[slot])
         torch.testing.assert_close(made, own, atol=1e-4, rtol=1e-4)
     other = z.clone()
     other[:, :5] += 1
@@ -148,33 +158,66 @@ def test_each_part_is_made_of_its_own_numbers_alone_as_a_generator_of_one_part_w
     assert not changed[:, 18:].any()
 
 
-@pytest.mark.parametrize("seen_frames", [None, 2])
-def test_a_run_stops_goes_on_and_samples_as_any_other(tiny, straight_and_broken, seen_frames):
-    config = tiny.replace(
-        LAYERS | {"codec.seen_frames": seen_frames, "data.path": "bouncing", "train.evaluate_every": 0}
-    )
+def test_a_run_stops_goes_on_and_samples_as_any_other(layered, straight_and_broken):
     dataset = bouncing(frames=4, resolution=16, count=40)
-    one, other = straight_and_broken(config, dataset, at=24)
+    one, other = straight_and_broken(layered, dataset, at=24)
+    assert [type(critic.view) for critic in one.critics] == [Frames, Crops]
     assert torch.equal(one.sample(5), other.sample(5))
     assert one.sample(5, truncation_psi=0.5, reject=0.5).shape == (5, 1, 4, 16, 16)
-    assert torch.equal(one.codec.patches.background, other.codec.patches.background)
-    measured = LayerCodec(Layers(dataset.sample_shape, patch_size=2, patch_frames=1, layers=2))
-    measured.measure(dataset.batch(torch.arange(40))[0])
-    assert torch.equal(one.codec.patches.background, measured.patches.background)
-    assert measured.patches.background.max() > -1  # where digits often overlap
+    fresh = codec_of(patch_size=2, shape=dataset.sample_shape)
+    fit(fresh, dataset, torch.device("cpu"))
+    for gan in (one, other):
+        assert torch.equal(gan.codec.background, fresh.background)
+    assert fresh.background.max() > -1  # where digits often overlap
+
+
+def test_a_run_is_refused_in_one_line_where_nothing_registers_its_codec(layered, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "run"
+    sparring.train(layered.replace({"train.num_samples": 8}), folder, dataset=bouncing(4, 16, count=40))
+    assert sparring.load(folder).sample(2).shape == (2, 1, 4, 16, 16)
+    monkeypatch.delitem(CODECS, "layers")
+    with pytest.raises(CheckpointError, match=r"not layers; .*import the module that registers it$"):
+        sparring.load(folder)
+    assert command(["sample", str(folder), "--out", str(tmp_path / "clips.webp")]) != 0
+    said = capsys.readouterr().err.strip()
+    assert said.count("\n") == 0
+    assert said.endswith("import the module that registers it")
+
+
+def test_both_commands_work_from_the_repository_root(tmp_path):
+    def run(*words):
+        subprocess.run([sys.executable, "-m", *words], cwd=ROOT, check=True, capture_output=True)
+
+    out = tmp_path / "run"
+    run("examples.layered_video.train", "--resolution", "16", "--num-samples", "16", "--out", str(out))
+    run("examples.layered_video", "sample", str(out), "--num", "2", "--out", str(tmp_path / "clips.webp"))
+    assert (tmp_path / "clips.webp").stat().st_size > 100
+
+
+def test_the_script_explains_what_it_cannot_train(tmp_path, capsys):
+    assert main(["--resolution", "15", "--out", str(tmp_path / "run")]) == 2
+    assert "16, 24, 32" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("frames", "views"), [(4, ["whole", "crops"]), (16, ["frames", "crops"])])
+@pytest.mark.parametrize("side", [16, 32, 64])
+def test_the_preset_fits_its_data(frames, side, views):
+    config = preset(frames, side, side)
+    networks = build(config, spec_of((1, frames, side, side)))
+    whole, crop = (critic.view for critic in networks.critics)
+    assert [critic.view for critic in config.critics] == views
+    assert config.critics[1].gamma == pytest.approx(crop.shape[1] * crop.shape[2] / (4 * side * side))
+    assert whole.shape == (1, 4, side, side)
 
 
 @pytest.mark.parametrize(
     ("shape", "changes", "saying"),
     [
-        ((1, 8, 8), {}, "layers is for films"),
-        ((1, 4, 8, 8), {"model.bounded": True}, "paths without bounds"),
-        ((1, 1, 256, 256), {"codec.layers": 32}, "more than 2048 tokens"),
-        ((1, 4, 8, 8), {"codec.patch_frames": 9}, "choose at most 4"),
-        ((1, 4, 8, 8), {"codec.seen_frames": 4}, "all of a clip's 4: choose fewer"),
-        ((1, 4, 8, 8), {"codec.seen_frames": 2, "codec.patch_frames": 3}, "choose at most 2"),
+        ((1, 8, 8), {}, "layers is for clips"),
+        ((1, 4, 8, 8), {"critics.0.view": "frames", "critics.0.frames": 4}, "all of a clip's 4: choose fewer"),
+        ((1, 4, 8, 8), {"critics.0.view": "crops", "codec.name": "patch"}, "crops needs a known background"),
     ],
 )
-def test_what_has_no_layers_is_refused(shape, changes, saying):
-    with pytest.raises(ValueError, match=saying):
-        Networks(Config().replace(LAYERS | changes), spec_of(shape))
+def test_what_does_not_fit_is_refused(shape, changes, saying):
+    with pytest.raises(ConfigError, match=saying):
+        build(Config(codec=LayerSettings(patch_size=2)).replace(changes), spec_of(shape))

@@ -7,7 +7,7 @@ from sparring.data.bouncing import bouncing
 from sparring.metrics.clips import ClipMetric
 from sparring.metrics.extractors import rgb
 from sparring.metrics.i3d import AT_ONCE, I3D, _padded, _pool
-from sparring.modalities.measuring import evaluate
+from sparring.modalities.metrics import evaluate
 
 # Of Carreira & Zisserman's network with 400 classes, batch normalization's scale and shift counted
 PARAMETERS = 12_697_264
@@ -89,7 +89,7 @@ def test_what_cannot_be_fvd_says_so(dataset, file, tmp_path):
     for extractor, said in {
         "i3d": "write i3d:FILE",
         "i3d:nowhere.pt": "no weights file nowhere.pt",
-        f"i3d:{other}": "holds no I3D's weights",
+        f"i3d:{other}": "does not hold the weights of I3D",
         "inception": "no extractor inception for clips: choose untrained or i3d:FILE",
     }.items():
         with pytest.raises(DataError, match=said):

@@ -16,7 +16,7 @@ from sparring.metrics.scores import SCORES, Score
 from sparring.modalities import registry
 from sparring.modalities.image.display import ImageDisplay
 from sparring.modalities.image.modality import Image
-from sparring.modalities.measuring import evaluate, metric_for
+from sparring.modalities.metrics import evaluate, metric_for
 from sparring.modalities.opening import Opening
 from sparring.modalities.registry import MODALITIES, modality_of, open_dataset, register_modality
 from sparring.pretrained import load

@@ -148,7 +148,7 @@ def test_anything_else_is_refused_in_one_line(tmp_path, kind):
     path = tmp_path / "a.safetensors"
     save_tensors(path, TENSORS, META)
     damaged(path, kind)
-    with pytest.raises(CheckpointError, match=r"damaged or not one of ours .*: restore it or delete it") as caught:
+    with pytest.raises(CheckpointError, match=r"damaged or not from sparring .*: restore it or delete it") as caught:
         load_tensors(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -28,7 +28,7 @@ def test_what_is_no_goal_is_refused(text):
 
 @pytest.mark.parametrize("text", ["c2st<=0.4", "c2st<=60", "c2st>=0.6"])
 def test_a_share_that_no_classifier_gets_or_every_one_does_is_refused(text):
-    with pytest.raises(ConfigError, match="a share from"):
+    with pytest.raises(ConfigError, match=r"a number from 0\.5 to 1"):
         goal(text)
 
 

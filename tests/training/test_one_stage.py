@@ -32,8 +32,8 @@ def test_gradients_are_those_of_two_passes(name, lead):
         torch.testing.assert_close(gradient, expected, rtol=1e-9, atol=atol)
 
 
-def test_it_holds_in_float32_where_the_slopes_are_far_apart():
-    """D's loss has almost no slope left, G's has its largest."""
+def test_float32_is_enough_for_gradients_of_very_different_size():
+    """D's loss has almost no gradient, G's loss has its largest one."""
     torch.manual_seed(0)
     discriminator = nn.Sequential(nn.Linear(5, 16), nn.SiLU(), nn.Linear(16, 1), nn.Flatten(0))
     real, fakes = torch.randn(2, 8, 5)

@@ -97,5 +97,5 @@ def run_presets(arguments: argparse.Namespace) -> int:
     for row in rows:
         print(f"{row['preset']:22}{row['data']}\n{'':22}{row['size']}\n{'':22}{row['time']}; {row['quality']}")
     sizes = ", ".join(f"{name} (width {w}, depth {d})" for name, (w, d, _) in SIZES.items())
-    print(f"--size for images: {sizes}")
+    print(f"--size, for every modality: {sizes}")
     return 0

@@ -25,14 +25,13 @@ def add(command: Command) -> None:
     evaluate.add_argument("--stride", type=positive, help="steps between the starts of two windows")
     evaluate.add_argument("--fill-gaps", action="store_true", default=None, help="interpolate missing values of series")
     evaluate.add_argument("--frames", type=positive, help="the same for clips")
-    evaluate.add_argument("--frame-step", type=positive, help="take every n-th frame of a film")
+    evaluate.add_argument("--frame-step", type=positive, help="take every n-th frame of a video")
     evaluate.add_argument("--field", help="texts: the field of --data")
     evaluate.add_argument("--num", type=positive, default=10_000, help="samples compared, at most (default: 10000)")
     evaluate.add_argument(
         "--metrics", nargs="+", metavar="NAME",
-        help="only these: frechet (or fd) and c2st; of pictures near_copies, ...; of clips frames, of bouncing "
-        "digits motion too; of series predictive, autocorrelation, ...; of texts perplexity, bleu, diversity, copies, "
-        "symbols",
+        help="only these: frechet (or fd) and c2st; of pictures near_copies, ...; of clips frames; of series "
+        "predictive, autocorrelation, ...; of texts perplexity, bleu, diversity, copies, symbols",
     )  # fmt: skip
     evaluate.add_argument(
         "--extractor",
@@ -52,8 +51,8 @@ def add(command: Command) -> None:
 
 
 def run_evaluate(arguments: argparse.Namespace) -> int:
-    from sparring.evaluation import beside_floors, open_compared
-    from sparring.report import Look, check_files, save_neighbours, write_report
+    from sparring.evaluation import open_compared, with_floors
+    from sparring.report import NearestSamples, check_files, save_neighbours, write_report
 
     names = ("resolution", "window", "stride", "fill_gaps", "frames", "frame_step", "field")
     settings = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
@@ -68,13 +67,13 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     for warning in scores["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
     facts = {"samples": compared.samples, "data": compared.data} | scores
-    print_facts(facts if arguments.json else beside_floors(facts), arguments.json)
+    print_facts(facts if arguments.json else with_floors(facts), arguments.json)
     if arguments.neighbours or arguments.report:
-        look = Look(compared, arguments.extractor)
+        nearest = NearestSamples(compared, arguments.extractor)
         if arguments.neighbours:
-            save_neighbours(look, Path(arguments.neighbours))
+            save_neighbours(nearest, Path(arguments.neighbours))
         if arguments.report:
-            write_report(look, scores, Path(arguments.report))
+            write_report(nearest, scores, Path(arguments.report))
     return 0
 
 
@@ -93,7 +92,7 @@ def run_reconstruct(arguments: argparse.Namespace) -> int:
     back = gan.reconstruct(samples)
     modality = gan.modality
     real = modality.to_user(samples, gan.spec)
-    out = modality.display.save_sheet(modality.beside(real, back), Path(arguments.out or "reconstructed"), 2)
+    out = modality.display.save_sheet(modality.interleaved(real, back), Path(arguments.out or "reconstructed"), 2)
     codec = gan.codec
     error = codec.error(samples, codec.decode(codec.encode(samples.to(gan.device))).to(samples))
     facts: dict[str, Any] = {"codec": gan.config.codec.name, modality.error_name: error}

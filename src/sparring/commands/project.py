@@ -49,7 +49,7 @@ def run_project(arguments: argparse.Namespace) -> int:
     )  # fmt: skip
     seconds = (time.perf_counter() - start) / len(samples)
     save_latents(found.z, found.condition, out, gan)
-    modality.display.save_sheet(modality.beside(modality.to_user(samples, gan.spec), found.samples), picture, 2)
+    modality.display.save_sheet(modality.interleaved(modality.to_user(samples, gan.spec), found.samples), picture, 2)
     columns: dict[str, list[Any]] = {
         "place": places,
         modality.error_name: found.errors,

@@ -50,8 +50,8 @@ def _load(arguments: argparse.Namespace) -> Any:
 def run_sample(arguments: argparse.Namespace) -> int:
     gan = _load(arguments)
     display, condition = gan.modality.display, condition_of(gan, arguments)
-    out = Path(arguments.out or f"samples{display.together[0]}")
-    display.check_out(out)
+    out = Path(arguments.out or f"samples{display.suffixes[0]}")
+    display.check_path(out)
     dataset = _open_for_plot(gan, arguments.plot) if arguments.plot else None
     samples = gan.sample(
         arguments.num,
@@ -75,7 +75,7 @@ def _open_for_plot(gan: Any, plot: str) -> Any:
     """The real series, where they can be drawn: before anything is written."""
     from sparring.pretrained import open_data_of
 
-    suffixes = gan.modality.display.comparisons
+    suffixes = gan.modality.display.comparison_suffixes
     if not suffixes:
         raise UsageError("--plot draws series, and this GAN makes none: drop it")
     if Path(plot).suffix.lower() not in suffixes:
@@ -110,7 +110,7 @@ def run_interpolate(arguments: argparse.Namespace) -> int:
         return _print_walk(gan, arguments, condition)
     video.check_format(path)
     walk = gan.interpolate(arguments.frames, seed=arguments.seed, num=arguments.num, condition=condition)
-    video.save(display.film(walk), path)
+    video.save(display.frames(walk), path)
     print(path)
     return 0
 
@@ -119,7 +119,7 @@ def _print_walk(gan: Any, arguments: argparse.Namespace, condition: str | None) 
     """From one text to another and back, each once where neighbours are alike."""
     display = gan.modality.display
     if arguments.out:
-        display.check_out(Path(arguments.out))
+        display.check_path(Path(arguments.out))
     walk = gan.interpolate(arguments.frames, seed=arguments.seed, num=1, condition=condition)
     lines = [text for (text,), (before,) in zip(walk, [[None], *walk], strict=False) if text != before]
     if arguments.out:

@@ -23,7 +23,7 @@ SHORT = {
     "window": ("data.window", "steps of a sample cut from a long series"),
     "stride": ("data.stride", "steps between the starts of two windows (default: 1)"),
     "frames": ("data.frames", "frames of a clip"),
-    "frame_step": ("data.frame_step", "take every n-th frame of a film (default: every one)"),
+    "frame_step": ("data.frame_step", "take every n-th frame of a video (default: every one)"),
     "field": ("data.field", "field of a table or .jsonl that holds the text"),
     "split": ("data.split", "line or sentence: what of a text is a sample"),
     "tokenizer": ("data.tokenizer", "char, word or bpe: what texts are made of"),
@@ -39,7 +39,7 @@ def add(command: Command) -> None:
         epilog="Any other setting: --SECTION.NAME VALUE, e.g. --model.depth 6. `sparring train --help-all` lists them.",
     )  # fmt: skip
     train.add_argument(
-        "data", nargs="?", help="digits, sines, bouncing, names, a folder, .zip, film, table, array, text, or hf:NAME"
+        "data", nargs="?", help="digits, sines, bouncing, names, a folder, .zip, video, table, array, text, or hf:NAME"
     )
     train.add_argument("--out", help="the run's folder (default: runs/DATA)")
     train.add_argument("--preset", help="start from this preset (default: the one for DATA)")

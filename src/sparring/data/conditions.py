@@ -327,9 +327,12 @@ CONDITIONS: dict[str, type[Condition]] = {kind.kind: kind for kind in (Unconditi
 
 
 def condition_from_dict(values: dict[str, Any]) -> Condition:
-    """The inverse of `Condition.to_dict`; raises `ValueError` for anything else."""
+    """The inverse of `Condition.to_dict`; raises `ConfigError` or `ValueError` for anything else."""
     if values.get("kind") not in CONDITIONS:
-        raise ValueError(f"there is no condition {values.get('kind')}")
+        known = ", ".join(CONDITIONS)
+        raise ConfigError(
+            f"there is no condition {values.get('kind')} among {known}: import the module that registers it"
+        )
 
     def frozen(value: Any) -> Any:
         return tuple(map(frozen, value)) if isinstance(value, list) else value

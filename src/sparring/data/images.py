@@ -43,7 +43,7 @@ from sparring.data.dataset import (
 )
 from sparring.data.streamed import THREADS, Pixels, StreamedDataset
 
-# Naming the formats keeps Pillow from trying its rarer ones, some of which start other programs.
+# Fixed formats exclude Pillow's rare ones, some of which start other programs.
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF")
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _ORIENTATION_TAG = 0x0112
@@ -58,30 +58,30 @@ _UPRIGHT = {
 }
 _CHUNK = 32
 _HEAD_BYTES = 64 * 1024
-_LOOKED_AT = 16  # files that tell whether a set's pictures are strips
-_FRAMES_IN_A_STRIP = 4  # at least: wide pictures are not rare
-_FRAMES_IN_A_FOLDER = 16  # at least: as many as a clip has unless told
-_FOLDERS_LOOKED_AT = 8
-# How far frames are from the next, at most, beside how far from others of their folder. Measured: bouncing digits 0.6
-# to 0.7, pictures of a class 0.84 (flowers) to 1.3 (digits).
-_ALIKE = 0.8
-_GLANCE = 32  # the resolution at which they are compared
+_PROBED = 16  # files that decide whether the pictures are strips
+_MIN_STRIP = 4  # frames; shorter strips may be wide pictures
+_MIN_FOLDER = 16  # frames; the default length of a clip
+_PROBED_FOLDERS = 8
+# Largest mean distance to the next frame, relative to the mean distance to other frames of the folder. Bouncing digits
+# have 0.6 to 0.7, folders of classes 0.84 (flowers) to 1.3 (digits).
+_MAX_CHANGE = 0.8
+_THUMBNAIL = 32  # resolution at which frames are compared
 
 IMAGE_ERRORS = (*PARSE_ERRORS, Image.DecompressionBombError)
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One file as looked at."""
+    """An image file that has been opened."""
 
     mode: str
     size: tuple[int, int]  # width and height as stored in the file
-    shape: tuple[int, int, int]  # (C, H, W) as it will enter the set
+    shape: tuple[int, int, int]  # (C, H, W) in the data set
     pixels: Pixels | None  # (H, W, C), None if only the header was read
 
 
-def look(data: bytes, resolution: int | None, decode: bool = True) -> Picture:
-    """Open one image file; raises one of IMAGE_ERRORS where the bytes are broken.
+def read_image(data: bytes, resolution: int | None, decode: bool = True) -> Picture:
+    """Opens an image file; raises one of IMAGE_ERRORS where the bytes are broken.
 
     With `decode=False` only the header is read and `pixels` is None.
     """
@@ -95,7 +95,7 @@ def look(data: bytes, resolution: int | None, decode: bool = True) -> Picture:
             image.load()
         upright = _UPRIGHT.get(_orientation(image))
         if not decode:
-            # Pillow reports the size of a TIFF upright already, that of other formats as stored.
+            # Pillow reports the upright size of a TIFF, but the stored size of other formats.
             sideways = image.format != "TIFF" and _orientation(image) in (5, 6, 7, 8)
             width, height = (image.height, image.width) if sideways else image.size
             if resolution is not None:
@@ -131,19 +131,20 @@ def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
     except IMAGE_ERRORS:
-        return 1  # a damaged EXIF block says nothing about the pixels
+        return 1  # a damaged EXIF block is ignored
 
 
 def square(image: Image.Image, resolution: int) -> Image.Image:
+    """Crops the central square and resizes it."""
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    # Not resize's own `box`: its filter reaches beyond the box and would blend in what was cropped off.
-    square = image.crop((left, top, left + side, top + side))
-    return square.resize((resolution, resolution), Image.Resampling.LANCZOS)
+    # Not `resize(box=...)`: its filter would blend in pixels outside the crop.
+    cropped = image.crop((left, top, left + side, top + side))
+    return cropped.resize((resolution, resolution), Image.Resampling.LANCZOS)
 
 
 def widen(pixels: Pixels, channels: int) -> Pixels:
-    """(H, W, c) to (channels, H, W): grey repeated as colour, missing alpha opaque."""
+    """Converts (H, W, c) to (channels, H, W): grey is repeated, missing alpha is opaque."""
     height, width, own = pixels.shape
     colours = channels - (channels in (2, 4))
     wide = np.full((channels, height, width), 255, dtype=np.uint8)
@@ -154,59 +155,59 @@ def widen(pixels: Pixels, channels: int) -> Pixels:
 
 
 def channels_to_hold(channel_counts: Iterable[int]) -> int:
-    """The smallest of 1..4 channels that holds grey (1, 2) or colour (3, 4) with alpha (2, 4) as needed."""
+    """The number of channels that holds all pictures: grey 1, with alpha 2, colour 3, with alpha 4."""
     counts = set(channel_counts)
     return (3 if counts & {3, 4} else 1) + bool(counts & {2, 4})
 
 
-def _look_or_say_why(data: bytes | str, resolution: int | None) -> Picture | str:
+def _decode_or_reason(data: bytes | str, resolution: int | None) -> Picture | str:
     if isinstance(data, str):
         return data
     try:
-        return look(data, resolution)
+        return read_image(data, resolution)
     except IMAGE_ERRORS as error:
         return reason(error)
 
 
-def _read_or_say_why(source: Source, index: int) -> bytes | str:
+def _read_or_reason(source: Source, index: int) -> bytes | str:
     try:
         return source.read(index)
     except ARCHIVE_ERRORS as error:
         return reason(error)
 
 
-def look_at_header(source: Source, index: int, resolution: int | None) -> Picture | str:
+def read_header(source: Source, index: int, resolution: int | None) -> Picture | str:
     try:
-        return look(source.read(index, _HEAD_BYTES), resolution, decode=False)
+        return read_image(source.read(index, _HEAD_BYTES), resolution, decode=False)
     except (*ARCHIVE_ERRORS, *IMAGE_ERRORS):
-        pass  # some formats keep what matters at the end of the file
+        pass  # some formats have their header at the end of the file
     try:
-        return look(source.read(index), resolution, decode=False)
+        return read_image(source.read(index), resolution, decode=False)
     except (*ARCHIVE_ERRORS, *IMAGE_ERRORS) as error:
         return reason(error)
 
 
 def _scan(source: Source, resolution: int | None, memory_limit: int) -> tuple[dict[int, Picture], list[str]]:
-    """Every readable picture by its index in the source, and why the others are not.
+    """The readable pictures by their index in the source, and an error for each of the others.
 
-    Pixels are kept as long as the whole set seems to fit into `memory_limit` bytes and one size.
+    Pixels are kept as long as all pictures have one size and are expected to fit into `memory_limit` bytes.
     """
     pictures: dict[int, Picture] = {}
     broken: list[str] = []
     shapes: set[tuple[int, int, int]] = set()
     keep = True
     with warnings.catch_warnings(), ThreadPoolExecutor(THREADS) as pool:
-        # Bombs are reported as skipped; Pillow's other warnings are about EXIF blocks nobody needs.
+        # Decompression bombs are reported as skipped; Pillow's other warnings concern EXIF blocks.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         warnings.simplefilter("ignore", UserWarning)
         for start in range(0, len(source.names), _CHUNK):
             chunk = range(start, min(start + _CHUNK, len(source.names)))
             if keep:
-                # Read here, in order: a compressed archive cannot step back cheaply.
-                files = [_read_or_say_why(source, index) for index in chunk]
-                outcomes = pool.map(partial(_look_or_say_why, resolution=resolution), files)
+                # Read in order: seeking back in a compressed archive is slow.
+                files = [_read_or_reason(source, index) for index in chunk]
+                outcomes = pool.map(partial(_decode_or_reason, resolution=resolution), files)
             else:
-                outcomes = pool.map(partial(look_at_header, source, resolution=resolution), chunk)
+                outcomes = pool.map(partial(read_header, source, resolution=resolution), chunk)
             for index, outcome in zip(chunk, outcomes, strict=True):
                 if isinstance(outcome, str):
                     broken.append(printable(f"{source.names[index]}: {outcome}"))
@@ -232,9 +233,9 @@ def load_images(
     notes: Sequence[str] = (),
     memory_limit: int = MEMORY_LIMIT,
 ) -> Dataset:
-    """The images of `source` as a data set; `labels` holds one label for each of its files.
+    """The images of `source` as a data set; `labels` has one label for each file.
 
-    Raises DataError where no image is readable or where sizes differ and no `resolution` is given.
+    Raises DataError if no image is readable, or if sizes differ and `resolution` is None.
     """
     pictures, broken = _scan(source, resolution, memory_limit)
     skipped = [*source.unreadable, *broken]
@@ -249,11 +250,11 @@ def load_images(
             f"the images in {name} have {len(sizes)} sizes ({common}{more}); "
             "pass e.g. --resolution 64 to crop and resize them all"
         )
-    places = sorted(pictures)
+    indices = sorted(pictures)
     channels = channels_to_hold(picture.shape[0] for picture in pictures.values())
-    shape = (channels, *pictures[places[0]].shape[1:])
-    kept = None if labels is None else [labels[place] for place in places]
-    classes, class_names = number_classes(kept, len(places))
+    shape = (channels, *pictures[indices[0]].shape[1:])
+    kept = None if labels is None else [labels[index] for index in indices]
+    classes, class_names = number_classes(kept, len(indices))
     resized = resolution is not None and any(p.size != (resolution, resolution) for p in pictures.values())
     facts: dict[str, Any] = {
         "name": name,
@@ -274,7 +275,7 @@ def load_images(
         raise DataError(
             f"{name} is compressed and too large to hold in memory; unpack it, or make it a .zip or plain .tar"
         )
-    return StreamedImages(**facts, source=source, places=places, resolution=resolution)
+    return StreamedImages(**facts, source=source, indices=indices, resolution=resolution)
 
 
 def _left_out(source: Source) -> list[str]:
@@ -282,7 +283,7 @@ def _left_out(source: Source) -> list[str]:
 
 
 def _stack(pictures: dict[int, Picture], shape: tuple[int, int, int]) -> torch.Tensor:
-    """All pixels as one uint8 tensor (N, C, H, W); empties `pictures` so as not to hold them twice."""
+    """All pixels as one uint8 tensor (N, C, H, W); empties `pictures` to save memory."""
     samples = np.empty((len(pictures), *shape), dtype=np.uint8)
     for row, index in enumerate(sorted(pictures)):
         pixels = pictures.pop(index).pixels
@@ -293,23 +294,23 @@ def _stack(pictures: dict[int, Picture], shape: tuple[int, int, int]) -> torch.T
 
 @dataclass(kw_only=True, eq=False)
 class StreamedImages(StreamedDataset):
-    """Images decoded each time they are asked for."""
+    """Images that are decoded on demand."""
 
     source: Source
-    places: list[int]  # where each sample is in the source
+    indices: list[int]  # each sample's index in the source
     resolution: int | None
 
     def decode(self, position: int) -> Pixels | str:
-        picture = _look_or_say_why(_read_or_say_why(self.source, self.places[position]), self.resolution)
+        picture = _decode_or_reason(_read_or_reason(self.source, self.indices[position]), self.resolution)
         if isinstance(picture, str):
             return picture
         channels = self.sample_shape[0]
         if picture.shape[1:] != self.sample_shape[1:] or channels_to_hold((channels, picture.shape[0])) != channels:
-            return f"its shape is now {picture.shape}, that of the set is {self.sample_shape}"
+            return f"its shape is now {picture.shape}, but the set's is {self.sample_shape}"
         return "the pixels are missing" if picture.pixels is None else widen(picture.pixels, channels)
 
     def name_of(self, position: int) -> str:
-        return self.source.names[self.places[position]]
+        return self.source.names[self.indices[position]]
 
 
 def open_images(
@@ -322,7 +323,7 @@ def open_images(
 ) -> Dataset:
     """The images of a folder, a .zip or a .tar (also compressed).
 
-    Classes come from the CSV file `labels` (columns file,label) or else from first-level sub-folders.
+    Classes come from the CSV file `labels` (columns file,label), else from first-level sub-folders.
     """
     source: Source
     if os.path.isdir(path):
@@ -335,73 +336,73 @@ def open_images(
         found = None
     elif labels is not None:
         found, notes = labels_by_file(labels, source.names), []
-    notes += _perhaps_films(source)
+    notes += _note_on_videos(source)
     return load_images(path, source, found, resolution=resolution, notes=notes, memory_limit=memory_limit)
 
 
-def _perhaps_films(source: Source) -> list[str]:
-    """A note where names or the first pictures suggest frames of films, which are read so only when asked for."""
-    films, stems = "", [PurePosixPath(name).stem.lower() for name in source.names]
+def _note_on_videos(source: Source) -> list[str]:
+    """A note if the pictures seem to be frames of videos, which are read as clips only with --frames."""
+    guess, stems = "", [PurePosixPath(name).stem.lower() for name in source.names]
     if not stems:
         return []
     if all(re.search("frame[^a-z]*$", stem) for stem in stems):
-        films = "frames of films by their names"
+        guess = "frames of videos by their names"
     elif all(len(parts) == 2 for parts in _folders(source.names)) and all(re.search("[0-9]", stem) for stem in stems):
-        films = "frames of films, laid out as CLASS/FILM/number"
+        guess = "frames of videos, laid out as CLASS/VIDEO/number"
     elif source.rereadable:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             folders = _numbered_folders(source.names)
-            if folders and _move_slowly(source, folders):
-                films = "frames of films, a folder each"
+            if folders and _are_videos(source, folders):
+                guess = "frames of videos, a folder each"
             elif _are_strips(source):
-                films = "strips of square frames side by side"
-    return [f"the pictures may be {films}: pass --frames N to read them as clips"] if films else []
+                guess = "strips of square frames side by side"
+    return [f"the pictures may be {guess}: pass --frames N to read them as clips"] if guess else []
 
 
 def _are_strips(source: Source) -> bool:
-    headers = [look_at_header(source, place, None) for place in range(min(len(source.names), _LOOKED_AT))]
+    headers = [read_header(source, index, None) for index in range(min(len(source.names), _PROBED))]
     shapes = [header.shape for header in headers if isinstance(header, Picture)]
-    return bool(shapes) and all(
-        width % height == 0 and width >= _FRAMES_IN_A_STRIP * height for _, height, width in shapes
-    )
+    return bool(shapes) and all(width % height == 0 and width >= _MIN_STRIP * height for _, height, width in shapes)
 
 
 def _numbered_folders(names: Sequence[str]) -> list[list[int]]:
-    """The places of each folder's pictures in order, where there are several folders, all numbered without a gap and of
-    enough pictures for a clip; else nothing."""
-    folders: dict[str, list[tuple[int, int]]] = {}  # of each the pictures' numbers and places
-    for place, name in enumerate(names):
+    """The indices of each folder's pictures, in order; empty unless there are several folders, each with consecutive
+    numbers and enough pictures for a clip."""
+    folders: dict[str, list[tuple[int, int]]] = {}  # number and index of each folder's pictures
+    for index, name in enumerate(names):
         number = re.search("[0-9]{1,9}$", PurePosixPath(name).stem)
         if number is None:
             return []
-        folders.setdefault(str(PurePosixPath(name).parent), []).append((int(number[0]), place))
+        folders.setdefault(str(PurePosixPath(name).parent), []).append((int(number[0]), index))
     for numbered in folders.values():
         numbered.sort()
         counted = [number - numbered[0][0] for number, _ in numbered]
-        if len(numbered) < _FRAMES_IN_A_FOLDER or counted != list(range(len(numbered))):
+        if len(numbered) < _MIN_FOLDER or counted != list(range(len(numbered))):
             return []
-    return [[place for _, place in numbered] for numbered in folders.values()] if len(folders) > 1 else []
+    return [[index for _, index in numbered] for numbered in folders.values()] if len(folders) > 1 else []
 
 
-def _move_slowly(source: Source, folders: Sequence[Sequence[int]]) -> bool:
-    """Whether pictures are more like the next than like others of their folder, as in films. The folders of classes are
-    often numbered alike, but there the next is as different as any other."""
+def _are_videos(source: Source, folders: Sequence[Sequence[int]]) -> bool:
+    """Whether pictures are closer to the next picture than to others of their folder, as in videos.
+
+    Folders of classes are often numbered in the same way, but their neighbouring pictures are not closer than others.
+    """
     near = far = 0.0
-    for places in folders[:_FOLDERS_LOOKED_AT]:
-        spots = [int(share * len(places)) for share in (0, 0.2, 0.5, 0.8)]  # uneven: what repeats must not seem still
-        shown = [places[spot + step] for step in (0, 1) for spot in spots]
-        looks = [_look_or_say_why(_read_or_say_why(source, place), _GLANCE) for place in shown]
-        pixels = [widen(p.pixels, 4).astype(float) for p in looks if isinstance(p, Picture) and p.pixels is not None]
+    for indices in folders[:_PROBED_FOLDERS]:
+        spots = [int(share * len(indices)) for share in (0, 0.2, 0.5, 0.8)]  # uneven, so that periodic motion is found
+        shown = [indices[spot + step] for step in (0, 1) for spot in spots]
+        pictures = [_decode_or_reason(_read_or_reason(source, index), _THUMBNAIL) for index in shown]
+        pixels = [widen(p.pixels, 4).astype(float) for p in pictures if isinstance(p, Picture) and p.pixels is not None]
         if len(pixels) == len(shown):
             here, after = np.stack(pixels).reshape(2, len(spots), -1)
             near += float(abs(after - here).mean())
             far += float(np.mean([abs(one - other).mean() for one, other in combinations(here, 2)]))
-    return near < _ALIKE * far
+    return near < _MAX_CHANGE * far
 
 
 def _folders(names: Sequence[str]) -> list[tuple[str, ...]]:
-    """The folders each file lies in, below those that all share."""
+    """The folders of each file, below the folders that all files share."""
     folders = [PurePosixPath(name).parent.parts for name in names]
     shared = 0
     while all(len(parts) > shared and parts[shared] == folders[0][shared] for parts in folders):
@@ -412,9 +413,9 @@ def _folders(names: Sequence[str]) -> list[tuple[str, ...]]:
 def labels_from_folders(
     names: Sequence[str], *, what: str = "images", example: str = "image.png"
 ) -> tuple[list[str] | None, list[str]]:
-    """One label a name where every file lies directly in a first-level folder, and notes on what was seen.
+    """A label for each name if every file lies directly in a first-level folder, else None; and notes.
 
-    Folders that all the files share are looked through. The notes say `what` the files hold and give an `example`.
+    Folders that all files share are ignored. The notes call the files `what` and give an `example`.
     """
     if not names:
         return None, []

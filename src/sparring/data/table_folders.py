@@ -10,9 +10,9 @@ import numpy as np
 
 from sparring.data.archives import EXTENSIONS, FolderSource
 from sparring.data.dataset import Conditional, DataError, labels_by_file, printable
-from sparring.data.film_files import VIDEO_ENDINGS
 from sparring.data.images import labels_from_folders
 from sparring.data.tables import BLOCK_CELLS, Spool, Table, read_table, require_parquet
+from sparring.data.video_files import VIDEO_ENDINGS
 
 ENDINGS = (".csv", ".tsv", ".parquet")
 _SHOWN = 5

@@ -92,7 +92,7 @@ class Model:
                 places = alike[start : start + most]
                 for place, sample in zip(places, self.gan.decode(z[places], conditions[places], psi), strict=True):
                     made[place] = sample
-        return self.gan.modality.joined(made)
+        return self.gan.modality.stacked(made)
 
     def _z(self, point: Drawn | Projected | Mixture) -> Tensor:
         """(z_size,) on the CPU."""

@@ -53,8 +53,7 @@ End = Annotated[
 
 
 class Mixture(_Point):
-    """On the way from one point to another, at `t` = 0 the first and at 1 the second. Condition and psi are those of the
-    nearer one."""
+    """A point between two others: `t` = 0 is the first, 1 the second. Condition and psi are those of the nearer one."""
 
     start: End = Field(alias="from")
     end: End = Field(alias="to")

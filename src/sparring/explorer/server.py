@@ -94,7 +94,7 @@ def _error(text: str, status: int) -> Response:
 
 def _rendered(model: Model, points: Sequence[Any]) -> Response:
     """Strings as a JSON list; all else as bytes."""
-    content = model.gan.modality.page.encoded(model.samples(points))
+    content = model.gan.modality.page.encode(model.samples(points))
     return _bytes(content) if isinstance(content, bytes) else JSONResponse(content)
 
 

@@ -1,6 +1,6 @@
-"""Models on the Hugging Face hub: names, downloads and the library's errors in one line.
+"""Models on the Hugging Face hub: names, downloads, and the library's errors in one line.
 
-The token is the library's own affair: `hf auth login`, or HF_TOKEN.
+The library finds the token itself: `hf auth login`, or HF_TOKEN.
 """
 
 import contextlib
@@ -18,21 +18,21 @@ MODEL = ("model.safetensors", "config.json")
 
 
 def download(name: str, files: Collection[str] = MODEL) -> Path:
-    """A folder of the library's cache with those of the files that `name` (USER/NAME) has, of the model's all."""
+    """Downloads those of `files` that `name` (USER/NAME) has to the library's cache; the files in MODEL must exist."""
     hub = library()
     with asking(name):
         found = Path(hub.snapshot_download(name, allow_patterns=list(files)))
     for file in MODEL:
         if not (found / file).is_file():
-            raise CheckpointError(f"{name} is on the hub, but no GAN made with Sparring: it has no {file}")
+            raise CheckpointError(f"{name} is on the hub, but it is not a Sparring model: it has no {file}")
     return found
 
 
 def repository(name: str) -> str:
-    """USER/NAME of that or of hf:USER/NAME."""
+    """USER/NAME, from USER/NAME or hf:USER/NAME."""
     found = name.removeprefix(PREFIX)
     if not NAME.fullmatch(found):
-        raise ConfigError(f"{name} is no model's name on the hub: write USER/NAME, like someone/digits")
+        raise ConfigError(f"{name} is not a model name on the hub: write USER/NAME, e.g. someone/digits")
     return found
 
 
@@ -46,8 +46,10 @@ def library() -> Any:
 
 @contextlib.contextmanager
 def asking(name: str) -> Iterator[None]:
-    """Whatever the library raises becomes a `CheckpointError` of one line. Its releases raise errors of three HTTP
-    libraries, and those of the storage behind the hub, so all are caught but those of this machine's files."""
+    """Turns the library's errors into a `CheckpointError` of one line.
+
+    The library raises errors of three HTTP libraries and of its storage, so all are caught but errors of local files.
+    """
     try:
         yield
     except ConfigError:
@@ -65,21 +67,19 @@ def _explain(name: str, error: Exception) -> str:
     if status in (401, 403) or isinstance(error, errors.LocalTokenNotFoundError):
         return (
             f"the hub refuses {name} ({status or 'no token'}): if the name is right, run `hf auth login` or set "
-            "HF_TOKEN, to push with a token that may write"
+            "HF_TOKEN; pushing needs a token with write access"
         )
     if status == 404:
-        return (
-            f"there is no model {name} on the hub that you may see: check the name; `hf auth login` for a private one"
-        )
-    if isinstance(error, ValueError) and not isinstance(error, OSError):  # older releases' of the network are both
+        return f"there is no model {name} on the hub that you may see: check the name; if private, run `hf auth login`"
+    if isinstance(error, ValueError) and not isinstance(error, OSError):  # network errors of older releases are both
         return f"{name}: {reason}"
     if status is not None:
-        return f"the hub does not do it for {name} ({status}): {reason}"
-    return f"{constants.ENDPOINT} gave no answer about {name}; is there a network? ({type(error).__name__}: {reason})"
+        return f"the hub answered with an error for {name} ({status}): {reason}"
+    return f"{constants.ENDPOINT} did not answer about {name}; is there a network? ({type(error).__name__}: {reason})"
 
 
 def _status(error: BaseException | None) -> int | None:
-    """Of the answer that an error, or one that led to it, is about."""
+    """The HTTP status of an error or of one of its causes."""
     while error is not None:
         response = getattr(error, "response", None)
         if response is not None:

@@ -1,4 +1,4 @@
-"""Recognises and opens data of a modality. Modules named `opening` import no PyTorch until data are opened."""
+"""The interface by which a modality recognises and opens data. This module does not import PyTorch."""
 
 from __future__ import annotations
 
@@ -11,45 +11,45 @@ if TYPE_CHECKING:
     from sparring.data.spec import DataSpec
 
 Options = Mapping[str, Any]
-"""Settings of `open_dataset` that were given, by name."""
+"""The settings of `open_dataset` that were given, by name."""
 
 
 class Opening(ABC):
     """Recognises and opens the data of a modality, with the readers of `sparring.data`."""
 
     built_in: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    """Names of data sets that need no files, each with the options that have an effect on it."""
+    """The names of data sets that need no files, and the options that have an effect on each."""
     files: ClassVar[str] = ""
-    """The files it reads, in words."""
+    """The files that it reads, in words."""
     reads_values: ClassVar[bool] = False
-    """Whether a user's samples are read by `values`, without a data set around them."""
+    """Whether `values` reads samples from a file without making a data set."""
     own: ClassVar[tuple[str, ...]] = ()
-    """Options that belong to this modality."""
+    """The options that only this modality has."""
     effective: ClassVar[tuple[str, ...]] = ()
-    """Options that have an effect on its files."""
+    """The options that have an effect on its files."""
     others: ClassVar[str] = "samples"
-    """The plural noun, in messages, for samples of files that it does not claim."""
+    """A word for the content of files of other modalities, on which `own` options have no effect."""
 
     def named(self, name: str) -> tuple[str, ...] | None:
-        """The options that have an effect on a data set of this name; None where it is not of this modality."""
+        """The options that have an effect on the data set of this name; None if it is not of this modality."""
         return self.built_in.get(name)
 
     @abstractmethod
     def claims(self, path: str, options: Options) -> bool:
-        """Whether a file or folder holds such samples, the options given."""
+        """Whether a file or folder holds samples of this modality, given the options."""
 
     @abstractmethod
     def open(self, path: str, options: Options, *, conditional: Conditional, memory_limit: int) -> Dataset:
         """Opens a name or a path, its labels as `conditional` says; raises `DataError`."""
 
-    # ---- data beside that of a run --------------------------------------------------------------------------------
+    # ---- other data for a trained run -----------------------------------------------------------------------------
 
-    def fitting(self, spec: DataSpec, options: dict[str, Any]) -> dict[str, Any]:
-        """A run's options, for other data than its own: the shape of its samples adds some."""
+    def options_for(self, spec: DataSpec, options: dict[str, Any]) -> dict[str, Any]:
+        """A run's options for opening other data: unset ones follow from the shape of the run's samples."""
         return options
 
     def open_few(self, path: str, options: Options) -> Dataset | None:
-        """Samples of a file too small to learn from; None where it is opened as any other."""
+        """Opens a file with too few samples to train on; None if the file is to be opened as any other."""
         return None
 
     def holds_values(self, path: str) -> bool:
@@ -57,13 +57,13 @@ class Opening(ABC):
         return False
 
     def values(self, path: str, options: Options, field: str | None = None) -> list[str]:
-        """A user's samples in a file, read with a run's options; a `field` goes before the run's."""
+        """Reads the samples of a file in the user's form, with a run's options; `field` overrides theirs."""
         raise NotImplementedError
 
-    def what_was_left_out(self, dataset: Dataset) -> str:
-        """A reason, in words, why samples of this modality may not fit a run's."""
+    def notes(self, dataset: Dataset) -> str:
+        """A possible reason why another set of this modality does not fit, for an error message."""
         return ""
 
     def advice(self, first: DataSpec, second: DataSpec, *, resizable: bool) -> str:
-        """A remedy for two shapes of samples; `resizable` where both can be read anew."""
+        """The remedy for samples of two shapes; `resizable`: both can be opened again with other options."""
         return "bring them to one shape"

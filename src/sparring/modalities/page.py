@@ -1,4 +1,4 @@
-"""Facts about samples for the explorer, for shared pages and for model cards."""
+"""The facts about samples that web pages and model cards need."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 
 class Page:
-    """Describes samples of pixels, unless a modality overrides it."""
+    """Describes samples of pixels; other modalities override this."""
 
     kind: ClassVar[str]
-    """The kind by which the page's script draws samples."""
+    """The page's word for the modality; the page's script chooses by it how to draw samples."""
     pipeline: ClassVar[str | None] = None
     """The Hugging Face hub's name for the task."""
 
     def facts(self, spec: DataSpec) -> dict[str, Any]:
-        """Facts that the page needs to show samples: kind, shape as shown, condition, names of channels."""
+        """The kind, the shape as shown, the condition, and the names of channels."""
         from sparring.data.dataset import printable
 
         return {
@@ -35,18 +35,18 @@ class Page:
         return list(spec.sample_shape)
 
     def vocabulary(self, spec: DataSpec) -> dict[str, Any] | None:
-        """The symbols that a page needs to spell samples that it generates; None where nothing is spelled."""
+        """The symbols by which a page that generates texts decodes them; None for other modalities."""
         return None
 
-    def encoded(self, samples: Any) -> bytes | Sequence[str]:
-        """Samples for the page: strings, or all numbers in a row: pixels as bytes from 0 to 255."""
+    def encode(self, samples: Any) -> bytes | Sequence[str]:
+        """Converts samples for the page: to strings, or to the bytes of all numbers (pixels as uint8)."""
         pixels: Tensor = samples
         return pixels.clamp(-1, 1).add(1).mul(127.5).round().byte().numpy().tobytes()
 
-    def sized(self, spec: DataSpec) -> str:
+    def description(self, spec: DataSpec) -> str:
         """The kind and the shape, in words."""
         return f"{self.kind} of {'×'.join(map(str, spec.sample_shape))}"
 
-    def gives(self, spec: DataSpec, count: int) -> str:
-        """The return value of `GAN.sample(count)`, in words."""
+    def returns(self, spec: DataSpec, count: int) -> str:
+        """A description of what `GAN.sample` returns for `count` samples."""
         return f"({', '.join(map(str, (count, *spec.sample_shape)))}), float in [-1, 1]"

@@ -1,4 +1,4 @@
-"""All modalities. Opens data by the modality that claims them, and imports no PyTorch until then."""
+"""The registry of modalities, and `open_dataset`. PyTorch is imported when data are opened, not before."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ LARGEST_RESOLUTION = 4096
 
 
 class HasModality(Protocol):
-    """A `Dataset` or a `DataSpec`."""
+    """A data set or a `DataSpec`."""
 
     @property
     def modality(self) -> str: ...
 
 
 def register_modality(modality: Modality) -> None:
-    """Adds a modality, which is asked before all others whether it claims a path."""
+    """Adds a modality in front of all others, so that it may claim a path first."""
     others = {name: known for name, known in MODALITIES.items() if name != modality.name}
     MODALITIES.clear()
     MODALITIES.update({modality.name: modality} | others)
@@ -47,7 +47,7 @@ register_modality(Text())
 
 
 def modality_of(described: HasModality) -> Modality:
-    """The modality of a data set or its spec; raises `ConfigError` where it is not registered."""
+    """The modality of a data set or spec; raises `ConfigError` if it is not registered."""
     name = described.modality
     if name not in MODALITIES:
         raise ConfigError(
@@ -57,7 +57,7 @@ def modality_of(described: HasModality) -> Modality:
 
 
 def built_in_names() -> list[str]:
-    """Names of data sets that need no files."""
+    """The names of data sets that need no files."""
     return [name for modality in reversed(MODALITIES.values()) for name in modality.opening.built_in]
 
 
@@ -80,14 +80,14 @@ def open_dataset(
     length: int | None = None,
     memory_limit: int | None = None,
 ) -> Dataset:
-    """Open a data set by its name or path; raises DataError with one clear line if that cannot be done.
+    """Opens a data set by its name or path; raises `DataError`.
 
-    `resolution` crops pictures centrally to a square and resizes them. `labels` names a CSV file (file,label for files;
+    `resolution` crops images to a central square and resizes them. `labels` names a CSV file (file,label for files;
     one label a row for arrays) or an IDX labels file. With `conditional=False` labels are ignored. `window`, `stride`
     and `fill_gaps` are for series, `frames` and `frame_step` for clips, and the settings from `field` to `length` for
-    texts. Pictures of more than `memory_limit` bytes of pixels (2 GiB) are decoded on demand. With `condition` samples
-    are conditioned on numbers and not on classes: "numbers" reads the labels so; a .npz, .npy or .csv holds a row a
-    sample.
+    texts. Images of more than `memory_limit` bytes of pixels (2 GiB) are decoded on demand. With
+    `condition` samples are conditioned on numbers instead of classes: "numbers" reads the labels as numbers; a .npz,
+    .npy or .csv file has one row for each sample.
     """
     from sparring.data.conditioning import NUMBERS, conditioned
     from sparring.data.dataset import MEMORY_LIMIT, DataError
@@ -110,7 +110,7 @@ def open_dataset(
 
 
 def _claiming(path: str, given: Options) -> Modality:
-    """The modality of a name or path; raises `DataError` for an option without effect."""
+    """The modality that opens a name or path; raises `DataError` if none does or an option has no effect."""
     from sparring.data.dataset import DataError
 
     is_name = any(modality.opening.named(path) is not None for modality in MODALITIES.values())
@@ -128,7 +128,7 @@ def _claiming(path: str, given: Options) -> Modality:
             raise DataError(f"--data.{useless[0]} has no effect on {kind} like {path}: drop it")
         if claims:
             return modality
-    raise DataError(f"{path} is of no known kind; data is one of: {_known()}")
+    raise DataError(f"{path} holds no known kind of data; data is one of: {_known()}")
 
 
 def _known() -> str:

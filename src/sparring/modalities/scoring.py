@@ -1,4 +1,4 @@
-"""Scores samples against data: the part that all modalities share. The metrics are in `sparring.metrics`."""
+"""The interface by which a modality scores samples. The metrics themselves are in `sparring.metrics`."""
 
 from __future__ import annotations
 
@@ -14,81 +14,83 @@ from sparring.data.dataset import Dataset
 from sparring.metrics.metric import Metric, Sampler
 
 SEARCHED = 5000
-"""Real samples among which the nearest is looked for."""
+"""The number of real samples, drawn at random, that `sampled_features` embeds."""
 
 Device = torch.device | str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Options of an evaluation."""
+    """The settings of an evaluation."""
 
     num: int = 10_000
-    """Samples that are compared, fewer where there are fewer real ones."""
+    """The number of samples to compare, at most the number of real samples."""
     seed: int = 0
     repeats: int | None = None
-    """Trainings of networks that score, where `Scoring.repeats`."""
+    """How often the scoring networks are trained; only if `Scoring.repeats`."""
     reference: Sequence[str] | None = None
-    """A user's samples to compare with, in place of those held out."""
+    """Real samples in the user's form, to compare with instead of the held-out ones."""
     extractor: str | None = None
-    """The network whose features are compared; None: the modality's default."""
+    """The feature extractor; None: the modality's default."""
     metrics: Collection[str] | None = None
-    """Only these; None: all that can be measured."""
+    """The metrics to compute; None: all that apply."""
     trained_on: bool = True
-    """Whether the generator learnt from the data: only then copies are looked for."""
+    """Whether the generator was trained on this data; otherwise no copies are searched for."""
     device: Device = "cpu"
-    """On which extractors work."""
+    """The device of the feature extractor."""
     report: Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Features:
-    """Features in which samples are compared: `real` (M, D), those of the samples at `places` of the data set, and
-    `of`, which computes those of a user's samples."""
+    """The features of real samples, and the function that embeds generated ones."""
 
     name: str
-    places: Tensor
+    indices: Tensor
+    """The real samples' indices in the data set, (M,)."""
     real: Tensor
-    of: Callable[[Any], Tensor]
+    """Their features, (M, D)."""
+    embed: Callable[[Any], Tensor]
+    """Maps samples in the user's form to features (N, D)."""
 
 
 class Scoring(ABC):
-    """Chooses the scores of a modality, while training and in an evaluation."""
+    """Chooses the scores of a modality, during training and in evaluations."""
 
     extractor_in_training: ClassVar[bool] = False
     """Whether `metric` takes an extractor."""
     extractor: ClassVar[bool] = False
-    """Whether `evaluate` takes one."""
+    """Whether `evaluate` takes an extractor."""
     repeats: ClassVar[bool] = False
-    """Whether scores come from networks that are trained several times."""
+    """Whether `evaluate` trains scoring networks several times."""
     searches_copies: ClassVar[bool] = False
-    """Whether `near_copies` are looked for in what was trained on."""
+    """Whether `evaluate` searches the training data for copies (`near_copies`)."""
 
     @abstractmethod
     def metric(
         self, dataset: Dataset, *, extractor: str | None = None, also: str | None = None, device: Device = "cpu"
     ) -> Metric | None:
-        """The metric of a training run, with `also` one more that takes its time; None where nothing is measured."""
+        """The metric of a training run, with one more, slower metric `also`; None if nothing can be scored."""
 
     @abstractmethod
     def evaluate(self, dataset: Dataset, sample: Sampler, how: Comparison) -> dict[str, Any]:
-        """Scores, each beside its `_floor`, that of real samples, and facts such as the "count" of samples. Raises
-        `DataError` for a named metric that is not known or cannot be measured."""
+        """Returns scores, each with the score of real samples (`_floor`), and facts such as the "count" of samples.
+        Raises `DataError` if a named metric is unknown or cannot be computed."""
 
     @abstractmethod
     def features(self, dataset: Dataset, extractor: str | None = None, device: Device = "cpu") -> Features:
-        """Features of the data set; a large one is searched in part."""
+        """The features of the set's samples, or of a random part of a large set."""
 
-    def against(self, dataset: Dataset, reference: Dataset) -> Dataset:
-        """The data set of a run whose samples are compared with another `reference`."""
+    def with_reference(self, dataset: Dataset, reference: Dataset) -> Dataset:
+        """A run's data set, changed so that samples are compared with the reference."""
         dataset.held_out = reference
         return dataset
 
 
-def drawn_features(
-    dataset: Dataset, name: str, of: Callable[[Any], Tensor], to_user: Callable[[Tensor], Any]
+def sampled_features(
+    dataset: Dataset, name: str, embed: Callable[[Any], Tensor], to_user: Callable[[Tensor], Any]
 ) -> Features:
-    """Features of `SEARCHED` random samples of the data set, brought into the user's form by `to_user`."""
-    places = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))[:SEARCHED]
-    real = torch.cat([of(to_user(dataset.batch(part)[0])) for part in places.split(250)])
-    return Features(name, places, real, of)
+    """The features of at most `SEARCHED` random samples of the set, converted by `to_user` and embedded by `embed`."""
+    indices = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))[:SEARCHED]
+    real = torch.cat([embed(to_user(dataset.batch(part)[0])) for part in indices.split(250)])
+    return Features(name, indices, real, embed)

@@ -1,4 +1,4 @@
-"""Training a codec, before the GAN that works on its latents: encode, decode, compare."""
+"""Training of a codec, before the GAN is trained on its latents: encode, decode, compare."""
 
 import math
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from sparring.data.order import ShuffledOrder, derive_seed
 from sparring.training import state
 from sparring.training.optim import ROLLBACK_LR, set_lr
 
-WARMUP = 0.02  # of the training
-CHUNK_NUMBERS = 16_000_000  # in the samples that are looked at or encoded at once
+WARMUP = 0.02  # share of the training
+CHUNK_NUMBERS = 16_000_000  # numbers in the samples that are encoded at once
 
 
 def _chunk(dataset: Dataset, most: int = 256) -> int:
@@ -24,13 +24,13 @@ def _chunk(dataset: Dataset, most: int = 256) -> int:
 
 
 class CodecTrainer:
-    """The codec, its optimiser and the step; randomness follows from the seed and the samples seen."""
+    """The codec, its optimiser and the step; randomness depends on the seed and the samples seen only."""
 
     def __init__(
         self, config: Config, codec: Codec, dataset: Dataset, device: torch.device, dtype: torch.dtype
     ) -> None:
         self.config, self.dataset, self.device, self.dtype = config, dataset, device, dtype
-        assert isinstance(config.codec, LearntSettings), "a codec that learns has the settings of its training"
+        assert isinstance(config.codec, LearntSettings), "a codec that learns has training settings"
         self.codec, self.settings = codec, config.codec
         self.optimizer = torch.optim.Adam(self.codec.parameters(), self.settings.lr, betas=(0.9, 0.99), fused=True)
         self.order = ShuffledOrder(len(dataset), derive_seed(config.train.seed, "codec"))
@@ -38,7 +38,7 @@ class CodecTrainer:
         self.num_samples, self.batch_size = self.settings.num_samples, self.settings.batch_size
 
     def step(self) -> dict[str, Tensor]:
-        """One step down the codec's loss; returns what to log, still on the device."""
+        """One training step; returns values to log, still on the device."""
         random = torch.Generator(self.device)
         random.manual_seed(derive_seed(self.config.train.seed, "codec step", self.samples_seen, self.rollbacks))
         samples, _ = self.dataset.batch(self.order[self.samples_seen : self.samples_seen + self.batch_size])
@@ -66,13 +66,13 @@ class CodecTrainer:
 def prepare_codec(
     config: Config, codec: Codec, dataset: Dataset, device: torch.device, dtype: torch.dtype
 ) -> CodecTrainer | None:
-    """Takes the codec's statistics from the data; returns the trainer of a codec that learns."""
+    """Fits the codec to the data; returns a trainer if the codec learns."""
     fit(codec, dataset, device)
     return CodecTrainer(config, codec, dataset, device, dtype) if codec.learns else None
 
 
 def fit(codec: Codec, dataset: Dataset, device: torch.device) -> None:
-    """Gives the codec the samples that its statistics need, spread over the data."""
+    """Calls `codec.fit` with samples spread over the data, if the codec needs them."""
     if not codec.fit_samples:
         return
     count = min(_chunk(dataset, codec.fit_samples), len(dataset))
@@ -81,12 +81,12 @@ def fit(codec: Codec, dataset: Dataset, device: torch.device) -> None:
 
 @torch.no_grad()
 def encoded(dataset: Dataset, codec: Codec, device: torch.device) -> Dataset:
-    """The latents of a data set, which the GAN is trained on; the codec stays as it is from now on.
+    """The latents of a data set, on which the GAN is trained; freezes the codec.
 
-    The set itself where latents are its samples; in memory those of a codec that learnt; else computed when asked for,
-    as windows of a table need many times its memory.
+    If `codec.identity`, this is the data set itself. Latents of a codec that learns are kept in memory. Other latents
+    are computed on demand, because windows of a table need many times its memory.
 
-    Chunks are always the same, as a sample's last bits may depend on its neighbours in the batch.
+    The chunks are always the same, because a latent's last bits may depend on the other samples of its chunk.
     """
     codec.eval().requires_grad_(False)
     if codec.identity:
@@ -110,13 +110,13 @@ def _facts(dataset: Dataset) -> dict[str, Any]:
 
 @dataclass(kw_only=True, eq=False)
 class _Latents(Dataset):
-    """Latents of another set's samples."""
+    """Latents of the samples of `source`."""
 
     source: Dataset
     codec: Codec
     device: torch.device
 
-    storage: ClassVar[str] = "computed when asked for"
+    storage: ClassVar[str] = "computed on demand"
 
     @classmethod
     def of(cls, dataset: Dataset, codec: Codec, device: torch.device) -> Self:

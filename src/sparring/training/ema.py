@@ -1,4 +1,4 @@
-"""The averaged generator, which is the one that is sampled."""
+"""The exponential moving average of the generator, from which samples are drawn."""
 
 import copy
 from typing import Generic, TypeVar
@@ -8,12 +8,12 @@ from torch import nn
 
 Model = TypeVar("Model", bound=nn.Module)
 RAMPUP = 0.1
-"""Largest half-life as a share of the samples seen so far."""
+"""Upper limit of the half-life, relative to the samples seen so far."""
 
 
 # Karras et al. 2024 (EDM2) and Huang et al. 2024 (R3GAN): the half-life is counted in samples and grows with the run
 class ExponentialMovingAverage(Generic[Model]):
-    """An average of the model's weights in which a weight's share halves every `half_life` samples."""
+    """An average of the model's weights: the influence of old weights halves every `half_life` samples."""
 
     def __init__(self, model: Model, *, half_life: int, rampup: float = RAMPUP) -> None:
         self.half_life, self.rampup = half_life, rampup

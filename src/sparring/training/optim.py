@@ -1,4 +1,4 @@
-"""Optimisers and schedules, in samples seen."""
+"""Optimisers, and schedules in samples."""
 
 import math
 
@@ -7,17 +7,17 @@ from torch import nn
 
 from sparring.config import OptimConfig
 
-FINAL_LR = 0.02  # share of the learning rate left at the end of a cosine decay
-ROLLBACK_LR = 0.5  # the learning rates' factor after each roll-back
+FINAL_LR = 0.02  # final factor of a cosine decay
+ROLLBACK_LR = 0.5  # factor on the learning rates after each rollback
 
 
 def make_optimizer(model: nn.Module, lr: float, config: OptimConfig) -> torch.optim.Adam:
-    """Adam without momentum: beta1 = 0, as momentum makes the two players overshoot each other."""
+    """Adam with beta1 = 0: momentum makes the two networks oscillate."""
     return torch.optim.Adam(model.parameters(), lr, betas=(0.0, config.beta2), eps=1e-8, fused=True)
 
 
 def lr_factor(config: OptimConfig, samples_seen: int, num_samples: int) -> float:
-    """What the learning rates are multiplied with: a linear warm-up, then half a cosine down to `FINAL_LR`."""
+    """The factor on the learning rates: linear warm-up, then cosine decay to `FINAL_LR`."""
     warmup = min(1.0, (samples_seen + 1) / config.warmup) if config.warmup else 1.0
     if config.decay == "constant":
         return warmup

@@ -1,4 +1,4 @@
-"""The training step and its loop: generate, discriminate, compute both losses, update both, repeat."""
+"""The training step and its loop: generate, discriminate, compute both losses, update both networks, repeat."""
 
 import contextlib
 import math
@@ -24,27 +24,27 @@ from sparring.training.optim import ROLLBACK_LR, lr_factor, make_optimizer, set_
 
 @dataclass
 class Batch:
-    """A micro-batch: real samples (B, *latent_shape), conditions (B, ...), z (B, z_size), and the critics' draws."""
+    """A micro-batch: real samples (B, *latent_shape), conditions (B, ...), z (B, z_size) and a draw for each critic."""
 
     samples: Tensor
     condition: Tensor
     z: Tensor
     noise: Tensor | None
-    """(B, *latent_shape), added to the fakes; the real samples have theirs already."""
+    """Instance noise of the fakes (B, *latent_shape); that of the real samples is already added."""
     draws: list[Draw]
 
     def noisy(self, fakes: Tensor) -> Tensor:
-        """The fakes with their instance noise (Sønderby et al. 2017)."""
+        """The fakes with instance noise (Sønderby et al. 2017)."""
         return fakes if self.noise is None else fakes + self.noise
 
 
 class Trainer:
-    """Generator, critics, their optimisers, the averaged generator, and the step that moves them.
+    """Generator, critics, their optimisers, the averaged generator, and the training step.
 
-    `dataset` holds the codec's latents, which are the samples themselves where the codec is one of patches.
+    `dataset` holds the codec's latents.
 
-    All randomness of a step follows from the seed and the samples seen so far, so a trainer restored from its state
-    goes on exactly as it would have.
+    The randomness of a step depends on the seed and the samples seen only, so a restored trainer continues exactly as
+    it would have without the interruption.
     """
 
     def __init__(
@@ -70,13 +70,13 @@ class Trainer:
                 critic.discriminator.compile()
 
     def fit(self, after_step: Callable[[dict[str, Tensor]], bool]) -> None:
-        """Steps until `config.train.num_samples` are seen, or `after_step(logs)` returns False."""
+        """Repeats `step` until `config.train.num_samples` are seen or `after_step(logs)` returns False."""
         while self.samples_seen < self.config.train.num_samples:
             if not after_step(self.step()):
                 return
 
     def step(self) -> dict[str, Tensor]:
-        """The textbook's five steps once; returns what to log, still on the device."""
+        """One training step; returns values to log, still on the device."""
         loss, batches, logs = self.config.loss, self._batches(), _Mean()
         share = 1 / len(batches)
         for batch in batches:
@@ -121,13 +121,13 @@ class Trainer:
         return self.codec.unpatchify(self._tokens(z, condition))
 
     def logits(self, critic: Critic, seen: Tensor, condition: Tensor) -> Tensor:
-        """What a critic's view shows (B, *view.shape), conditions (B, ...) -> logits (B,), float32."""
+        """Views of samples (B, *view.shape), conditions (B, ...) -> logits (B,), float32."""
         with self._autocast():
             logits: Tensor = critic(seen, condition)
         return logits
 
     def probe(self) -> None:
-        """The work of a pass through both networks, forward and backward, without any effect: to be timed."""
+        """A forward and backward pass through both networks without side effects, for timing."""
         size = self.config.train.micro_batch_size or self.batch_size
         z = torch.ones(size, self.generator.z_size, device=self.device)
         condition = self.generator.condition.spread(size).to(self.device)
@@ -141,7 +141,7 @@ class Trainer:
         return tokens.float()
 
     def _energy(self, batch: Batch, fakes: Tensor) -> Tensor:
-        """The weighted energy distance of the fakes, or 0."""
+        """The weighted energy distance of the fakes, 0 without weight."""
         weight = self.config.loss.energy
         if not weight:
             return fakes.new_zeros(())
@@ -150,7 +150,7 @@ class Trainer:
         return left * weight * energy_distance(fakes, batch.samples, similarity).mean()
 
     def _update(self, model: nn.Module, optimizer: torch.optim.Optimizer, lr: float) -> Tensor:
-        """Moves one player at the rate that the samples seen ask for; returns its gradient's norm."""
+        """Updates one network with the current learning rate; returns its gradient's norm."""
         train, optim = self.config.train, self.config.optim
         norm = nn.utils.clip_grad_norm_(model.parameters(), math.inf)
         set_lr(optimizer, lr * lr_factor(optim, self.samples_seen, train.num_samples) * ROLLBACK_LR**self.rollbacks)
@@ -160,10 +160,10 @@ class Trainer:
 
     @property
     def gamma(self) -> float:
-        """The factor on R1 and R2 beside their own weights: it falls over the run."""
+        """The factor on R1 and R2, which decays over the run."""
         loss = self.config.loss
-        fall = loss.gamma_fall or self.config.train.num_samples
-        return loss.final_gamma ** min(1.0, self.samples_seen / fall)
+        decay = loss.gamma_fall or self.config.train.num_samples
+        return loss.final_gamma ** min(1.0, self.samples_seen / decay)
 
     def _batches(self) -> list[Batch]:
         """The micro-batches of the step that starts at `samples_seen`."""
@@ -197,7 +197,7 @@ class Trainer:
     def _autocast(self) -> contextlib.AbstractContextManager[None]:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
-    # What a checkpoint holds: tensors by name, and counts.
+    # The state in a checkpoint: tensors by name, and counts.
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         counts = {"samples_seen": self.samples_seen, "rollbacks": self.rollbacks}
@@ -215,7 +215,7 @@ class Trainer:
 
 
 class _Mean:
-    """Weighted sums of detached means, by name."""
+    """Weighted sums of batch means, by name, for the log."""
 
     def __init__(self) -> None:
         self.values: dict[str, Tensor] = {}

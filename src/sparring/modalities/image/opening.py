@@ -1,4 +1,4 @@
-"""Names and files that hold pictures."""
+"""The names and files of image data."""
 
 from __future__ import annotations
 
@@ -51,39 +51,39 @@ class ImageOpening(Opening):
                 return arrays.open_idx(path, conditional=conditional, **options)
         return images.open_images(path, conditional=conditional, memory_limit=memory_limit, **options)
 
-    def fitting(self, spec: DataSpec, options: dict[str, Any]) -> dict[str, Any]:
+    def options_for(self, spec: DataSpec, options: dict[str, Any]) -> dict[str, Any]:
         return options | square_side(spec)
 
     def open_few(self, path: str, options: Options) -> Dataset | None:
-        """One picture."""
+        """Opens a single image."""
         from sparring.data.archives import EXTENSIONS
-        from sparring.data.film_files import SingleFilm
         from sparring.data.images import load_images
+        from sparring.data.video_files import SingleFile
 
         if not (path.lower().endswith(EXTENSIONS) and os.path.isfile(path)):
             return None
-        return load_images(path, SingleFilm(path), None, resolution=options["resolution"])
+        return load_images(path, SingleFile(path), None, resolution=options["resolution"])
 
     def advice(self, first: DataSpec, second: DataSpec, *, resizable: bool) -> str:
         if other_channels(first, second):
             return MATCH_CHANNELS
         return (
-            "bring them to one shape, --resolution does it"
+            "bring them to one shape with --resolution"
             if resizable
             else super().advice(first, second, resizable=resizable)
         )
 
 
-MATCH_CHANNELS = "bring both to as many channels, grey (1), RGB (3) or RGBA (4)"
+MATCH_CHANNELS = "bring both to the same number of channels: grey (1), RGB (3) or RGBA (4)"
 
 
 def other_channels(first: DataSpec, second: DataSpec) -> bool:
-    """Whether samples differ in their channels alone."""
+    """Whether the samples differ only in their number of channels."""
     one, other = first.sample_shape, second.sample_shape
     return one[0] != other[0] and one[1:] == other[1:]
 
 
 def square_side(spec: DataSpec) -> dict[str, int]:
-    """The resolution of square pictures or frames."""
+    """The option `resolution` of square images or frames."""
     *_, height, width = spec.sample_shape
     return {"resolution": width} if height == width else {}

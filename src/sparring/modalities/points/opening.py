@@ -1,4 +1,4 @@
-"""Built-in sets of points."""
+"""The built-in sets of points."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names and files that hold texts."""
+"""The names and files of texts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class TextOpening(Opening):
         return os.path.isfile(path) and is_text(path, tokenizer="char")
 
     def values(self, path: str, options: Options, field: str | None = None) -> list[str]:
-        """A run's field is for tables: a .txt has none."""
+        """Reads texts; a .txt file has no fields."""
         from sparring.data.text import read_texts
 
         field = field or (None if path.lower().endswith(".txt") else options.get("field"))

@@ -1,4 +1,4 @@
-"""Films of every kind, frame by frame: video files, animated pictures, strips, folders of numbered pictures."""
+"""Videos, frame by frame: video files, animated pictures, strips of frames, folders of numbered pictures."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from sparring.data.images import (
     IMAGE_ERRORS,
     Picture,
     channels_to_hold,
-    look,
-    look_at_header,
+    read_header,
+    read_image,
     square,
     widen,
 )
@@ -30,51 +30,51 @@ from sparring.data.streamed import Pixels
 
 VIDEO_ENDINGS = (".mp4", ".m4v", ".webm", ".mov", ".avi", ".mkv")
 ANIMATION_ENDINGS = (".gif", ".webp")
-FILM_ERRORS = (*ARCHIVE_ERRORS, *IMAGE_ERRORS)
+VIDEO_ERRORS = (*ARCHIVE_ERRORS, *IMAGE_ERRORS)
 
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
-# Naming the formats keeps FFmpeg from playlists, which may name any other file or address.
+# Fixed formats exclude FFmpeg's playlists, which may refer to any other file or address.
 _DEMUXERS = {"format_whitelist": "mov,mp4,matroska,webm,avi"}
 
 
-class FilmSource(Source):
-    """Video files and pictures of a folder or archive."""
+class VideoSource(Source):
+    """VideoFile files and pictures of a folder or archive."""
 
     def _accept(self, raw_name: str, size: int) -> bool:
         if not raw_name.lower().endswith(VIDEO_ENDINGS):
             return super()._accept(raw_name, size)
-        if not super()._accept(raw_name + ".png", size):  # a video is entered wherever a picture would be
+        if not super()._accept(raw_name + ".png", size):  # the rules for pictures apply to videos too
             return False
         self.names[-1] = self.names[-1].removesuffix(".png")
         return True
 
     def open(self, index: int) -> BinaryIO:
-        """One file, to be read here and there."""
+        """One file, for random access."""
         return BytesIO(self.read(index))
 
 
-class FilmFolder(FilmSource, FolderSource):
+class VideoFolder(VideoSource, FolderSource):
     def open(self, index: int) -> BinaryIO:
         return open(self._paths[index], "rb")
 
 
-class SingleFilm(FilmFolder):
-    """One file that is no archive."""
+class SingleFile(VideoFolder):
+    """One file that is not an archive."""
 
     def _walk(self, root: str) -> Iterable[tuple[str, str, int]]:
         return [(os.path.basename(root), root, os.stat(root).st_size)]
 
 
-class FilmZip(FilmSource, ZipSource): ...
+class VideoZip(VideoSource, ZipSource): ...
 
 
-class FilmTar(FilmSource, TarSource): ...
+class VideoTar(VideoSource, TarSource): ...
 
 
-class HeldSource(FilmSource):
-    """All the bytes of a source in which stepping back is dear."""
+class HeldSource(VideoSource):
+    """All files of a source in memory, for sources where seeking back is slow."""
 
-    def __init__(self, source: FilmSource) -> None:
+    def __init__(self, source: VideoSource) -> None:
         super().__init__()
         self.names, self.sizes = source.names, source.sizes
         self.unreadable, self.other_files = source.unreadable, source.other_files
@@ -95,12 +95,12 @@ def _read_or_error(source: Source, index: int) -> bytes | Exception:
 
 
 @dataclass(kw_only=True, eq=False)
-class Film(ABC):
-    """A film as looked at; its frames are decoded when asked for."""
+class Video(ABC):
+    """A video that has been probed; its frames are decoded on demand."""
 
-    source: FilmSource
-    place: int  # in the source
-    count: int  # of frames
+    source: VideoSource
+    index: int  # in the source
+    count: int  # number of frames
     shape: tuple[int, int, int]  # (C, H, W) of a frame
 
     @property
@@ -108,7 +108,7 @@ class Film(ABC):
         return _MODES[self.shape[0]]
 
     def decode(self, wanted: Sequence[int], channels: int, resolution: int | None) -> Pixels:
-        """The frames numbered `wanted`, ascending, as (channels, T, H, W); raises one of FILM_ERRORS."""
+        """The frames with the ascending numbers `wanted` as (channels, T, H, W); raises one of VIDEO_ERRORS."""
         height, width = self.shape[1:] if resolution is None else (resolution, resolution)
         pixels = np.empty((channels, len(wanted), height, width), dtype=np.uint8)
         done = 0
@@ -129,58 +129,60 @@ class Film(ABC):
 
 
 @dataclass(kw_only=True, eq=False)
-class Video(Film):
+class VideoFile(Video):
     """A video file, read with PyAV."""
 
-    moments: npt.NDArray[np.int64] | None  # when each frame is shown, None where the file does not say it reliably
+    timestamps: (
+        npt.NDArray[np.int64] | None
+    )  # presentation time of each frame, None where the file's times are unreliable
 
     def _frames(self, wanted: Sequence[int]) -> Iterator[Image.Image]:
-        with _opened(self.source, self.place) as (container, stream):
-            if self.moments is None:
+        with _opened(self.source, self.index) as (container, stream):
+            if self.timestamps is None:
                 chosen = set(wanted)
                 for number, frame in enumerate(islice(container.decode(stream), wanted[-1] + 1)):
                     if number in chosen:
                         yield _upright(frame)
                 return
-            moments = self.moments[list(wanted)].tolist()
-            frames = _frames_from(container, stream, moments[0], moments[0])
+            timestamps = self.timestamps[list(wanted)].tolist()
+            frames = _frames_from(container, stream, timestamps[0], timestamps[0])
             first = next(frames, None)
-            if first is None or first.pts != moments[0]:
-                # Not every key frame stands alone, and not every file knows where they are.
-                frames = _frames_from(container, stream, int(self.moments[0]), moments[0])
+            if first is None or first.pts != timestamps[0]:
+                # Some key frames need earlier frames, and some files lack an index of key frames.
+                frames = _frames_from(container, stream, int(self.timestamps[0]), timestamps[0])
                 first = next(frames, None)
-            left = iter(moments)
-            moment = next(left)
+            left = iter(timestamps)
+            timestamp = next(left)
             for frame in chain([] if first is None else [first], frames):
-                if frame.pts is not None and frame.pts > moment:
+                if frame.pts is not None and frame.pts > timestamp:
                     return
-                if frame.pts == moment:
+                if frame.pts == timestamp:
                     yield _upright(frame)
-                    moment = next(left, None)
-                    if moment is None:
+                    timestamp = next(left, None)
+                    if timestamp is None:
                         return
 
 
-def _frames_from(container: Any, stream: Any, start: int, moment: int) -> Iterator[Any]:
-    """The frames not before `moment`, decoded from the last key frame not after `start`."""
+def _frames_from(container: Any, stream: Any, start: int, timestamp: int) -> Iterator[Any]:
+    """The frames from `timestamp` on, decoded from the last key frame up to `start`."""
     container.seek(start, stream=stream)
-    return dropwhile(lambda frame: frame.pts is None or frame.pts < moment, container.decode(stream))
+    return dropwhile(lambda frame: frame.pts is None or frame.pts < timestamp, container.decode(stream))
 
 
 @contextmanager
-def _opened(source: FilmSource, place: int) -> Iterator[tuple[Any, Any]]:
+def _opened(source: VideoSource, index: int) -> Iterator[tuple[Any, Any]]:
     import av
 
-    if not source.sizes[place]:
+    if not source.sizes[index]:
         raise ValueError("the file is empty")
     try:
-        with source.open(place) as handle, av.open(handle, options=_DEMUXERS) as container:
+        with source.open(index) as handle, av.open(handle, options=_DEMUXERS) as container:
             if not container.streams.video:
                 raise ValueError("it holds no pictures")
             stream = container.streams.video[0]
             if stream.codec_context is None:
-                raise ValueError("it is coded in a way that PyAV does not know")
-            stream.codec_context.thread_count = 1  # films are decoded side by side
+                raise ValueError("PyAV does not know its codec")
+            stream.codec_context.thread_count = 1  # videos are decoded in parallel
             yield container, stream
     except av.FFmpegError as error:
         raise ValueError(error.strerror) from error
@@ -192,12 +194,12 @@ def _upright(frame: Any) -> Image.Image:
     return image.rotate(frame.rotation, expand=True) if frame.rotation % 360 else image
 
 
-def look_at_video(source: FilmSource, place: int) -> Video:
-    """Raises one of FILM_ERRORS where it cannot be read; needs PyAV."""
+def probe_video(source: VideoSource, index: int) -> VideoFile:
+    """Raises one of VIDEO_ERRORS where the file cannot be read; needs PyAV."""
     times = []
     first = None
-    with _opened(source, place) as (container, stream):
-        # The times in AVI files are guesses, wrong where frames are not stored in order.
+    with _opened(source, index) as (container, stream):
+        # Times in AVI files are guesses, and wrong if frames are stored out of order.
         reliable = container.format.name != "avi"
         for packet in container.demux(stream):
             if first is None:
@@ -207,23 +209,23 @@ def look_at_video(source: FilmSource, place: int) -> Video:
         if first is None:
             raise ValueError("it holds no frames")
         image = _upright(first)
-    moments = None
+    timestamps = None
     if reliable and None not in (first.pts, *times) and len(set(times)) == len(times):
-        moments = np.array(sorted(time for time in times if time >= first.pts), dtype=np.int64)
-        count = len(moments)
+        timestamps = np.array(sorted(time for time in times if time >= first.pts), dtype=np.int64)
+        count = len(timestamps)
     else:
-        with _opened(source, place) as (container, stream):
+        with _opened(source, index) as (container, stream):
             count = sum(1 for _ in container.decode(stream))
     shape = (len(image.getbands()), image.height, image.width)
-    return Video(source=source, place=place, count=count, shape=shape, moments=moments)
+    return VideoFile(source=source, index=index, count=count, shape=shape, timestamps=timestamps)
 
 
 @dataclass(kw_only=True, eq=False)
-class Animation(Film):
-    """A GIF or WebP, animated or not."""
+class Animation(Video):
+    """A GIF or WebP file, animated or not."""
 
     def _frames(self, wanted: Sequence[int]) -> Iterator[Image.Image]:
-        with self.source.open(self.place) as handle, _open_animation(handle) as image:
+        with self.source.open(self.index) as handle, _open_animation(handle) as image:
             for number in wanted:
                 image.seek(number)
                 yield image.convert(self.mode)
@@ -236,12 +238,12 @@ def _open_animation(handle: BinaryIO) -> Image.Image:
     return image
 
 
-def look_at_animation(source: FilmSource, place: int) -> Animation:
-    """Raises one of FILM_ERRORS where it cannot be read."""
+def probe_animation(source: VideoSource, index: int) -> Animation:
+    """Raises one of VIDEO_ERRORS where the file cannot be read."""
     colour = alpha = False
-    with source.open(place) as handle, _open_animation(handle) as image:
+    with source.open(index) as handle, _open_animation(handle) as image:
         count = getattr(image, "n_frames", 1)
-        for number in range(count):  # Pillow's modes tell neither: most opaque WebP films are RGBA, grey GIFs are P
+        for number in range(count):  # Pillow's mode is no help: most opaque WebP videos are RGBA, grey GIFs are P
             image.seek(number)
             pixels = np.asarray(image.convert("RGBA"))
             colour = colour or bool((pixels[..., 1:3] != pixels[..., :1]).any())
@@ -249,81 +251,81 @@ def look_at_animation(source: FilmSource, place: int) -> Animation:
             if colour and alpha:
                 break
         shape = ((3 if colour else 1) + alpha, image.height, image.width)
-    return Animation(source=source, place=place, count=count, shape=shape)
+    return Animation(source=source, index=index, count=count, shape=shape)
 
 
-def is_animated(source: FilmSource, place: int) -> bool:
-    """Whether a file is a GIF or WebP of several frames."""
+def is_animated(source: VideoSource, index: int) -> bool:
+    """Whether a file is a GIF or WebP with several frames."""
     try:
-        with source.open(place) as handle, _open_animation(handle) as image:
+        with source.open(index) as handle, _open_animation(handle) as image:
             return bool(getattr(image, "is_animated", False))
-    except FILM_ERRORS:
+    except VIDEO_ERRORS:
         return False
 
 
 @dataclass(kw_only=True, eq=False)
-class Strip(Film):
-    """One picture with square frames side by side."""
+class Strip(Video):
+    """A picture with square frames side by side."""
 
     def _frames(self, wanted: Sequence[int]) -> Iterator[Image.Image]:
-        pixels = _pixels(self.source, self.place)
+        pixels = _pixels(self.source, self.index)
         side = pixels.shape[0]
         for number in wanted:
             yield _image(pixels[:, number * side : (number + 1) * side])
 
 
 def frames_side_by_side(picture: Picture) -> int:
-    """How many square frames a picture is a strip of; 0 where it is none."""
+    """The number of square frames in a strip; 0 where the picture is not a strip."""
     _, height, width = picture.shape
     return width // height if width % height == 0 and width > height else 0
 
 
-def look_at_strip(source: FilmSource, place: int) -> Strip:
-    """Raises one of FILM_ERRORS where it cannot be read or is no strip."""
-    picture = _header(source, place)
+def probe_strip(source: VideoSource, index: int) -> Strip:
+    """Raises one of VIDEO_ERRORS where the file cannot be read or is not a strip."""
+    picture = _header(source, index)
     channels, height, width = picture.shape
     count = frames_side_by_side(picture)
     if not count:
-        raise ValueError(f"{width}x{height} is no strip of square frames side by side")
-    return Strip(source=source, place=place, count=count, shape=(channels, height, height))
+        raise ValueError(f"{width}x{height} is not a strip of square frames side by side")
+    return Strip(source=source, index=index, count=count, shape=(channels, height, height))
 
 
 @dataclass(kw_only=True, eq=False)
-class FrameFolder(Film):
-    """Numbered pictures of one folder."""
+class FrameFolder(Video):
+    """The numbered pictures of a folder."""
 
-    places: Sequence[int]
+    indices: Sequence[int]
 
     def _frames(self, wanted: Sequence[int]) -> Iterator[Image.Image]:
         for number in wanted:
-            yield _image(_pixels(self.source, self.places[number]))
+            yield _image(_pixels(self.source, self.indices[number]))
 
 
-def look_at_folder(source: FilmSource, places: Sequence[int]) -> FrameFolder:
-    """Raises one of FILM_ERRORS where a frame cannot be read or has another size than the first."""
+def probe_folder(source: VideoSource, indices: Sequence[int]) -> FrameFolder:
+    """Raises one of VIDEO_ERRORS where a frame cannot be read or frame sizes differ."""
     shapes = []
-    for place in places:
+    for index in indices:
         try:
-            shapes.append(_header(source, place).shape)
+            shapes.append(_header(source, index).shape)
         except ValueError as error:
-            raise ValueError(f"{PurePosixPath(source.names[place]).name}: {error}") from error
+            raise ValueError(f"{PurePosixPath(source.names[index]).name}: {error}") from error
     sizes = dict.fromkeys(f"{width}x{height}" for _, height, width in shapes)
     if len(sizes) > 1:
         raise ValueError(f"its frames have {len(sizes)} sizes ({', '.join(islice(sizes, 4))})")
     shape = (channels_to_hold(shape[0] for shape in shapes), *shapes[0][1:])
-    return FrameFolder(source=source, place=places[0], count=len(places), shape=shape, places=places)
+    return FrameFolder(source=source, index=indices[0], count=len(indices), shape=shape, indices=indices)
 
 
-def _header(source: FilmSource, place: int) -> Picture:
-    picture = look_at_header(source, place, None)
+def _header(source: VideoSource, index: int) -> Picture:
+    picture = read_header(source, index, None)
     if isinstance(picture, str):
         raise ValueError(picture)
     return picture
 
 
-def _pixels(source: FilmSource, place: int) -> Pixels:
-    """(H, W, C) of a picture."""
-    pixels = look(source.read(place), None).pixels
+def _pixels(source: VideoSource, index: int) -> Pixels:
+    """The pixels (H, W, C) of a picture."""
+    pixels = read_image(source.read(index), None).pixels
     assert pixels is not None
     return pixels
 
