@@ -34,13 +34,13 @@ class DCGANGenerator(nn.Module):
             nn.Tanh(),
         )
 
-    def forward(self, z: Tensor, class_labels: Tensor) -> Tensor:
-        return self.synthesize(self.mapping(z, class_labels))
+    def forward(self, z: Tensor, condition: Tensor) -> Tensor:
+        return self.synthesize(self.mapping(z, condition))
 
     # The names under which our sampler calls a generator.
 
-    def mapping(self, z: Tensor, class_labels: Tensor) -> Tensor:
-        return torch.cat([z, self.class_embedding(class_labels)], 1)
+    def mapping(self, z: Tensor, condition: Tensor) -> Tensor:
+        return torch.cat([z, self.class_embedding(condition)], 1)
 
     def split(self, z: Tensor) -> tuple[Tensor, Tensor]:
         return z, z[:, :0]
@@ -67,11 +67,11 @@ class DCGANDiscriminator(nn.Module):
         self.head = nn.Linear(49 * sizes[3], 1)
         self.class_embedding = nn.Embedding(num_classes, 49 * sizes[3]) if num_classes else None
 
-    def forward(self, tokens: Tensor, class_labels: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, condition: Tensor) -> Tensor:
         features = self.layers(tokens.transpose(1, 2).unflatten(2, (28, 28)))
         logits = self.head(features).squeeze(1)
         if self.class_embedding is not None:
-            logits = logits + (features * self.class_embedding(class_labels)).mean(1) * features.shape[1] ** 0.5
+            logits = logits + (features * self.class_embedding(condition)).mean(1) * features.shape[1] ** 0.5
         return logits
 
 

@@ -25,7 +25,7 @@ from sparring.config import Config
 from sparring.data.dataset import Dataset
 from sparring.data.spec import DataSpec
 from sparring.device import choose_device, choose_dtype
-from sparring.display.pictures import grid, save_image
+from sparring.display.images import grid, save_image
 from sparring.metrics.digits import DigitMetric
 from sparring.modalities.registry import open_dataset
 from sparring.pretrained import GAN

@@ -84,9 +84,9 @@ class FlowTransformer(Generator):
             self.embed = Stem(grid, token_dim, width, levels=stem, channels=stem_channels)
         self.predicts = predicts
 
-    def forward(self, tokens: Tensor, times: Tensor, class_labels: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, times: Tensor, condition: Tensor) -> Tensor:
         dtype = self.scale.weight.dtype
-        w = self.mapping(time_features(times).to(dtype), class_labels)
+        w = self.mapping(time_features(times).to(dtype), condition)
         found = self.synthesize(w, tokens.to(dtype)).float()
         if self.predicts == "velocity":
             return found
@@ -141,11 +141,11 @@ def flow_transformer(config: Config, spec: DataSpec, flow: FlowConfig) -> FlowTr
     return found
 
 
-def euler(model: FlowTransformer, tokens: Tensor, class_labels: Tensor, steps: int) -> Tensor:
+def euler(model: FlowTransformer, tokens: Tensor, condition: Tensor, steps: int) -> Tensor:
     """Noise to samples, both tokens (B, N, C), in so many passes."""
     for step in range(steps):
         times = torch.full((len(tokens),), step / steps, device=tokens.device)
-        tokens = tokens + model(tokens, times, class_labels) / steps
+        tokens = tokens + model(tokens, times, condition) / steps
     return tokens
 
 

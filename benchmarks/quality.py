@@ -43,7 +43,7 @@ from sparring.data.dataset import Dataset
 from sparring.data.spec import DataSpec
 from sparring.device import choose_device, choose_dtype
 from sparring.display.figures import make_figure
-from sparring.display.pictures import grid, save_image
+from sparring.display.images import grid, save_image
 from sparring.metrics.digits import DigitMetric
 from sparring.metrics.extractors import make_extractor
 from sparring.metrics.frechet import frechet_distance
@@ -94,11 +94,11 @@ class SquareDiscriminator(DCGANDiscriminator):
         self.head = nn.Linear(widths[-1] * end**2, 1)
         self.class_embedding = nn.Embedding(num_classes, widths[-1] * end**2) if num_classes else None
 
-    def forward(self, tokens: Tensor, class_labels: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, condition: Tensor) -> Tensor:
         features = self.layers(tokens.transpose(1, 2).unflatten(2, (self.side, self.side)))
         logits = self.head(features).squeeze(1)
         if self.class_embedding is not None:
-            logits = logits + (features * self.class_embedding(class_labels)).mean(1) * features.shape[1] ** 0.5
+            logits = logits + (features * self.class_embedding(condition)).mean(1) * features.shape[1] ** 0.5
         return logits
 
 

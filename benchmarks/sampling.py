@@ -60,8 +60,8 @@ class Sampled(nn.Module):
         self.config, self.spec, self.networks = config, spec, Networks(config, spec)
         self.generator, self.codec = self.networks.generator, self.networks.codec
 
-    def forward(self, z: Tensor, class_labels: Tensor) -> Tensor:
-        return self.codec.decode(self.generator(z, class_labels)).clamp(-1, 1)
+    def forward(self, z: Tensor, condition: Tensor) -> Tensor:
+        return self.codec.decode(self.generator(z, condition)).clamp(-1, 1)
 
 
 def labels(count: int) -> Tensor:
@@ -93,7 +93,7 @@ def exported(model: Sampled, threads: int) -> Contestant:
 
     def sample(count: int) -> Tensor:
         z = torch.randn(count, model.generator.z_size)
-        return run({"z": z, "truncation_psi": torch.ones(count), "class_labels": labels(count)})
+        return run({"z": z, "truncation_psi": torch.ones(count), "condition": labels(count)})
 
     apart = difference(sampler, run)
     print(f"  ONNX Runtime's pixels are within {apart:.1e} of their range of PyTorch's", file=sys.stderr)

@@ -52,7 +52,7 @@ def write(model: LanguageModel, count: int, length: int, temperature: float, ran
     written = torch.full((count, length), END)
     symbols, going = written[:, :1], torch.ones(count, 1, dtype=torch.bool)
     pasts = [Past() for _ in model.blocks]
-    added, rotary = model.places.added, model.places.rotary
+    added, rotary = model.positions.added, model.positions.rotary
     for place in range(length):
         x = model.symbols(symbols) * model.symbols.embedding_dim**0.5 + added[place]
         for block, past in zip(model.blocks, pasts, strict=True):

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 import sparring
-from sparring.display import pictures, video
+from sparring.display import images, video
 
 FRAMES, RATE = 64, 12
 PANEL, GAP, TITLE = 196, 12, 22
@@ -25,7 +25,7 @@ def font(size: int) -> ImageFont.FreeTypeFont:
 
 
 def tiles(samples: Tensor, columns: int) -> Image.Image:
-    return pictures.grid(samples, columns).resize((PANEL, PANEL), Image.Resampling.LANCZOS)
+    return images.grid(samples, columns).resize((PANEL, PANEL), Image.Resampling.LANCZOS)
 
 
 def plots(series: Tensor) -> Image.Image:

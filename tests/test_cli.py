@@ -50,7 +50,7 @@ def test_train_sample_interpolate_info(run, tmp_path, capsys):
     assert cli.main(["sample", str(run), "--num", "5", "--out", str(out / "a.npz"), "--class", "red"]) == 0
     samples = np.load(out / "a.npz")["samples"]
     assert samples.shape == (5, 3, 12, 16)
-    expected = sparring.load(run).sample(5, class_labels="red")
+    expected = sparring.load(run).sample(5, condition="red")
     assert np.array_equal(samples, expected.numpy())
     assert cli.main(["sample", str(run), "--num", "3", "--out", str(out / "single")]) == 0
     assert [Image.open(p).size for p in sorted((out / "single").iterdir())] == [(16, 12)] * 3

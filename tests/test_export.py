@@ -31,7 +31,7 @@ def test_what_is_exported_is_what_decode_gives(kind):
     for psi in (1.0, 0.6):
         samples = sampler(**inputs | {"truncation_psi": torch.full((5,), psi)})
         finished = gan.spec.vocabulary.decode(samples) if gan.spec.vocabulary else samples
-        expected = gan.decode(inputs["z"], inputs.get("class_labels", torch.zeros(5, dtype=torch.long)), psi)
+        expected = gan.decode(inputs["z"], inputs.get("condition", torch.zeros(5, dtype=torch.long)), psi)
         if gan.spec.vocabulary:
             assert finished == expected
             assert len(set(finished)) > 1

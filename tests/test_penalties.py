@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from sparring.data.conditions import Classes
 from sparring.models.attention import MATH_TOKENS, MultiHeadAttention, attention_backend
 from sparring.models.discriminator import Discriminator
 from sparring.models.positions import rotary_angles
@@ -73,8 +74,8 @@ def small_discriminator(stem=0):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return Discriminator(
-            GRID, TOKEN_DIM, width=16, depth=2, num_heads=2, num_classes=3, mlp_ratio=2.0, qk_norm=True,
-            positions="learned", rotary=True, layer_scale=0.5, stem=stem, stem_channels=8,
+            GRID, TOKEN_DIM, width=16, depth=2, num_heads=2, condition=Classes(("a", "b", "c")), mlp_ratio=2.0,
+            layer_scale=0.5, stem=stem,
         )  # fmt: skip
 
 

@@ -20,15 +20,15 @@ def run(tiny, shapes, tmp_path):
 def test_sample_shapes_range_and_classes(run):
     gan = sparring.load(run, "cpu")
     assert gan.class_names == ("left", "right")
-    samples = gan.sample(5, seed=1, class_labels="left")
+    samples = gan.sample(5, seed=1, condition="left")
     assert samples.shape == (5, 1, 8, 8)
     assert samples.dtype == torch.float32
     assert samples.abs().max() <= 1
-    assert torch.equal(samples, gan.sample(5, seed=1, class_labels=[0] * 5))
-    assert not torch.equal(samples, gan.sample(5, seed=1, class_labels=1))
-    assert not torch.equal(samples, gan.sample(5, seed=2, class_labels=0))
+    assert torch.equal(samples, gan.sample(5, seed=1, condition=[0] * 5))
+    assert not torch.equal(samples, gan.sample(5, seed=1, condition=1))
+    assert not torch.equal(samples, gan.sample(5, seed=2, condition=0))
     with pytest.raises(ConfigError, match="no class 2"):
-        gan.sample(1, class_labels=2)
+        gan.sample(1, condition=2)
 
 
 def test_a_sample_depends_on_seed_and_place_alone(run):
@@ -40,7 +40,7 @@ def test_a_sample_depends_on_seed_and_place_alone(run):
 
 def test_truncation_brings_samples_together(run):
     gan = sparring.load(run, "cpu")
-    spread = [gan.sample(32, class_labels=0, truncation_psi=psi).std(0).mean() for psi in (1.0, 0.5, 0.0)]
+    spread = [gan.sample(32, condition=0, truncation_psi=psi).std(0).mean() for psi in (1.0, 0.5, 0.0)]
     assert spread[0] > spread[1] > spread[2]
     assert spread[2] < 1e-6
 
@@ -49,13 +49,12 @@ def test_rejection_keeps_what_the_discriminator_believes_most(run):
     gan = sparring.load(run, "cpu")
 
     def believed(samples, labels):
-        tokens = gan.codec.patches.encode(samples)
-        return gan.discriminator(tokens, labels).mean()
+        return gan.critics[0](samples, labels).mean()
 
     labels = torch.tensor([0, 1] * 16)
-    kept = gan.sample(32, class_labels=labels, reject=0.75)
-    assert believed(kept, labels) > believed(gan.sample(32, class_labels=labels), labels)
-    torch.testing.assert_close(gan.sample(5, class_labels=labels[:5], reject=0.75, batch_size=2), kept[:5])
+    kept = gan.sample(32, condition=labels, reject=0.75)
+    assert believed(kept, labels) > believed(gan.sample(32, condition=labels), labels)
+    torch.testing.assert_close(gan.sample(5, condition=labels[:5], reject=0.75, batch_size=2), kept[:5])
     with pytest.raises(ConfigError, match=r"0\.5, 0\.67, 0\.75"):
         gan.sample(2, reject=1.0)
     with pytest.raises(ConfigError, match=r"not 0\.2"):
@@ -64,7 +63,7 @@ def test_rejection_keeps_what_the_discriminator_believes_most(run):
 
 def test_interpolation_is_a_closed_walk(run):
     gan = sparring.load(run, "cpu")
-    walk = torch.stack(gan.interpolate(24, num=2, class_labels=0))
+    walk = torch.stack(gan.interpolate(24, num=2, condition=0))
     assert walk.shape == (24, 2, 1, 8, 8)
     steps = (walk - walk.roll(1, 0)).flatten(2).norm(dim=2)
     assert steps[0].max() < 2 * steps.max()
@@ -130,4 +129,4 @@ def test_unconditional(tiny, shapes, tmp_path):
     gan = sparring.load(tmp_path / "run")
     assert gan.sample(3).shape == (3, 1, 8, 8)
     with pytest.raises(ConfigError, match="without classes"):
-        gan.sample(3, class_labels=0)
+        gan.sample(3, condition=0)

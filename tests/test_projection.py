@@ -14,11 +14,11 @@ from sparring.build import Networks
 from sparring.config import Config, ConfigError
 from sparring.data import DataError
 from sparring.data.spec import DataSpec
-from sparring.display.pictures import to_image
+from sparring.display.images import to_image
 from sparring.latents import read_latents
 from sparring.pretrained import GAN
 from sparring.projection import open_samples, project
-from sparring.sampling import class_indices, draw_z
+from sparring.sampling import draw_z
 from sparring.training.run import train
 
 from small_gans import KINDS, SMALL, gan_of
@@ -27,15 +27,15 @@ from small_gans import KINDS, SMALL, gan_of
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_gan_made_is_found_in_it(kind):
     gan = gan_of(kind)
-    labels = class_indices(None, 3, gan.class_names)
+    labels = gan.spec.condition.spread(3)
     made = gan.codec.decode(gan.generator(draw_z(3, gan.generator.z_size, seed=9), labels))
     found = project(gan, made, seed=1)
     assert found.z.shape == (3, gan.generator.z_size)
     assert found.z.dtype == torch.float32
     # a random z that makes the very sample, as one of a few symbols, is kept as it is
     assert all(0.9 < rms < 1.1 or start == 0 for rms, start in zip(found.z_rms, found.start_errors, strict=True))
-    assert torch.equal(found.class_labels, labels)
-    again = gan.decode(found.z, found.class_labels)
+    assert torch.equal(found.condition, labels)
+    again = gan.decode(found.z, found.condition)
     if gan.spec.vocabulary:
         assert again == found.samples
     else:
@@ -73,11 +73,11 @@ def test_each_is_found_alone_and_the_same_again():
 def test_the_class_is_the_one_asked_for():
     gan = gan_of("pictures")
     made = gan.sample(4)
-    assert project(gan, made, class_label="right", steps=2).class_labels.tolist() == [1] * 4
+    assert project(gan, made, condition="right", steps=2).condition.tolist() == [1] * 4
     with pytest.raises(ConfigError, match="no class 2"):
-        project(gan, made, class_label=2, steps=2)
+        project(gan, made, condition=2, steps=2)
     with pytest.raises(ConfigError, match="without classes"):
-        project(gan_of("clips"), torch.zeros(1, 1, 4, 8, 8), class_label="left")
+        project(gan_of("clips"), torch.zeros(1, 1, 4, 8, 8), condition="left")
 
 
 def test_series_are_scaled_as_the_gan_scales_them(tmp_path):
@@ -204,7 +204,7 @@ def test_the_command(run, shapes, tmp_path, capsys):
     found = load_file("projected.safetensors")
     gan = sparring.load(run)
     assert found["z"].shape == (3, gan.generator.z_size)
-    assert found["class_labels"].dtype == torch.long
+    assert found["condition"].dtype == torch.long
     assert torch.equal(read_latents(Path("projected.safetensors"), gan)[0], found["z"])
     assert Image.open("projected.png").size[0] > 2 * 8
 
@@ -215,7 +215,7 @@ def test_the_command(run, shapes, tmp_path, capsys):
     assert row["class"] == "right"
     assert row["mean_squared_error"] < row["of_the_random_start"]
     assert row["of_the_codec"] == 0
-    assert load_file(facts["out"])["class_labels"].tolist() == [1]
+    assert load_file(facts["out"])["condition"].tolist() == [1]
 
 
 def test_bad_input_ends_with_one_line(run, tmp_path, capsys):

@@ -13,7 +13,7 @@ from sparring.build import Networks
 from sparring.config import ConfigError
 from sparring.data.spec import DataSpec
 from sparring.data.vocabulary import BYTES, Vocabulary
-from sparring.modalities.text.page import bytes_of_letters
+from sparring.modalities.text.modality import bytes_of_letters
 from sparring.pretrained import GAN
 
 from small_gans import gan_of

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sparring.codecs.codec import Codec
 from sparring.codecs.patch import Patches
+from sparring.critics.frames import take_frames
 from sparring.critics.settings import CriticSettings, register_view
 from sparring.critics.view import View
 from sparring.settings import ConfigError, setting
@@ -48,8 +49,7 @@ class Crops(View):
         self.crops = crops
         self.shape = (channels, *(math.ceil(SIDE * side) for side in frame))
         self.tokenizer: Patches = Patches(self.shape, codec.tokenizer.patch_size, multiple=2**stem)
-        self._pictures_and_paths, self._render = codec.pictures_and_paths, codec.render
-        self._background = lambda: codec.background[:, 0]
+        self._codec = lambda: codec  # no submodule: its state is the codec's own
         down, across = (_bell(side) for side in frame)
         self.register_buffer("bell", down[:, None] * across, persistent=False)
 
@@ -66,8 +66,11 @@ class Crops(View):
         return self.crop(samples[torch.arange(len(samples), device=samples.device), :, draw[:, 0]])
 
     def of_fakes(self, fakes: Tensor, tokens: Tensor, draw: Any = None) -> Tensor:
-        pictures, paths = self._pictures_and_paths(tokens)
-        return self.crop(self._render(pictures, paths.detach(), draw)[:, :, 0])
+        codec, frames = self._codec(), tokens.new_zeros(len(tokens), 1).long() if draw is None else draw
+        pictures, paths = codec.pictures_and_paths(tokens)
+        drawn = codec.render(pictures, paths.detach(), frames)
+        shown = take_frames(fakes, frames).detach() + (drawn - drawn.detach())  # the fakes, with the pictures' gradient
+        return self.crop(shown[:, :, 0])
 
     def crop(self, frames: Tensor) -> Tensor:
         """Frames (B, C, H, W) -> (B · crops, C, h, w); edges are repeated beyond the frame."""
@@ -84,7 +87,7 @@ class Crops(View):
 
     def centres(self, frames: Tensor) -> Tensor:
         """Rows and columns of the crops' centres (B, crops, 2): where the frame differs most from the background."""
-        salience = ((frames - self._background()).abs().mean(1) - FAINT).clamp_min(0)  # (B, H, W)
+        salience = ((frames - self._codec().background[:, 0]).abs().mean(1) - FAINT).clamp_min(0)  # (B, H, W)
         axes = [torch.arange(side, device=frames.device) for side in salience.shape[1:]]
         radius = [side // 2 for side in self.bell.shape]
         found: list[Tensor] = []

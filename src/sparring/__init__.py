@@ -2,7 +2,7 @@
 
 import sparring
 gan = sparring.load("runs/digits")
-x = gan.sample(16, seed=0, class_labels=3)  # (16, 1, 28, 28), float in [-1, 1]
+x = gan.sample(16, seed=0, condition=3)  # (16, 1, 28, 28), float in [-1, 1]
 """
 
 import importlib

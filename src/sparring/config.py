@@ -34,6 +34,11 @@ class DataConfig(Section):
     )
     labels: str | None = setting(None, "a CSV file with the columns file,label; unset: sub-folders are classes")
     conditional: bool = setting(True, "use the data's classes; false ignores them")
+    condition: str | None = setting(
+        None,
+        "condition samples on numbers instead of classes: `numbers` reads each label as one or several numbers; a .npz "
+        "(array `conditions`), .npy or .csv file has one row for each sample",
+    )
     window: int | None = setting(
         None,
         "steps of a sample cut from a long series, or length of the built-in sines (unset: 24)",
@@ -66,6 +71,12 @@ class DataConfig(Section):
     def _check(self) -> Self:
         if self.labels and not self.conditional:
             raise ConfigError("--data.labels has no effect with --data.conditional false: drop one of the two")
+        if self.condition and not self.conditional:
+            raise ConfigError("--data.condition has no effect with --data.conditional false: drop one of the two")
+        if self.labels and self.condition not in (None, "numbers"):
+            raise ConfigError(
+                f"--data.labels has no effect with --data.condition {self.condition}: drop one of the two"
+            )
         return self
 
 

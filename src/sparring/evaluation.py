@@ -17,7 +17,7 @@ from sparring.device import choose_device
 from sparring.metrics.canonical import ordered
 from sparring.metrics.metric import Sampler
 from sparring.metrics.scores import warnings_of
-from sparring.modalities import measuring
+from sparring.modalities import metrics as measuring
 from sparring.modalities.registry import modality_of, open_dataset
 
 
@@ -50,7 +50,7 @@ class Compared:
         chosen: Collection[str] | None = None,
         report: Callable[[str], None] = lambda line: None,
     ) -> dict[str, Any]:
-        """What `measuring.evaluate` measures, and under "warnings" what should not be missed."""
+        """The scores of `measuring.evaluate`, and under "warnings" what should not be missed."""
         found = measuring.evaluate(
             self.dataset, self.sample, repeats=repeats, seed=seed, reference=self.reference, extractor=extractor,
             metrics=chosen, num=num if self.most is None else min(num, self.most), trained_on=self.trained_on,
@@ -69,7 +69,7 @@ def of_run(path: str, *, device: str, seed: int = 0, data: str | None = None, fi
     of_data, opening = gan.config.data, gan.modality.opening
 
     def named() -> Dataset:
-        return open_dataset(**(of_data.to_dict() | {"path": data or of_data.path, "labels": None}))
+        return open_dataset(**(of_data.to_dict() | {"path": data or of_data.path, "labels": None, "condition": None}))
 
     moved = False
     try:
@@ -97,7 +97,7 @@ def of_run(path: str, *, device: str, seed: int = 0, data: str | None = None, fi
         return compared
     reference = named()
     _check_alike(reference, dataset, data, path, ours=True)
-    compared.dataset = gan.modality.scoring.against(dataset, reference)
+    compared.dataset = gan.modality.scoring.with_reference(dataset, reference)
     return compared
 
 

@@ -1,8 +1,9 @@
 """A trained GAN as a file that runs without Sparring: ONNX, or PyTorch's `.pt2`. Codec and decoder are inside.
 
-Inputs are `z` (B, z_size), standard normal, `truncation_psi` (B,), 1 for none, and of a GAN with classes `class_labels`
-(B,) int64; the output `samples` is (B, *sample_shape): pixels in [-1, 1], series in their own units, NaN beyond their
-ends, of texts the numbers of their symbols. B is any number.
+Inputs are `z` (B, z_size), standard normal, `truncation_psi` (B,), 1 for none, and of a conditioned GAN `condition`,
+class numbers (B,) int64 or numbers (B, K) float32, as the metadata say; the output `samples` is (B, *sample_shape):
+pixels in [-1, 1], series in their own units, NaN beyond their ends, of texts the numbers of their symbols. B is any
+number.
 """
 
 import contextlib
@@ -24,7 +25,7 @@ from sparring.config import ConfigError
 from sparring.files import write_atomic
 from sparring.pretrained import GAN, run_json
 from sparring.privacy import without_paths
-from sparring.sampling import draw_z, mean_w
+from sparring.sampling import FEW_MEAN_SAMPLES, draw_z, mean_of_each, mean_w
 
 OPSET = 18
 TOLERANCE = {"float32": 1e-4, "float16": 2e-2}
@@ -46,24 +47,35 @@ class Sampler(nn.Module):
         # a copy: the GAN goes on working where it is
         self.generator, self.codec = copy.deepcopy(gan.generator).cpu(), copy.deepcopy(gan.codec).cpu()
         self.spec, self.modality = gan.spec, gan.modality
-        self.register_buffer("mean_w", mean_w(self.generator, torch.arange(max(1, gan.spec.num_classes))).clone())
+        table = gan.spec.condition.table()
+        if table is None:
+            self.register_buffer("mean_z", draw_z(FEW_MEAN_SAMPLES, self.generator.z_dim, seed=0))
+        else:
+            self.register_buffer("mean_w", mean_w(self.generator, table).clone())
         self.eval().requires_grad_(False)
 
-    mean_w: Tensor
+    mean_w: Tensor | None = None
+    """That under each condition, where they can be counted."""
+    mean_z: Tensor
 
-    def forward(self, z: Tensor, truncation_psi: Tensor, class_labels: Tensor | None = None) -> Tensor:
+    def forward(self, z: Tensor, truncation_psi: Tensor, condition: Tensor | None = None) -> Tensor:
         """See the top of this file."""
         global_z, noise = self.generator.split(z)
-        w = self.generator.mapping(global_z, class_labels)
-        mean, psi = self.mean_w if class_labels is None else self.mean_w[class_labels], truncation_psi[:, None]
+        w = self.generator.mapping(global_z, condition)
+        if self.mean_w is None:
+            assert condition is not None, "conditions that cannot be counted are told"
+            mean = mean_of_each(self.generator, self.mean_z, condition)
+        else:
+            mean = self.mean_w if condition is None else self.mean_w[condition]
+        psi = truncation_psi[:, None]
         tokens = self.generator.synthesize(mean + psi * (w - mean), noise * psi[..., None])
         return self.modality.to_user_tensor(self.codec.decode(tokens), self.spec)
 
     def inputs(self, num: int, seed: int = 0) -> dict[str, Tensor]:
-        """Random ones, classes in turn."""
+        """Random ones, conditions in turn."""
         inputs = {"z": draw_z(num, self.generator.z_size, seed=seed), "truncation_psi": torch.ones(num)}
-        if self.spec.num_classes:
-            inputs["class_labels"] = torch.arange(num) % self.spec.num_classes
+        if self.spec.condition.size:
+            inputs["condition"] = self.spec.condition.spread(num)
         return inputs
 
 
@@ -120,7 +132,7 @@ def metadata(gan: GAN, licence: str | None) -> dict[str, str]:
         "producer": f"sparring {sparring.__version__}",
         "licence": licence or "not stated",
         "sample_shape": json.dumps(list(gan.spec.sample_shape)),
-        "class_names": json.dumps(list(gan.class_names)),
+        "condition": json.dumps(gan.spec.condition.to_dict()),
         "config": json.dumps(facts["config"]),
         "data": json.dumps(facts["data"]),
     }
@@ -214,7 +226,7 @@ def _pt2_runner(content: bytes) -> Runner:
 
 @torch.inference_mode()
 def difference(sampler: Sampler, run: Runner) -> float:
-    """How far what `run` makes of inputs is from what the sampler does, by `Modality.difference`."""
+    """The difference between the outputs of `run` and of the sampler, by `Modality.difference`."""
     pairs = []
     for num in (1, CHECKED):  # one too, to see that the batch is free
         inputs = sampler.inputs(num, seed=1)

@@ -12,7 +12,8 @@ from sparring.files import CheckpointError
 FORMAT = 6
 """2: series of unequal length have a channel of remaining steps (`data/channels.py`). 3: the stem's head doubles level
 by level (`models/stem.py`). 4: the stem convolves sampled frames separately. 5: layers are half the frame wide. 6:
-codecs and critics have their own settings, and the data a modality."""
+codecs and critics have their own settings, and the data a modality and a
+condition."""
 
 CONSTANTS: dict[str, Any] = {
     "codec.overlap": 0,
@@ -54,6 +55,8 @@ def migrated(values: dict[str, Any], where: str = "config.json") -> dict[str, An
     config = {section: dict(fields) for section, fields in values["config"].items()}
     data = dict(values["data"])
     data["modality"] = modality = _modality(data)
+    names = [str(name) for name in data.pop("class_names")]
+    data["condition"] = {"kind": "classes", "names": names} if names else {"kind": "none"}
     codec, model = config["codec"], config["model"]
     name = _codec_name(codec, modality)
     if name is None:

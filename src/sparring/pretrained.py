@@ -50,7 +50,7 @@ class GAN:
         num: int,
         *,
         seed: int = 0,
-        class_labels: int | str | Sequence[int | str] | Tensor | None = None,
+        condition: int | str | float | Sequence[Any] | Tensor | None = None,
         truncation_psi: float = 1.0,
         reject: float = 0.0,
         batch_size: int = 256,
@@ -58,7 +58,8 @@ class GAN:
         """`num` samples (num, *sample_shape): pixels in [-1, 1], series in their own units, NaN beyond their ends, on
         the CPU; of texts a list of strings.
 
-        `class_labels` is a class, by number or name, or one for each sample; None takes all classes in turn.
+        `condition` is a class, by number or name, or what else the GAN is conditioned on, K numbers; for all samples or
+        one for each. None takes all classes, or examples of the data, in turn.
         `truncation_psi` below 1 trades diversity for typicality: it pulls w toward its mean and shrinks the noise
         (Karras et al. 2019). `reject` is the share of what is generated that is thrown away, 1 - 1/N for a whole N: of
         N candidates the one is kept that the discriminator believes most (Azadi et al. 2019). Sample i depends on the
@@ -66,13 +67,13 @@ class GAN:
         """
         if reject and not 0.4 <= reject <= 0.99:
             raise ConfigError(f"the share to reject is 0, 0.5, 0.67, 0.75, ... up to 0.99, not {reject}")
-        condition = self.spec.condition.parse(class_labels, num).to(self.device)
+        conditions = self.spec.condition.parse(condition, num).to(self.device)
         candidates, chunks = round(1 / (1 - reject)), []
         batch_size = max(1, batch_size // candidates)
         for start in range(0, num, batch_size):
             count = min(batch_size, num - start)
             z = draw_z(count * candidates, self.generator.z_size, seed=seed, start=start * candidates).to(self.device)
-            chosen = condition[start : start + count].repeat_interleave(candidates, 0)
+            chosen = conditions[start : start + count].repeat_interleave(candidates, 0)
             tokens = self._tokens(z, chosen, truncation_psi)
             if candidates > 1:
                 critic = self.critics[0]
@@ -82,9 +83,9 @@ class GAN:
         return self._finished(torch.cat(chunks) if chunks else torch.empty(0, *self.spec.sample_shape))
 
     @torch.inference_mode()
-    def decode(self, z: Tensor, class_labels: Tensor, truncation_psi: float = 1.0) -> Any:
-        """z (B, z_size), class_labels (B,) -> B samples as `sample` gives them."""
-        return self._finished(self._decoded(self._tokens(z, class_labels, truncation_psi)))
+    def decode(self, z: Tensor, condition: Tensor, truncation_psi: float = 1.0) -> Any:
+        """z (B, z_size), conditions (B, ...) -> B samples as `sample` gives them."""
+        return self._finished(self._decoded(self._tokens(z, condition, truncation_psi)))
 
     def _decoded(self, tokens: Tensor) -> Tensor:
         """Tokens (B, N, token_dim) -> (B, *sample_shape)."""
@@ -93,11 +94,11 @@ class GAN:
     def _finished(self, samples: Tensor) -> Any:
         return self.modality.to_user(samples, self.spec)
 
-    def _tokens(self, z: Tensor, class_labels: Tensor, truncation_psi: float) -> Tensor:
+    def _tokens(self, z: Tensor, condition: Tensor, truncation_psi: float) -> Tensor:
         global_z, noise = self.generator.split(z)
-        w = self.generator.mapping(global_z, class_labels)
+        w = self.generator.mapping(global_z, condition)
         if truncation_psi != 1:
-            w = mean_w(self.generator, class_labels).lerp(w, truncation_psi)
+            w = mean_w(self.generator, condition).lerp(w, truncation_psi)
             noise = noise * truncation_psi
         return self.generator.synthesize(w, noise)
 
@@ -107,11 +108,11 @@ class GAN:
         codec = self.codec
         return self._finished(codec.decode(codec.encode(samples.to(self.device))))
 
-    def interpolate(self, steps: int, *, seed: int = 0, num: int = 9, class_labels: Any = None) -> list[Any]:
+    def interpolate(self, steps: int, *, seed: int = 0, num: int = 9, condition: Any = None) -> list[Any]:
         """A closed walk through z for each of `num` samples: at each of the steps samples as `sample` gives them."""
-        condition = self.spec.condition.parse(class_labels, num).to(self.device)
+        conditions = self.spec.condition.parse(condition, num).to(self.device)
         frames = interpolate(steps, num, self.generator.z_size, seed=seed)
-        return [self.decode(z.to(self.device), condition) for z in frames]
+        return [self.decode(z.to(self.device), conditions) for z in frames]
 
 
 def load(path: str | Path, device: str = "auto") -> GAN:
@@ -163,7 +164,7 @@ def open_data_of(gan: GAN) -> Dataset:
     if not gan.spec.like(DataSpec.of(dataset)):
         raise ConfigError(
             f"{gan.config.data.path} is no longer what this GAN was trained on: samples of {dataset.sample_shape} in "
-            f"{dataset.num_classes} classes, then {gan.spec.sample_shape} in {gan.spec.num_classes}"
+            f"{dataset.condition.summary}, then {gan.spec.sample_shape} in {gan.spec.condition.summary}"
             + (", with another vocabulary" if gan.spec.vocabulary != dataset.vocabulary else "")
         )
     return dataset

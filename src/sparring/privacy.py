@@ -16,6 +16,7 @@ def without_paths(config: Config) -> Config:
         {
             "data.path": _bare(config.data.path),
             "data.labels": config.data.labels and _bare(config.data.labels),
+            "data.condition": config.data.condition and _bare(config.data.condition),
             "train.extractor": config.train.extractor and _bare(config.train.extractor),
         }
     )

@@ -22,7 +22,7 @@ from sparring.sampling import draw_z
 STEPS, LR = 300, 0.2
 TYPICAL = 0.3
 """Weight of z's typicality, beside distances that are 1 between a sample and a random one."""
-STARTS, STARTS_PER_CLASS = 512, 4
+STARTS, STARTS_PER_CONDITION = 512, 4
 BATCH = 16  # samples at a time
 
 
@@ -33,8 +33,8 @@ class Found:
 
     z: Tensor
     """(N, z_size), on the CPU."""
-    class_labels: Tensor
-    """(N,), zeros for a GAN without classes."""
+    condition: Tensor
+    """(N, ...), zeros for a GAN without conditions."""
     samples: Any
     """What z makes, as `GAN.decode` gives it."""
     errors: list[float]
@@ -75,38 +75,39 @@ def project(
     gan: GAN,
     samples: Tensor,
     *,
-    class_label: int | str | None = None,
+    condition: Any = None,
     steps: int = STEPS,
     seed: int = 0,
     report: Callable[[str], None] = lambda line: None,
 ) -> Found:
-    """The z, global and noise, and the class of samples (N, *sample_shape) as a `Dataset` gives them.
+    """The z, global and noise, and the condition of samples (N, *sample_shape) as a `Dataset` gives them.
 
     Each is looked for from the nearest, by the discriminator's features, of 512 random z, or with many classes four a
-    class. Without a `class_label` the classes take turns among these, and the nearest one's is kept. What is found does
-    not depend on the other samples. Raises `ConfigError` for a class that does not exist.
+    class. Without a `condition` the classes, or the stored examples of numbers, take turns among these, and the nearest
+    one's is kept. What is found does not depend on the other samples. Raises `ConfigError` for a condition that does
+    not exist.
     """
-    count = max(STARTS, STARTS_PER_CLASS * len(gan.class_names))
-    labels = gan.spec.condition.parse(class_label, count).to(gan.device)
+    count = max(STARTS, STARTS_PER_CONDITION * gan.spec.condition.turns)
+    conditions = gan.spec.condition.parse(condition, count).to(gan.device)
     starts = draw_z(count, gan.generator.z_size, seed=seed).to(gan.device)
     samples = samples.to(gan.device)
     with torch.no_grad():
         targets = [_Seen.of(gan, gan.codec.encode(part)) for part in samples.split(BATCH)]
-        apart = _distances(gan, starts, labels, targets)
+        apart = _distances(gan, starts, conditions, targets)
     scales, nearest = apart.mean(2), apart[1].argmin(1)
-    first, labels = starts[nearest], labels[nearest]
-    start_errors = _errors(gan, samples, _latents(gan, first, labels))
+    first, found = starts[nearest], conditions[nearest]
+    start_errors = _errors(gan, samples, _latents(gan, first, found))
     report(f"{len(samples)} samples compared with {count} random ones")
     parts = []
     for index, target in enumerate(targets):
         here = slice(index * BATCH, (index + 1) * BATCH)
         name = f"samples {here.start + 1} to {min(here.stop, len(samples))} of {len(samples)}"
-        parts.append(_descend(gan, first[here], labels[here], target, scales[:, here], steps, name, report))
+        parts.append(_descend(gan, first[here], found[here], target, scales[:, here], steps, name, report))
     z = torch.cat(parts)
-    latents = _latents(gan, z, labels)
+    latents = _latents(gan, z, found)
     return Found(
         z=z.cpu(),
-        class_labels=labels.cpu(),
+        condition=found.cpu(),
         samples=gan.modality.to_user(_expanded(gan, latents), gan.spec),
         errors=_errors(gan, samples, latents),
         start_errors=start_errors,
@@ -114,11 +115,11 @@ def project(
     )
 
 
-def _distances(gan: GAN, starts: Tensor, labels: Tensor, targets: list[_Seen]) -> Tensor:
+def _distances(gan: GAN, starts: Tensor, conditions: Tensor, targets: list[_Seen]) -> Tensor:
     """Mean squared differences, in latents and in features, of each sample and each start: (2, N, S)."""
     columns = []
-    for z, label in zip(starts.split(BATCH), labels.split(BATCH), strict=True):
-        start = _Seen.of(gan, _made(gan, z, label)).both()
+    for z, condition in zip(starts.split(BATCH), conditions.split(BATCH), strict=True):
+        start = _Seen.of(gan, _made(gan, z, condition)).both()
         rows = [
             [torch.cdist(*pair).square() / pair[0].shape[1] for pair in zip(t.both(), start, strict=True)]
             for t in targets
@@ -131,7 +132,7 @@ def _distances(gan: GAN, starts: Tensor, labels: Tensor, targets: list[_Seen]) -
 def _descend(
     gan: GAN,
     z: Tensor,
-    labels: Tensor,
+    conditions: Tensor,
     target: _Seen,
     scales: Tensor,
     steps: int,
@@ -142,7 +143,7 @@ def _descend(
     (2, B) is how far random ones are."""
 
     def distance_of(z: Tensor) -> Tensor:
-        seen = _Seen.of(gan, _made(gan, z, labels))
+        seen = _Seen.of(gan, _made(gan, z, conditions))
         pairs = zip(seen.both(), target.both(), scales, strict=True)
         return sum(((found - wanted).square().mean(1) / scale for found, wanted, scale in pairs), z.new_zeros(()))
 
@@ -169,15 +170,15 @@ def _untypical(generator: Generator, z: Tensor) -> Tensor:
     return torch.stack([(part.square().mean(2) - 1).square().mean(1) for part in parts]).sum(0)
 
 
-def _made(gan: GAN, z: Tensor, labels: Tensor) -> Tensor:
-    """z (B, z_size), labels (B,) -> latents (B, *latent_shape)."""
-    return gan.codec.unpatchify(gan.generator(z, labels))
+def _made(gan: GAN, z: Tensor, conditions: Tensor) -> Tensor:
+    """z (B, z_size), conditions (B, ...) -> latents (B, *latent_shape)."""
+    return gan.codec.unpatchify(gan.generator(z, conditions))
 
 
 @torch.no_grad()
-def _latents(gan: GAN, z: Tensor, labels: Tensor) -> Tensor:
+def _latents(gan: GAN, z: Tensor, conditions: Tensor) -> Tensor:
     """`_made`, a batch at a time."""
-    pairs = zip(z.split(BATCH), labels.split(BATCH), strict=True)
+    pairs = zip(z.split(BATCH), conditions.split(BATCH), strict=True)
     return torch.cat([_made(gan, *pair) for pair in pairs])
 
 
@@ -217,13 +218,13 @@ def open_samples(gan: GAN, path: str, num: int) -> tuple[Tensor, list[int]]:
         values = theirs.to_user(source.batch(torch.tensor(places))[0], other)
         stored = modality.adapted(values, other, spec)
     if stored is None:
-        notes = theirs.opening.what_was_left_out(source)
+        notes = theirs.opening.notes(source)
         raise DataError(f"{path} holds {_kind(other)}, and this GAN makes {kind}" + (f" ({notes})" if notes else ""))
     return stored, places
 
 
 def _kind(spec: DataSpec) -> str:
-    kind = modality_of(spec).page.sized(spec)
+    kind = modality_of(spec).page.description(spec)
     return f"{kind} ({printable(', '.join(spec.channel_names))})" if spec.channel_names else kind
 
 
@@ -234,8 +235,12 @@ def _spread(path: str, count: int, num: int) -> list[int]:
 
 
 def _open(gan: GAN, path: str) -> Dataset:
-    """By the run's settings; what these leave to its data follows from the shape of its samples."""
+    """Opens with the run's settings; the shape of its samples gives those that are left unset."""
     opening = gan.modality.opening
-    options = opening.fitting(gan.spec, gan.config.data.to_dict()) | {"path": path, "labels": None}
+    options = opening.options_for(gan.spec, gan.config.data.to_dict()) | {
+        "path": path,
+        "labels": None,
+        "condition": None,
+    }
     few = opening.open_few(path, options)
     return open_dataset(**options) if few is None else few

@@ -103,8 +103,8 @@ class Look:
         count = CANDIDATES if compared.most is None else min(CANDIDATES, compared.most)
         self.samples, self.classes = compared.sample(count)
         found = self.modality.scoring.features(compared.dataset, extractor, compared.device)
-        self.name, self.places = found.name, found.places
-        self.distance, self.nearest = nearest(found.of(self.samples), found.real)
+        self.name, self.places = found.name, found.indices
+        self.distance, self.nearest = nearest(found.embed(self.samples), found.real)
 
     @property
     def searched(self) -> str:
@@ -131,11 +131,11 @@ class Look:
         return self.modality.to_user(source.batch(torch.tensor(chosen))[0], self.spec)
 
     def neighbours(self) -> Any:
-        return self.modality.beside(self.samples[:PAIRS], self.real(self.places[self.nearest[:PAIRS]]))
+        return self.modality.interleaved(self.samples[:PAIRS], self.real(self.places[self.nearest[:PAIRS]]))
 
     def failures(self) -> Any:
         worst = self.distance.topk(min(FAILURES, len(self.distance)))[1]
-        return self.modality.joined([self.samples[place] for place in worst.tolist()])
+        return self.modality.stacked([self.samples[place] for place in worst.tolist()])
 
 
 def _section(title: str, content: str) -> str:

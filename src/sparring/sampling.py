@@ -9,7 +9,8 @@ from torch import Tensor
 from sparring.data.order import derive_seed
 from sparring.models.generator import Generator
 
-MEAN_SAMPLES = 1_000
+MEAN_SAMPLES, FEW_MEAN_SAMPLES = 1_000, 128
+"""z of which w is the mean; few where each sample has a condition of its own."""
 
 
 def draw_z(num: int, size: int, *, seed: int, start: int = 0) -> Tensor:
@@ -24,10 +25,20 @@ def draw_z(num: int, size: int, *, seed: int, start: int = 0) -> Tensor:
 @torch.inference_mode()
 def mean_w(generator: Generator, condition: Tensor) -> Tensor:
     """The mean of w over z under each condition, (B, ...) -> (B, width); truncation pulls toward it."""
+    if condition.is_floating_point():
+        z = draw_z(FEW_MEAN_SAMPLES, generator.z_dim, seed=0).to(condition.device)
+        return mean_of_each(generator, z, condition)
     distinct, place = condition.unique(dim=0, return_inverse=True)
     z = draw_z(MEAN_SAMPLES, generator.z_dim, seed=0).to(condition.device)
     means = [generator.mapping(z, one.expand(MEAN_SAMPLES, *one.shape)).mean(0) for one in distinct]
     return torch.stack(means)[place]
+
+
+def mean_of_each(generator: Generator, z: Tensor, condition: Tensor) -> Tensor:
+    """The mean of w over z (S, z_dim) under each of the conditions (B, K): (B, width)."""
+    count, each = condition.shape[0], z.shape[0]
+    pairs = z.expand(count, -1, -1).flatten(0, 1), condition[:, None].expand(-1, each, -1).flatten(0, 1)
+    return generator.mapping(*pairs).unflatten(0, (count, each)).mean(1)
 
 
 def interpolate(steps: int, num: int, size: int, *, seed: int, stops: int = 4) -> Iterator[Tensor]:

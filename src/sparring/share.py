@@ -156,7 +156,7 @@ def _page(facts: dict[str, Any], assets: dict[str, bytes]) -> str:
         packed = base64.b64encode(gzip.compress(content, 9, mtime=0)).decode()
         inside.append(_script("text/plain", f"packed-{name}", packed))
     page = page.replace("<script src", "\n".join([*inside, "<script src"]), 1)
-    for name in ("strings.js", "draw.js", "app.js"):
+    for name in ("strings.js", "draw.js", "conditions.js", "app.js"):
         page = page.replace(f'<script src="{name}"></script>', f"<script>\n{read(name)}</script>")
     own = "\n".join(f"<script>\n{read(name)}</script>" for name in ("noise.js", "local.js"))
     return page.replace('<script src="remote.js"></script>', own)

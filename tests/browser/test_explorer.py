@@ -56,30 +56,30 @@ def test_reload_keeps_seed_class_and_truncation(visit, run):
     page = visit(run)
     page.locator("#seed").fill("7")
     page.locator("#seed").press("Enter")
-    page.locator("#classes").get_by_text("right").click()
+    page.locator("#condition").get_by_text("right").click()
     move(page, "#psi", 0.5)
     assert page.url.endswith("#seed=7&class=1&psi=0.5")
     page.reload()
     page.locator("#wall .tile").first.wait_for()
     assert page.locator("#seed").input_value() == "7"
     assert page.locator("#psi").input_value() == "0.5"
-    assert page.locator('#classes [aria-pressed="true"]').inner_text() == "right"
+    assert page.locator('#condition [aria-pressed="true"]').inner_text() == "right"
 
 
 def test_class_buttons_change_the_wall_and_the_large_sample(visit, run):
     page = visit(run)
     before, large = page.evaluate(WALL), page.evaluate(LARGE)
-    page.locator("#classes").get_by_text("right").click()
+    page.locator("#condition").get_by_text("right").click()
     changed(page, WALL, before)
     changed(page, LARGE, large)
     assert "class right" in page.locator("#caption").inner_text()
-    page.locator("#classes").get_by_text("All").click()
+    page.locator("#condition").get_by_text("All").click()
     becomes(page, WALL, before)
 
 
 def test_truncation_to_nothing_makes_all_alike(visit, run):
     page = visit(run)
-    page.locator("#classes").get_by_text("left").click()
+    page.locator("#condition").get_by_text("left").click()
     move(page, "#psi", 0)
     until(page, f"[...new Set({WALL.removesuffix('.join()')})].length", lambda count: count == 1)
 
@@ -95,7 +95,7 @@ def test_digits_of_a_class_are_recognised_as_it(visit):
     page = visit(digits)
     for digit in (3, 8):
         before = page.evaluate(WALL)
-        page.locator("#classes").get_by_text(str(digit), exact=True).click()
+        page.locator("#condition").get_by_text(str(digit), exact=True).click()
         changed(page, WALL, before)
         pixels = page.evaluate(
             "[...document.querySelectorAll('#wall canvas')].map(canvas => [...canvas.getContext('2d')"
@@ -185,12 +185,13 @@ def test_a_caption_names_the_truncation(visit, run):
 
 def test_stars_that_do_not_fit_are_kept_and_not_shown(visit, run):
     page = visit(run)
-    star = {"seed": 0, "index": 3, "class": None, "psi": 1, "offsets": [0] * 8}
-    mixture = {"from": star, "to": star | {"class": 1}, "t": 0.5}
+    star = {"seed": 0, "index": 3, "condition": None, "psi": 1, "offsets": [0] * 8}
+    mixture = {"from": star, "to": star | {"condition": 1}, "t": 0.5}
     odd = [
-        {"latent": 0, "class": None, "psi": 1, "offsets": [0] * 8}, None, 7, "seed", [], {},
+        {"latent": 0, "condition": None, "psi": 1, "offsets": [0] * 8}, None, 7, "seed", [], {},
         star | {"seed": 0.5}, star | {"seed": "0"}, star | {"index": -1}, star | {"index": 2**31}, star | {"psi": 3},
-        star | {"class": 0.5}, star | {"class": 2}, star | {"offsets": ["a"] * 8}, star | {"offsets": [101] * 8},
+        star | {"condition": 0.5}, star | {"condition": 2}, star | {"offsets": ["a"] * 8},
+        star | {"offsets": [101] * 8},
         star | {"offsets": [0]}, star | {"more": 1}, mixture | {"from": None}, mixture | {"to": "here"},
         mixture | {"from": mixture}, mixture | {"t": "0"},
     ]  # fmt: skip
@@ -208,7 +209,7 @@ def test_stars_that_do_not_fit_are_kept_and_not_shown(visit, run):
 
 def test_more_stars_than_the_wall_has_samples_are_not_asked_for(visit, run):
     page = visit(run)
-    stars = [{"seed": 0, "index": i, "class": None, "psi": 1, "offsets": [0] * 8} for i in range(70)]
+    stars = [{"seed": 0, "index": i, "condition": None, "psi": 1, "offsets": [0] * 8} for i in range(70)]
     page.evaluate(KEEP, stars)
     page.reload()
     page.locator("#starred .tile").nth(63).wait_for()

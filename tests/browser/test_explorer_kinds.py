@@ -68,7 +68,7 @@ def test_every_kind_is_drawn_and_fits_a_phone(visit, tiny, tmp_path, kind):
         assert re.sub(r"[\d.]+ [\d.]+", "p", path) == "Mph0Mph0Lp"  # a step alone is a dot
         assert "<b>height</b>" in page.locator("#large").inner_text()
     if kind == "rgba":
-        page.locator("#classes select").select_option("3")
+        page.locator("#condition select").select_option("3")
         assert "class=3" in page.url
 
 

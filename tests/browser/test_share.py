@@ -54,7 +54,7 @@ def pages(browser, tmp_path_factory):
 
 
 def points(num, seed=5, **settings):
-    return [{"seed": seed, "index": index, "class": None, "psi": 1} | settings for index in range(num)]
+    return [{"seed": seed, "index": index, "condition": None, "psi": 1} | settings for index in range(num)]
 
 
 def rendered(page, gan, wanted):
@@ -101,14 +101,14 @@ def test_rerolling_steering_and_classes(pages):
     before = page.evaluate(WALL)
     page.get_by_role("button", name="7", exact=True).click()
     page.wait_for_function(f"before => {WALL} !== before", arg=before)
-    digits = torch.tensor(page.evaluate(RENDER, points(50, **{"class": 7}))).view(-1, 1, 28, 28) / 127.5 - 1
+    digits = torch.tensor(page.evaluate(RENDER, points(50, condition=7))).view(-1, 1, 28, 28) / 127.5 - 1
     assert (recognise(load_digit_classifier(), digits)[1] == 7).float().mean() > 0.9
 
 
 def test_between_two_samples_lie_others_and_the_ends_are_they(pages):
     gan = sparring.load("digits", "cpu")
     page = pages(gan, "digits")
-    first, second = points(2, **{"class": 3})
+    first, second = points(2, condition=3)
     walk = rendered(page, gan, [{"from": first, "to": second, "t": t} for t in (0, 0.5, 1)])
     ends = rendered(page, gan, [first, second])
     assert torch.equal(walk[0], ends[0])

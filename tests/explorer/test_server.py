@@ -65,10 +65,10 @@ def as_bytes(samples):
 
 def test_the_wall_of_a_seed_is_what_sample_draws(run):
     page, gan = client(run), sparring.load(run, "cpu")
-    wall = [{"seed": 7, "index": index, "class": None, "psi": 1, "offsets": [0] * 8} for index in range(12)]
+    wall = [{"seed": 7, "index": index, "condition": None, "psi": 1, "offsets": [0] * 8} for index in range(12)]
     assert np.abs(rendered(page, wall, (1, 8, 8)).astype(int) - as_bytes(gan.sample(12, seed=7))).max() <= 1
-    right = [point | {"class": 1, "psi": 0.6} for point in wall]
-    expected = as_bytes(gan.sample(12, seed=7, class_labels="right", truncation_psi=0.6))
+    right = [point | {"condition": 1, "psi": 0.6} for point in wall]
+    expected = as_bytes(gan.sample(12, seed=7, condition="right", truncation_psi=0.6))
     assert np.abs(rendered(page, right, (1, 8, 8)).astype(int) - expected).max() <= 1
 
 
@@ -119,7 +119,7 @@ def test_projected_latents_are_starts(run, tmp_path):
         ([], "points"),
         ([{"seed": 0, "index": 0}] * 257, "256"),
         ([{"seed": -1, "index": 0}], "points.0.*seed"),
-        ([{"seed": 0, "index": 0, "class": 2}], "no class 2"),
+        ([{"seed": 0, "index": 0, "condition": 2}], "no class 2"),
         ([{"seed": 0, "index": "1"}], "index"),
         ([{"seed": 0, "index": 0, "psi": 3}], "psi"),
         ([{"seed": 0, "index": 0, "offsets": [0] * 9}], "offsets"),
@@ -207,13 +207,13 @@ def test_new_weights_are_taken_and_broken_ones_let_be(own, tiny, shapes, tmp_pat
 def test_pictures_say_what_they_are_and_are_saved_as_png(run):
     page = client(run, seed=4)
     facts = page.get("/api/model").json()
-    expected = {"title": "shapes", "kind": "pictures", "shape": [1, 8, 8], "classes": ["left", "right"], "seed": 4}
+    expected = {"title": "shapes", "kind": "pictures", "shape": [1, 8, 8], "seed": 4}
     assert expected.items() <= facts.items()
     assert (facts["directions"], facts["starts"], facts["channels"]) == (8, 0, [])
     answer = page.post("/api/download", json={"seed": 7, "index": 12})
     assert 'filename="shapes-seed7-12.png"' in answer.headers["content-disposition"]
     assert answer.content.startswith(b"\x89PNG")
-    moved = page.post("/api/download", json={"seed": 7, "index": 12, "class": 1, "psi": 0.5, "offsets": [1]})
+    moved = page.post("/api/download", json={"seed": 7, "index": 12, "condition": 1, "psi": 0.5, "offsets": [1]})
     assert "shapes-seed7-12-class1-psi0.5-moved.png" in moved.headers["content-disposition"]
 
 
@@ -427,7 +427,7 @@ def test_the_page_asks_for_its_scripts_with_the_token_and_has_none_inside(run):
     page = client(run)
     text = page.get("/").text
     scripts = re.findall(r"<script([^>]*)>(.*?)</script>", text, re.S)
-    assert len(scripts) == 4
+    assert len(scripts) == 5
     assert all(f"?token={TOKEN}" in attributes and not inside for attributes, inside in scripts)
     assert " style=" not in text
     assert " onclick=" not in text

@@ -6,8 +6,7 @@ from sparring.data.bouncing import bouncing
 from sparring.data.dataset import TensorDataset
 from sparring.metrics.clip_features import ClipFeatures
 from sparring.metrics.clips import ClipMetric
-from sparring.metrics.motion import MotionMetric
-from sparring.modalities.measuring import evaluate, metric_for
+from sparring.modalities.metrics import evaluate
 
 
 @pytest.fixture(scope="module")
@@ -50,21 +49,7 @@ def test_any_number_of_frames(frames):
     assert ClipFeatures(3, frames)(torch.randn(2, 3, frames, 20, 24)).shape == (2, 48 + 3 * 16)
 
 
-def test_bouncing_digits_are_measured_by_their_motion_too(dataset):
-    clips = dataset.batch(torch.arange(400))[0]
-    assert [type(part) for part in metric_for(dataset).parts] == [ClipMetric, MotionMetric]
-    scores = evaluate(dataset, lambda num: (clips[torch.arange(num) % 400], None), report=print)
-    assert {"frechet_clips", "persistent", "speed_tv"} <= scores.keys()
-
-
-def test_few_bouncing_digits_are_measured_against_as_few(dataset):
-    clips = dataset.held_out.batch(torch.arange(60))[0]
-    scores = evaluate(dataset, lambda num: (clips[:num], None), num=60, metrics=["motion"], report=print)
-    assert scores["persistent"] > 0.9
-
-
-MOTION = {"position_tv", "speed_tv", "direction_tv", "speed_distance", "shape_fd", "readable", "persistent"}
-GROUPS = {"frechet": {"frechet_clips"}, "frames": {"frechet_frames"}, "c2st": {"c2st"}, "motion": MOTION}
+GROUPS = {"frechet": {"frechet_clips"}, "frames": {"frechet_frames"}, "c2st": {"c2st"}}
 
 
 def test_what_is_chosen_alone_scores_as_among_all(dataset, metric):
@@ -98,14 +83,12 @@ def test_what_is_not_chosen_is_not_made(dataset):
 
 
 def test_a_metric_of_clips_that_is_not_there_is_refused(dataset):
-    with pytest.raises(DataError, match="no metric fid here: choose among frechet, frames, c2st, motion"):
+    with pytest.raises(DataError, match=r"no metric fid here: choose among frechet, frames, c2st$"):
         evaluate(dataset, pytest.fail, metrics=["fid"], report=print)
     films = TensorDataset(
         name="films", modality="video", sample_shape=(1, 8, 32, 32), samples=dataset.batch(torch.arange(8))[0],
         classes=torch.zeros(8, dtype=torch.int64), class_names=["film"], fingerprint="films", value_range="-1..1",
     )  # fmt: skip
-    with pytest.raises(DataError, match=r"no metric motion here: choose among frechet, frames, c2st$"):
-        evaluate(films, pytest.fail, metrics=["motion"], report=print)
     assert evaluate(films, lambda num: (films.batch(torch.arange(num))[0], None), report=print).keys() == {
         "extractor", "resized", "count",
         "frechet_clips", "frechet_frames", "frechet_clips_floor", "frechet_frames_floor",

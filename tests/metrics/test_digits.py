@@ -3,7 +3,7 @@ import torch
 
 from sparring.metrics.digit_classifier import load_digit_classifier, recognise
 from sparring.metrics.images import ImageEvaluation
-from sparring.modalities.measuring import metric_for
+from sparring.modalities.metrics import metric_for
 from sparring.modalities.registry import open_dataset
 
 

@@ -12,7 +12,7 @@ from sparring.metrics.efficientnet import EfficientNet
 from sparring.metrics.extractors import NAMES, make_extractor, rgb
 from sparring.metrics.i3d import I3D
 from sparring.metrics.inception import Inception
-from sparring.modalities.measuring import metric_for
+from sparring.modalities.metrics import metric_for
 from sparring.modalities.registry import modality_of, open_dataset
 
 
@@ -65,8 +65,8 @@ def test_they_look_on_the_device_that_is_asked_for(resnet20, tmp_path):
     names = ["digits", "untrained", f"cifar10-resnet:{resnet20}", f"efficientnet-lite0:{tmp_path / 'lite0.pth'}"]
     for name in names:
         extractor = make_extractor(name, (1, 28, 28), "meta")
-        assert extractor.look(torch.zeros(3, 1, 28, 28, device="meta"))[0].device.type == "meta"
-        assert devices(extractor.look) == {"meta"}
+        assert extractor.forward(torch.zeros(3, 1, 28, 28, device="meta"))[0].device.type == "meta"
+        assert devices(extractor.forward) == {"meta"}
         assert extractor.key != make_extractor(name, (1, 28, 28)).key  # as devices round differently
 
 
@@ -148,7 +148,7 @@ def test_a_file_that_is_no_such_network_is_refused(name, says, tmp_path):
     torch.save({"state_dict": {"conv1.weight": torch.zeros(1)}}, tmp_path / "other.th")
     torch.save([1], tmp_path / "list.th")
     for file in ("bad.th", "other.th", "list.th", "."):
-        with pytest.raises(DataError, match=f"holds no {says}'s weights") as error:
+        with pytest.raises(DataError, match=f"does not hold the weights of {says}") as error:
             make_extractor(f"{name}:{tmp_path / file}", (3, 32, 32))
         assert len(str(error.value)) < 400 + len(str(tmp_path))
 
@@ -180,14 +180,14 @@ def test_dinov2_gives_its_class_token(dinov2):
 
 def test_a_folder_without_a_dinov2_is_refused(dinov2, tmp_path):
     folder, _ = dinov2
-    with pytest.raises(DataError, match="no DINOv2 is to be had"):
+    with pytest.raises(DataError, match="does not give a DINOv2"):
         make_extractor(f"dinov2:{tmp_path}", (3, 32, 32))
     config = (folder / "config.json").read_text()
     (folder / "config.json").write_text(config.replace('"num_hidden_layers": 2', '"num_hidden_layers": 3'))
     with pytest.raises(DataError, match="are missing or of another shape"):
         make_extractor(f"dinov2:{folder}", (3, 32, 32))
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")  # nothing pickled is looked at
-    with pytest.raises(DataError, match="no DINOv2 is to be had"):
+    with pytest.raises(DataError, match="does not give a DINOv2"):
         make_extractor(f"dinov2:{folder}", (3, 32, 32))
 
 

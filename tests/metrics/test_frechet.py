@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from sparring.metrics.frechet import frechet_distance
-from sparring.modalities.measuring import metric_for
+from sparring.modalities.metrics import metric_for
 from sparring.modalities.registry import open_dataset
 
 

@@ -3,10 +3,10 @@ import torch
 
 from sparring.data import DataError
 from sparring.data.dataset import TensorDataset
-from sparring.metrics import real_pictures
+from sparring.metrics import real_images
 from sparring.metrics.images import METRICS, ImageEvaluation, inception_score, kernel_distance
 from sparring.metrics.scores import warnings_of
-from sparring.modalities.measuring import metric_for
+from sparring.modalities.metrics import metric_for
 from sparring.modalities.registry import open_dataset
 
 
@@ -124,7 +124,7 @@ def test_copies_are_looked_for_in_all_of_a_large_set_or_it_says_in_how_much(monk
     assert new["near_copies"] < 0.05
     assert warning == ["copies: 100% of the samples are all but training samples"]
     assert not none
-    monkeypatch.setattr(real_pictures, "SEARCHED", 1800)
+    monkeypatch.setattr(real_images, "SEARCHED", 1800)
     said, copied, new, warning, none = judge()
     assert said == "1800 of 12000 training pictures"
     assert copied["near_copies_searched"] == 0.15

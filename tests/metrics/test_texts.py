@@ -22,7 +22,7 @@ from sparring.metrics.texts import (
     shuffled,
     total_variation,
 )
-from sparring.modalities.measuring import evaluate
+from sparring.modalities.metrics import evaluate
 
 WORDS = ["red", "blue", "old", "tiny"], ["cat", "dog", "bus", "kite", "boat"], ["road", "hill", "lake", "roof"]
 CAPTIONS = [f"a {a} {b} on a {c}." for a, b, c in itertools.product(*WORDS)] * 3

@@ -3,13 +3,14 @@ import itertools
 import pytest
 import torch
 
-from sparring.data import DataError, sines
+from sparring.data import DataError
 from sparring.data.bouncing import bouncing
+from sparring.data.sines import sines
 from sparring.data.synthetic import rings
 from sparring.data.text import build
 from sparring.metrics.series import SeriesMetric
 from sparring.metrics.two_sample import classifier_two_sample, without_few
-from sparring.modalities.measuring import evaluate, metric_for
+from sparring.modalities.metrics import evaluate, metric_for
 
 
 def random(*shape, seed=0):
@@ -106,6 +107,6 @@ def test_what_is_not_finite_is_told():
 def test_long_series_are_told_too():
     data = sines(length=1500, channels=1, count=300)
     assert SeriesMetric(data).count == 66
-    assert SeriesMetric(data, told=True).count == 100
+    assert SeriesMetric(data, c2st=True).count == 100
     with pytest.raises(DataError, match="c2st needs 100 samples"):
-        SeriesMetric(sines(length=12, count=150), told=True)
+        SeriesMetric(sines(length=12, count=150), c2st=True)

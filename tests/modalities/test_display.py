@@ -46,7 +46,7 @@ def test_a_folder_holds_single_samples_and_an_npz_all(tmp_path, spec, suffix):
 def test_a_film_of_series_keeps_its_scale_and_pairs_stand_side_by_side(tmp_path):
     """A line that shrinks to a tenth looks smaller; on a scale of its own it would look the same."""
     line = torch.linspace(0, 1, 5).expand(1, 1, 5)
-    large, small = modality_of(SERIES).display.film(torch.stack([line, 0.1 * line]))
+    large, small = modality_of(SERIES).display.frames(torch.stack([line, 0.1 * line]))
     assert large.tobytes() != small.tobytes()
     display = modality_of(SERIES).display
     sheets = [display.save_sheet(factor * line, tmp_path / f"times {factor}.png").read_bytes() for factor in (1, 0.1)]
@@ -110,7 +110,7 @@ def test_a_file_that_does_not_go_with_the_samples_is_refused(spec, path, tmp_pat
 
 def test_a_refusal_names_every_ending(tmp_path):
     with pytest.raises(ConfigError, match=r"must end in \.webp, \.gif, \.mp4, \.npz, or be a folder"):
-        modality_of(CLIPS).display.check_out(tmp_path / "o.avi")
+        modality_of(CLIPS).display.check_path(tmp_path / "o.avi")
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_texts_are_lines_side_by_side_where_they_fit(tmp_path):
     assert sorted(path.read_text() for path in (tmp_path / "single").iterdir()) == ["Ann\n", "Bo\n"]
     with pytest.raises(ConfigError, match=r"must end in \.txt, \.jsonl, or be a folder: texts"):
         save(["Ann"], tmp_path / "a.npz", spec)
-    assert modality_of(spec).beside(["a", "b"], ["c", "d"]) == ["a", "c", "b", "d"]
+    assert modality_of(spec).interleaved(["a", "b"], ["c", "d"]) == ["a", "c", "b", "d"]
 
 
 def test_a_page_shows_series_without_the_channel_that_says_where_they_end():

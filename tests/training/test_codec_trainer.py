@@ -84,7 +84,7 @@ def test_a_run_of_both_resumes_bit_for_bit(tiny, shapes, tmp_path, at):
 def test_the_run_is_loaded_and_sampled_as_one_model(tiny, shapes, tmp_path):
     train(tiny.replace(LATENT), tmp_path / "run", dataset=shapes)
     gan = sparring.load(tmp_path / "run", "cpu")
-    samples = gan.sample(5, class_labels="left")
+    samples = gan.sample(5, condition="left")
     assert samples.shape == (5, 1, 8, 8)
     assert samples.abs().max() <= 1
     original = shapes.batch(torch.arange(4))[0]

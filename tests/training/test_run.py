@@ -13,6 +13,7 @@ import torch
 import sparring
 from sparring.config import ConfigError
 from sparring.files import load_tensors
+from sparring.training.checkpoint import KEPT
 from sparring.training.run import Diverged, Interrupted, Run, train
 
 
@@ -37,7 +38,7 @@ def test_run_leaves_everything(tiny, shapes, tmp_path):
     rows = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
     assert [row["samples_seen"] for row in rows] == list(range(8, 65, 8))
     assert sorted(p.name for p in (tmp_path / "run/samples").iterdir()) == ["000000000032.png", "000000000064.png"]
-    assert len(list((tmp_path / "run/checkpoints").iterdir())) == tiny.train.keep_checkpoints
+    assert len(list((tmp_path / "run/checkpoints").iterdir())) == KEPT
 
 
 def measured(folder, name):
@@ -150,7 +151,7 @@ from conftest import TINY
 from sparring.config import Config
 from sparring.training.run import train
 config = Config().replace(TINY | {{"data.path": "rings", "codec.patch_size": 1, "train.num_samples": 4000,
-    "train.checkpoint_every": 400, "train.sample_every": 4000, "train.evaluate_every": 0, "model.bounded": False}})
+    "train.checkpoint_every": 400, "train.sample_every": 4000, "train.evaluate_every": 0}})
 train(config, sys.argv[1], report=lambda p: print(p.samples_seen, flush=True))
 """
 
@@ -235,9 +236,9 @@ def test_changed_setting_is_refused_with_the_difference(tiny, shapes, tmp_path):
 def test_texts_that_are_fewer_than_a_batch_are_refused_before_anything_is_written(tiny, tmp_path, settings, says):
     (tmp_path / "lines.txt").write_text("".join(f"{a}{b}\n" for a in "abcdefgh" for b in "abcdefgh"))  # 12 held out
     config = tiny.replace({
-        "data.path": str(tmp_path / "lines.txt"), "codec.name": "autoencoder", "codec.width": 16, "codec.depth": 1,
+        "data.path": str(tmp_path / "lines.txt"), "codec.name": "text", "codec.width": 16, "codec.depth": 1,
         "codec.num_samples": 16,
-        "model.bounded": False, "train.batch_size": 52, "codec.batch_size": 52, "train.num_samples": 52,
+        "train.batch_size": 52, "codec.batch_size": 52, "train.num_samples": 52,
     })  # fmt: skip
     with pytest.raises(ConfigError, match=says):
         Run(config.replace(settings), tmp_path / "run", None, print)

@@ -22,6 +22,27 @@ def add_run(parser: argparse.ArgumentParser, text: str = RUN) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
 
 
+def add_condition(parser: argparse.ArgumentParser, text: str = "only this class, by name or number") -> None:
+    parser.add_argument("--class", dest="class_label", metavar="CLASS", help=text)
+    parser.add_argument("--condition", metavar="0.3,1.2", help="of a GAN that is conditioned on numbers: these")
+
+
+def condition_of(gan: Any, arguments: argparse.Namespace) -> str | None:
+    """What of `add_condition` was given; raises `UsageError` for what does not fit the GAN."""
+    given = {"--class": arguments.class_label, "--condition": arguments.condition}
+    condition = gan.spec.condition
+    for option, value in given.items():
+        if value is None:
+            continue
+        if not condition.option:
+            condition.parse(value, 1)  # says that there is none
+        elif option != condition.option:
+            names = ", ".join(condition.names[:5]) + ", ..." * (condition.size > 5)
+            raise UsageError(f"{option} {value} does not fit: this GAN has {condition.noun} ({names}), which "
+                             f"{condition.option} chooses")  # fmt: skip
+    return next((value for value in given.values() if value is not None), None)
+
+
 def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"takes a whole number above 0, not {text}")

@@ -16,6 +16,7 @@ def add(command: Command) -> None:
     data.add_argument("data")
     data.add_argument("--resolution", type=positive, help="crop to a square and resize")
     data.add_argument("--labels", help="a CSV of file,label")
+    data.add_argument("--condition", help="numbers of a sample: `numbers` reads the labels so; or .npz, .npy, .csv")
     data.add_argument("--window", type=positive, help="steps of a sample cut from a long series")
     data.add_argument("--stride", type=positive, help="steps between the starts of two windows")
     data.add_argument("--fill-gaps", action="store_true", help="interpolate missing values of series")
@@ -47,7 +48,7 @@ def run_info(arguments: argparse.Namespace) -> int:
         "run": str(folder),
         "data": gan.config.data.path,
         "sample_shape": list(gan.spec.sample_shape),
-        "classes": list(gan.class_names),
+        gan.spec.condition.noun: list(gan.spec.condition.names),
         "generator_parameters": parameter_count(gan.generator),
         "discriminator_parameters": parameter_count(gan.networks.critics),
         "samples_seen": int(rows[-1]["samples_seen"]) if rows else None,
@@ -66,8 +67,8 @@ def run_data(arguments: argparse.Namespace) -> int:
     from sparring.modalities.registry import modality_of, open_dataset
 
     options = (
-        "resolution", "labels", "window", "stride", "fill_gaps", "frames", "frame_step", "field", "split", "tokenizer",
-        "vocabulary", "length",
+        "resolution", "labels", "condition", "window", "stride", "fill_gaps", "frames", "frame_step", "field", "split",
+        "tokenizer", "vocabulary", "length",
     )  # fmt: skip
     dataset = open_dataset(arguments.data, **{name: getattr(arguments, name) for name in options})
     shown = torch.linspace(0, len(dataset) - 1, min(100, len(dataset))).long()
@@ -96,5 +97,5 @@ def run_presets(arguments: argparse.Namespace) -> int:
     for row in rows:
         print(f"{row['preset']:22}{row['data']}\n{'':22}{row['size']}\n{'':22}{row['time']}; {row['quality']}")
     sizes = ", ".join(f"{name} (width {w}, depth {d})" for name, (w, d, _) in SIZES.items())
-    print(f"--size for images: {sizes}")
+    print(f"--size, for every modality: {sizes}")
     return 0

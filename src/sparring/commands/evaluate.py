@@ -30,9 +30,8 @@ def add(command: Command) -> None:
     evaluate.add_argument("--num", type=positive, default=10_000, help="samples compared, at most (default: 10000)")
     evaluate.add_argument(
         "--metrics", nargs="+", metavar="NAME",
-        help="only these: frechet (or fd) and c2st; of pictures near_copies, ...; of clips frames, of bouncing "
-        "digits motion too; of series predictive, autocorrelation, ...; of texts perplexity, bleu, diversity, copies, "
-        "symbols",
+        help="only these: frechet (or fd) and c2st; of pictures near_copies, ...; of clips frames; of series "
+        "predictive, autocorrelation, ...; of texts perplexity, bleu, diversity, copies, symbols",
     )  # fmt: skip
     evaluate.add_argument(
         "--extractor",
@@ -93,7 +92,7 @@ def run_reconstruct(arguments: argparse.Namespace) -> int:
     back = gan.reconstruct(samples)
     modality = gan.modality
     real = modality.to_user(samples, gan.spec)
-    out = modality.display.save_sheet(modality.beside(real, back), Path(arguments.out or "reconstructed"), 2)
+    out = modality.display.save_sheet(modality.interleaved(real, back), Path(arguments.out or "reconstructed"), 2)
     codec = gan.codec
     error = codec.error(samples, codec.decode(codec.encode(samples.to(gan.device))).to(samples))
     facts: dict[str, Any] = {"codec": gan.config.codec.name, modality.error_name: error}

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from sparring.commands.arguments import Command, UsageError, add_run, positive, print_facts
+from sparring.commands.arguments import Command, UsageError, add_condition, add_run, condition_of, positive, print_facts
 
 
 def add(command: Command) -> None:
@@ -14,9 +14,7 @@ def add(command: Command) -> None:
     add_run(project)
     project.add_argument("file", metavar="FILE", help="the samples: a picture, or whatever data may be")
     project.add_argument("--num", type=positive, default=8, help="how many, spread evenly over FILE (default: 8)")
-    project.add_argument(
-        "--class", dest="class_label", metavar="CLASS", help="their class, by name or number (default: the nearest)"
-    )
+    add_condition(project, "their class, by name or number (default: the nearest)")
     project.add_argument("--steps", type=positive, help="of the search, from the nearest random z (default: 300)")
     project.add_argument("--out", default="projected.safetensors", help="the z (default: projected.safetensors)")
     project.add_argument(
@@ -35,7 +33,7 @@ def run_project(arguments: argparse.Namespace) -> int:
     from sparring.projection import STEPS, open_samples, project
 
     gan = sparring.load(arguments.folder, arguments.device)
-    modality = gan.modality
+    modality, condition = gan.modality, condition_of(gan, arguments)
     suffix = modality.display.sheet_suffix
     out, picture = Path(arguments.out), Path(arguments.picture or f"projected{suffix}")
     for option, path, ending in (("--out", out, ".safetensors"), ("--picture", picture, suffix)):
@@ -46,12 +44,12 @@ def run_project(arguments: argparse.Namespace) -> int:
     samples, places = open_samples(gan, arguments.file, arguments.num)
     start = time.perf_counter()
     found = project(
-        gan, samples, class_label=arguments.class_label, steps=arguments.steps or STEPS, seed=arguments.seed,
+        gan, samples, condition=condition, steps=arguments.steps or STEPS, seed=arguments.seed,
         report=lambda line: print(line, file=sys.stderr),
     )  # fmt: skip
     seconds = (time.perf_counter() - start) / len(samples)
-    save_latents(found.z, found.class_labels, out, gan)
-    modality.display.save_sheet(modality.beside(modality.to_user(samples, gan.spec), found.samples), picture, 2)
+    save_latents(found.z, found.condition, out, gan)
+    modality.display.save_sheet(modality.interleaved(modality.to_user(samples, gan.spec), found.samples), picture, 2)
     columns: dict[str, list[Any]] = {
         "place": places,
         modality.error_name: found.errors,
@@ -59,8 +57,9 @@ def run_project(arguments: argparse.Namespace) -> int:
         "of_the_codec": found.codec_errors,
         "z_rms": found.z_rms,
     }
-    if gan.class_names:
-        columns["class"] = [gan.class_names[label] for label in found.class_labels]
+    kind = gan.spec.condition
+    if kind.option:
+        columns[kind.option.strip("-")] = [kind.spell(row) for row in found.condition]
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     facts: dict[str, Any] = {"out": str(out), "picture": str(picture), "seconds_a_sample": round(seconds, 2)}
     if arguments.json:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sparring.commands.arguments import Command, UsageError, add_run, positive
+from sparring.commands.arguments import Command, UsageError, add_condition, add_run, condition_of, positive
 
 
 def add(command: Command) -> None:
@@ -19,7 +19,7 @@ def add(command: Command) -> None:
         "where no file is named), .npz, or a folder for single files",
     )
     sample.add_argument("--plot", metavar="FILE.png", help="series: generated beside real ones")
-    sample.add_argument("--class", dest="class_label", metavar="CLASS", help="only this class, by name or number")
+    add_condition(sample)
     sample.add_argument(
         "--reject", type=float, default=0.0, help="share thrown away, of which the discriminator believes least: 0.5"
     )
@@ -31,7 +31,7 @@ def add(command: Command) -> None:
     walk.add_argument("--out", help=".gif, .webp, or .mp4 (extra: video); of texts .txt (default: walk.webp)")
     walk.add_argument("--num", type=positive, default=16, help="samples side by side (default: 16)")
     walk.add_argument("--frames", type=positive, default=120, help="length (default: 120, at 30 a second)")
-    walk.add_argument("--class", dest="class_label", metavar="CLASS", help="only this class, by name or number")
+    add_condition(walk)
 
 
 def _load(arguments: argparse.Namespace) -> Any:
@@ -49,14 +49,14 @@ def _load(arguments: argparse.Namespace) -> Any:
 
 def run_sample(arguments: argparse.Namespace) -> int:
     gan = _load(arguments)
-    display = gan.modality.display
-    out = Path(arguments.out or f"samples{display.together[0]}")
-    display.check_out(out)
+    display, condition = gan.modality.display, condition_of(gan, arguments)
+    out = Path(arguments.out or f"samples{display.suffixes[0]}")
+    display.check_path(out)
     dataset = _open_for_plot(gan, arguments.plot) if arguments.plot else None
     samples = gan.sample(
         arguments.num,
         seed=arguments.seed,
-        class_labels=arguments.class_label,
+        condition=condition,
         truncation_psi=arguments.truncation,
         reject=arguments.reject,
     )
@@ -66,10 +66,7 @@ def run_sample(arguments: argparse.Namespace) -> int:
         return 0
     display.save(samples, out, gan.spec)
     if dataset is not None:
-        wanted = None
-        if arguments.class_label is not None:
-            wanted = int(gan.spec.condition.parse(arguments.class_label, 1))
-        _plot_beside_real(gan, dataset, samples, wanted, Path(arguments.plot))
+        _plot_beside_real(gan, dataset, samples, condition, Path(arguments.plot))
     print(json.dumps({"out": str(out)}) if arguments.json else out)
     return 0
 
@@ -78,7 +75,7 @@ def _open_for_plot(gan: Any, plot: str) -> Any:
     """The real series, where they can be drawn: before anything is written."""
     from sparring.pretrained import open_data_of
 
-    suffixes = gan.modality.display.comparisons
+    suffixes = gan.modality.display.comparison_suffixes
     if not suffixes:
         raise UsageError("--plot draws series, and this GAN makes none: drop it")
     if Path(plot).suffix.lower() not in suffixes:
@@ -86,12 +83,16 @@ def _open_for_plot(gan: Any, plot: str) -> Any:
     return open_data_of(gan)
 
 
-def _plot_beside_real(gan: Any, dataset: Any, samples: Any, wanted: int | None, path: Path) -> None:
+def _plot_beside_real(gan: Any, dataset: Any, samples: Any, condition: str | None, path: Path) -> None:
     import torch
 
     from sparring.data.spec import DataSpec
 
-    places = torch.arange(len(dataset)) if wanted is None else (dataset.labels() == wanted).nonzero().flatten()
+    places = torch.arange(len(dataset))
+    if condition is not None:
+        wanted = gan.spec.condition.parse(condition, 1)
+        alike = gan.spec.condition.similarity(wanted, dataset.conditions_of(places))[0]
+        places = (alike > 0.5).nonzero().flatten()
     # At random: windows of a table lie in the order of time.
     shown = places[torch.randperm(len(places), generator=torch.Generator().manual_seed(0))[: len(samples)]]
     real = gan.modality.to_user(dataset.batch(shown)[0], DataSpec.of(dataset))
@@ -104,22 +105,22 @@ def run_interpolate(arguments: argparse.Namespace) -> int:
 
     path = Path(arguments.out or "walk.webp")
     gan = _load(arguments)
-    display = gan.modality.display
+    display, condition = gan.modality.display, condition_of(gan, arguments)
     if not isinstance(display, Drawing):
-        return _print_walk(gan, arguments)
+        return _print_walk(gan, arguments, condition)
     video.check_format(path)
-    walk = gan.interpolate(arguments.frames, seed=arguments.seed, num=arguments.num, class_labels=arguments.class_label)
-    video.save(display.film(walk), path)
+    walk = gan.interpolate(arguments.frames, seed=arguments.seed, num=arguments.num, condition=condition)
+    video.save(display.frames(walk), path)
     print(path)
     return 0
 
 
-def _print_walk(gan: Any, arguments: argparse.Namespace) -> int:
+def _print_walk(gan: Any, arguments: argparse.Namespace, condition: str | None) -> int:
     """From one text to another and back, each once where neighbours are alike."""
     display = gan.modality.display
     if arguments.out:
-        display.check_out(Path(arguments.out))
-    walk = gan.interpolate(arguments.frames, seed=arguments.seed, num=1, class_labels=arguments.class_label)
+        display.check_path(Path(arguments.out))
+    walk = gan.interpolate(arguments.frames, seed=arguments.seed, num=1, condition=condition)
     lines = [text for (text,), (before,) in zip(walk, [[None], *walk], strict=False) if text != before]
     if arguments.out:
         print(display.save_sheet(lines, Path(arguments.out), 1))

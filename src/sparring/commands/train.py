@@ -19,6 +19,7 @@ SHORT = {
     "device": ("train.device", "auto, cpu, cuda, cuda:N or mps"),
     "resolution": ("data.resolution", "crop to a square and resize to this many pixels a side"),
     "labels": ("data.labels", "a CSV of file,label"),
+    "condition": ("data.condition", "numbers, not classes: `numbers` reads the labels so; or .npz, .npy, .csv of rows"),
     "window": ("data.window", "steps of a sample cut from a long series"),
     "stride": ("data.stride", "steps between the starts of two windows (default: 1)"),
     "frames": ("data.frames", "frames of a clip"),

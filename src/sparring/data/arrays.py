@@ -22,6 +22,7 @@ from sparring.data.archives import PARSE_ERRORS
 from sparring.data.dataset import (
     IGNORED_LABELS,
     MEMORY_LIMIT,
+    Conditional,
     DataError,
     TensorDataset,
     digest,
@@ -33,6 +34,8 @@ from sparring.data.dataset import (
 ENDINGS = (".npz", ".npy")
 IMAGE_KEYS = ("images", "x", "data", "arr_0", "x_train", "train_images")
 LABEL_KEYS = ("labels", "y", "label", "y_train", "train_labels")
+CONDITIONS = "conditions"
+"""The array of what samples are conditioned on, which is read where `--data.condition` names its file."""
 _NAMED_AS_IMAGES = ("images", "train_images")
 _IDX_IMAGES = re.compile(r"images([-.])idx3-ubyte(\.gz)?$")
 _IDX_MAGIC = {3: b"\0\0\x08\x03", 1: b"\0\0\x08\x01"}  # by the number of dimensions; 8 is for bytes
@@ -46,7 +49,7 @@ Array = npt.NDArray[np.generic]
 
 
 def open_numpy(
-    path: str, *, resolution: int | None = None, labels: str | None = None, conditional: bool = True
+    path: str, *, resolution: int | None = None, labels: str | None = None, conditional: Conditional = True
 ) -> TensorDataset:
     """The images of an .npz or .npy file: (N, H, W), (N, H, W, C) or (N, C, H, W); clips too: (N, C, T, H, W) or
     (N, T, H, W, C).
@@ -58,7 +61,7 @@ def open_numpy(
     notes = []
     image_key = _image_key(path, arrays)
     label_key = next((key for key in LABEL_KEYS if key in arrays and key != image_key), None)
-    unused = sorted(set(arrays) - {image_key, label_key})
+    unused = sorted(set(arrays) - {image_key, label_key, CONDITIONS})
     if unused:
         notes.append(f"images are the array {image_key!r}; left out: {', '.join(unused)}")
     images = arrays[image_key]
@@ -75,7 +78,7 @@ def open_numpy(
     elif labels is not None:
         classes = labels_by_row(labels, images.shape[0] if images.ndim else 0)
     elif label_key is not None:
-        classes = label_names(path, arrays[label_key])
+        classes = label_names(path, arrays[label_key], conditional)
     return build(path, images, classes, resolution=resolution, notes=notes)
 
 
@@ -129,7 +132,7 @@ def is_idx(path: str) -> bool:
 
 
 def open_idx(
-    path: str, *, resolution: int | None = None, labels: str | None = None, conditional: bool = True
+    path: str, *, resolution: int | None = None, labels: str | None = None, conditional: Conditional = True
 ) -> TensorDataset:
     """IDX images; the labels file is `labels` or, by MNIST's naming, the one beside the images."""
     images = _read_idx(path, dimensions=3)
@@ -207,14 +210,17 @@ def _image_key(path: str, arrays: Mapping[str, object]) -> str:
     for key in IMAGE_KEYS:
         if key in arrays:
             return key
-    others = [key for key in arrays if key not in LABEL_KEYS]
+    others = [key for key in arrays if key not in (*LABEL_KEYS, CONDITIONS)]
     if len(others) != 1:
         have = ", ".join(sorted(arrays, key=natural_key)) or "no arrays"
         raise DataError(f"{path} holds {have}: name the image array 'images' (and the labels 'labels')")
     return others[0]
 
 
-def label_names(path: str, labels: Array) -> list[str]:
+def label_names(path: str, labels: Array, conditional: Conditional = True) -> list[str]:
+    """Labels as text: whole numbers or names; as numbers that are no classes, any (N,) or (N, K)."""
+    if conditional == "numbers" and labels.dtype.kind in "biuf" and labels.ndim in (1, 2):
+        return [" ".join(map(repr, row)) for row in labels.reshape(len(labels), -1).tolist()]
     flat = labels.reshape(len(labels)) if labels.ndim == 2 and labels.shape[1] == 1 else labels
     if flat.ndim != 1:
         raise DataError(f"the labels in {path} have the shape {labels.shape}; give one class number a sample")

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from sparring.data.dataset import IGNORED_LABELS, DataError, Dataset, TensorDataset, digest
+from sparring.data.dataset import IGNORED_LABELS, Conditional, DataError, Dataset, TensorDataset, digest
 from sparring.data.digits import open_digits
 
 SPEED = 0.1
@@ -53,7 +53,7 @@ class Bouncing(Dataset):
             pixels = place[:, :, None, None] + patch
             canvas[pixels] = torch.maximum(canvas[pixels], self.digits[chosen[:, digit], None])
         samples = canvas.view(batch, *self.sample_shape).float().div_(127.5).sub_(1)
-        return samples, self.classes[picked]
+        return samples, self.conditions_of(picked)
 
     def truth(self, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Where the digits' centres are and which digits they are, for clips `indices` (B,).
@@ -80,7 +80,7 @@ def bouncing(
     num_digits: int = 2,
     count: int | None = None,
     seed: int = 0,
-    conditional: bool = True,
+    conditional: Conditional = True,
 ) -> Bouncing:
     """`count` clips of the training digits, unset 10,000 of one digit and 100,000 of two, as their paths and pairs are
     so many more; `held_out` has 1,000 of the held-out ones.

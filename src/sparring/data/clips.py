@@ -21,6 +21,7 @@ from sparring.data.archives import EXTENSIONS, TAR_ENDINGS, reason
 from sparring.data.dataset import (
     IGNORED_LABELS,
     MEMORY_LIMIT,
+    Conditional,
     DataError,
     Dataset,
     TensorDataset,
@@ -79,7 +80,7 @@ def open_clips(
     frame_step: int = 1,
     resolution: int | None = None,
     labels: str | None = None,
-    conditional: bool = True,
+    conditional: Conditional = True,
     memory_limit: int = MEMORY_LIMIT,
 ) -> Dataset:
     """Clips of `frames` frames, `frame_step` apart, from the videos in a folder, .zip, .tar or single file.

@@ -4,6 +4,7 @@ A batch of conditions is one tensor, (B,) class numbers or (B, K) numbers. `Cond
 two samples count as alike, and how a person names it. Another kind of condition is one more subclass in `CONDITIONS`.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +20,11 @@ class Condition(ABC):
     """The description of a condition, stored with the weights; its modules are made by the networks that use it."""
 
     kind: ClassVar[str]
+    option: ClassVar[str] = ""
+    """The command line's option for it."""
+    noun: ClassVar[str] = "classes"
+    names: tuple[str, ...]
+    """Of the classes, or of the numbers."""
     size: int
     """Weights that the discriminator learns for each of its features: one for each class, or for each number."""
 
@@ -42,12 +48,34 @@ class Condition(ABC):
     def spread(self, num: int, start: int = 0) -> Tensor:
         """Conditions of the samples `start` to `start + num` where nobody chooses: all kinds in turn."""
 
+    @property
+    @abstractmethod
+    def turns(self) -> int:
+        """How many conditions `spread` takes in turn."""
+
+    @abstractmethod
+    def table(self) -> Tensor | None:
+        """All conditions there are, at the places that they are the numbers of; None where they are countless."""
+
     @abstractmethod
     def parse(self, wanted: Any, num: int) -> Tensor:
         """Conditions of `num` samples as a person writes them: one for all, or one for each; None: `spread`.
 
         Raises `ConfigError` for what does not exist.
         """
+
+    @abstractmethod
+    def spell(self, condition: Tensor) -> str:
+        """A single condition as a person writes it, which `parse` reads."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Empty for conditions that are no classes."""
+        return ()
+
+    @property
+    def summary(self) -> str:
+        return f"{self.size} {self.noun}"
 
     def to_dict(self) -> dict[str, Any]:
         return {"kind": self.kind, **asdict(self)}  # type: ignore[call-overload]
@@ -58,7 +86,9 @@ class Unconditional(Condition):
     """Nothing is told. Its conditions are zeros (B,)."""
 
     kind = "none"
+    names = ()
     size = 0
+    turns = 1
 
     def embedding(self, width: int) -> None:
         return None
@@ -75,10 +105,17 @@ class Unconditional(Condition):
     def spread(self, num: int, start: int = 0) -> Tensor:
         return torch.zeros(num, dtype=torch.long)
 
+    def table(self) -> Tensor:
+        return self.spread(1)
+
     def parse(self, wanted: Any, num: int) -> Tensor:
-        if wanted is not None:
-            raise ConfigError("this GAN was trained without classes: drop the class")
-        return self.spread(num)
+        """What `spread` gives is taken back."""
+        if wanted is None or (isinstance(wanted, Tensor) and torch.equal(wanted.cpu(), self.spread(num))):
+            return self.spread(num)
+        raise ConfigError("this GAN was trained without classes and other conditions: drop the condition")
+
+    def spell(self, condition: Tensor) -> str:
+        return ""
 
 
 @dataclass(frozen=True)
@@ -87,6 +124,11 @@ class Classes(Condition):
 
     names: tuple[str, ...]
     kind = "classes"
+    option = "--class"
+
+    def __post_init__(self) -> None:
+        if not self.names or not all(isinstance(name, str) for name in self.names):
+            raise ValueError("classes have names")
 
     @property
     def size(self) -> int:  # type: ignore[override]
@@ -106,6 +148,20 @@ class Classes(Condition):
 
     def spread(self, num: int, start: int = 0) -> Tensor:
         return torch.arange(start, start + num) % self.size
+
+    @property
+    def turns(self) -> int:
+        return self.size
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.names
+
+    def table(self) -> Tensor:
+        return torch.arange(self.size)
+
+    def spell(self, condition: Tensor) -> str:
+        return self.names[int(condition)]
 
     def parse(self, wanted: int | str | Sequence[int | str] | Tensor | None, num: int) -> Tensor:
         if wanted is None:
@@ -139,8 +195,20 @@ class Vectors(Condition):
     scale: tuple[float, ...]
     examples: tuple[tuple[float, ...], ...]
     kind = "vectors"
+    option = "--condition"
+    noun = "conditions"
 
-    EXAMPLES: ClassVar[int] = 16
+    FEWEST_EXAMPLES: ClassVar[int] = 16
+    EXAMPLE_NUMBERS: ClassVar[int] = 256
+
+    def __post_init__(self) -> None:
+        rows = (self.mean, self.scale, *self.examples)
+        if not self.names or not self.examples or any(len(row) != len(self.names) for row in rows):
+            raise ValueError("conditions have a name, a mean, a scale and examples for each number")
+        if not all(isinstance(name, str) for name in self.names) or min(self.scale) <= 0:
+            raise ValueError("conditions have names, and scales above 0")
+        if not all(math.isfinite(number) for row in rows for number in row):
+            raise ValueError("conditions are finite numbers")
 
     @classmethod
     def fit(cls, values: Tensor, names: Sequence[str] = ()) -> "Vectors":
@@ -148,7 +216,9 @@ class Vectors(Condition):
         if not values.isfinite().all():
             raise ValueError("conditions must be finite numbers: fill the gaps or drop those samples")
         spread = values.std(0, correction=0)
-        chosen = torch.linspace(0, len(values) - 1, min(cls.EXAMPLES, len(values))).long()
+        # In a random order: the first few of them, which a page shows, are as spread as all.
+        order = torch.randperm(len(values), generator=torch.Generator().manual_seed(0))
+        chosen = order[: max(cls.FEWEST_EXAMPLES, cls.EXAMPLE_NUMBERS // values.shape[1])]
         return cls(
             tuple(names) or tuple(f"condition {index}" for index in range(1, values.shape[1] + 1)),
             tuple(values.mean(0).tolist()),
@@ -180,23 +250,53 @@ class Vectors(Condition):
         return (-square / (2 * BANDWIDTH**2)).exp()
 
     def spread(self, num: int, start: int = 0) -> Tensor:
-        return torch.tensor(self.examples)[torch.arange(start, start + num) % len(self.examples)]
+        return torch.tensor(self.examples)[torch.arange(start, start + num) % self.turns]
 
-    def parse(self, wanted: Sequence[float] | Sequence[Sequence[float]] | Tensor | None, num: int) -> Tensor:
+    @property
+    def turns(self) -> int:
+        return len(self.examples)
+
+    def table(self) -> None:
+        return None
+
+    def spell(self, condition: Tensor) -> str:
+        return ",".join(f"{number:.6g}" for number in condition.tolist())
+
+    def parse(
+        self, wanted: str | float | Sequence[float] | Sequence[Sequence[float]] | Tensor | None, num: int
+    ) -> Tensor:
+        """A single condition may be text, "0.3,1.2", and a single number where K is 1."""
         if wanted is None:
             return self.spread(num)
         try:
-            values = torch.as_tensor(wanted, dtype=torch.float32)
+            numbers = numbers_in(wanted) if isinstance(wanted, str) else wanted
+            values = torch.as_tensor(numbers, dtype=torch.float32)
         except (TypeError, ValueError, RuntimeError):
             values = torch.empty(0)
         if values.ndim == 0:
             values = values[None]
         if values.shape == (self.size,):
             values = values.expand(num, -1)
+        elif values.shape == (num,) and self.size == 1:
+            values = values[:, None]
         if values.shape != (num, self.size) or not values.isfinite().all():
-            raise ConfigError(f"a condition here is {self.size} number(s) ({', '.join(self.names[:5])}), one for all "
-                              f"samples or one for each of {num}")  # fmt: skip
+            named = ", ".join(self.names[:5]) + ", ..." * (self.size > 5)
+            raise ConfigError(
+                f"a condition here is {self.size} finite number(s) ({named}), one condition for all samples or one for "
+                f"each of {num}"
+            )
         return values
+
+
+def numbers_in(text: str) -> list[float]:
+    """The numbers of "0.3,1.2" or "0.3 1.2"; raises `ValueError` with the text where there are none or others."""
+    try:
+        numbers = [float(part) for part in text.replace(",", " ").split()]
+    except ValueError:
+        numbers = []
+    if not numbers:
+        raise ValueError(text)
+    return numbers
 
 
 BANDWIDTH = 0.25
@@ -227,9 +327,12 @@ CONDITIONS: dict[str, type[Condition]] = {kind.kind: kind for kind in (Unconditi
 
 
 def condition_from_dict(values: dict[str, Any]) -> Condition:
-    """The inverse of `Condition.to_dict`; raises `ValueError` for anything else."""
+    """The inverse of `Condition.to_dict`; raises `ConfigError` or `ValueError` for anything else."""
     if values.get("kind") not in CONDITIONS:
-        raise ValueError(f"there is no condition {values.get('kind')}")
+        known = ", ".join(CONDITIONS)
+        raise ConfigError(
+            f"there is no condition {values.get('kind')} among {known}: import the module that registers it"
+        )
 
     def frozen(value: Any) -> Any:
         return tuple(map(frozen, value)) if isinstance(value, list) else value

@@ -9,11 +9,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 
 from sparring.data.channels import Channels
+from sparring.data.conditions import Classes, Condition, Unconditional, Vectors
 from sparring.data.errors import DataError as DataError
 from sparring.data.errors import printable as printable
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 MEMORY_LIMIT = 2 * 1024**3
 """Bytes of decoded pixels kept in memory; larger image sets are decoded on demand."""
+
+Conditional = bool | Literal["numbers"]
+"""How labels are read: not at all, as classes, or as numbers, of which each sample may have others."""
 
 IGNORED_LABELS = "the set has labels, which are ignored as asked"
 
@@ -32,7 +36,7 @@ _SHOWN = 5
 
 @dataclass(kw_only=True, eq=False)
 class Dataset(ABC):
-    """A fixed collection of samples with a class number for each.
+    """A fixed collection of samples, each with a class number or other condition.
 
     A sample is an image (C, H, W), a series (C, T), a clip (C, T, H, W) or a text (L,) of numbered symbols.
     """
@@ -51,12 +55,15 @@ class Dataset(ABC):
     held_out: Dataset | None = None
     channels: Channels | None = None  # of series: what undoes their scaling
     vocabulary: Vocabulary | None = None  # of texts: what their numbers spell
+    conditions: torch.Tensor | None = None  # (N, K) float32: numbers that samples are conditioned on, not classes
+    vectors: Vectors | None = None  # describes `conditions`
+    file_rows: tuple[torch.Tensor, int] | None = None  # (N,) places among so many, where the file has others too
 
     storage: ClassVar[str]
 
     @abstractmethod
     def batch(self, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Samples (B, *sample_shape) float32 and their classes (B,) int64, for indices (B,).
+        """Samples (B, *sample_shape) float32 and their conditions (B, ...), for indices (B,).
 
         Pixels lie in [-1, 1]; series are scaled by `channels`; texts are int64.
         """
@@ -68,6 +75,17 @@ class Dataset(ABC):
     def num_classes(self) -> int:
         """Number of classes; 0 where the set has no labels."""
         return len(self.class_names)
+
+    @property
+    def condition(self) -> Condition:
+        """What samples are conditioned on."""
+        if self.vectors is not None:
+            return self.vectors
+        return Classes(tuple(self.class_names)) if self.class_names else Unconditional()
+
+    def conditions_of(self, indices: torch.Tensor) -> torch.Tensor:
+        """Conditions of samples `indices` (B,): class numbers (B,) int64, or numbers (B, K) float32."""
+        return (self.classes if self.conditions is None else self.conditions)[indices]
 
     def labels(self) -> torch.Tensor:
         """The class of every sample: (N,) int64, zeros where the set has no labels."""
@@ -83,6 +101,7 @@ class Dataset(ABC):
             "value_range": self.value_range,
             "modes": dict(self.image_modes),
             "classes": dict(zip(map(printable, self.class_names), counts, strict=False)),
+            "conditions": self._ranges(),
             "storage": self.storage,
             "resized": self.resized,
             "skipped": {"count": len(self.skipped), "first": self.skipped[:_SHOWN]},
@@ -90,6 +109,16 @@ class Dataset(ABC):
             "notes": list(self.notes),
             "fingerprint": self.fingerprint,
         }
+
+    def _ranges(self) -> dict[str, str]:
+        """The least and the greatest of the first numbers that samples are conditioned on."""
+        if self.conditions is None:
+            return {}
+        low, high = (values[:_SHOWN].tolist() for values in (self.conditions.amin(0), self.conditions.amax(0)))
+        ranges = [f"{least:.4g} to {most:.4g}" for least, most in zip(low, high, strict=True)]
+        names = [printable(name) for name in self.condition.names]
+        more = {"more": str(len(names) - _SHOWN)} if len(names) > _SHOWN else {}
+        return dict(zip(names, ranges, strict=False)) | more
 
 
 @dataclass(kw_only=True, eq=False)
@@ -105,7 +134,7 @@ class TensorDataset(Dataset):
         samples = self.samples[chosen]
         if samples.dtype == torch.uint8:
             samples = samples.float() / 127.5 - 1
-        return samples, self.classes[chosen]
+        return samples, self.conditions_of(chosen)
 
 
 def digest(*parts: object) -> str:
@@ -147,16 +176,16 @@ def renumbered(classes: torch.Tensor, names: Sequence[str], wanted: Sequence[str
     return table[classes.cpu()]
 
 
-def read_rows(path: str) -> list[list[str]]:
+def read_rows(path: str, holding: str = "labels") -> list[list[str]]:
     """The non-empty rows of a CSV file, cells stripped."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as handle:
             rows = [[cell.strip() for cell in row] for row in csv.reader(handle)]
     except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
-        raise DataError(f"cannot read the labels file {path}: {error}") from error
+        raise DataError(f"cannot read the {holding} file {path}: {error}") from error
     rows = [row for row in rows if any(row)]
     if not rows:
-        raise DataError(f"the labels file {path} is empty: it needs one row a sample")
+        raise DataError(f"the {holding} file {path} is empty: it needs one row a sample")
     return rows
 
 

@@ -7,12 +7,12 @@ from importlib.resources import files
 import numpy as np
 
 from sparring.data.arrays import build
-from sparring.data.dataset import IGNORED_LABELS, TensorDataset
+from sparring.data.dataset import IGNORED_LABELS, Conditional, TensorDataset
 
 _TRAINING_PER_CLASS = 400
 
 
-def open_digits(*, resolution: int | None = None, conditional: bool = True) -> TensorDataset:
+def open_digits(*, resolution: int | None = None, conditional: Conditional = True) -> TensorDataset:
     """The first 400 of each class (4,000 in all); `held_out` has the last 100 of each (1,000).
 
     Samples come class by class, 0 to 9. The images are MNIST's (LeCun, Cortes, Burges; CC BY-SA

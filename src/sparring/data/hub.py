@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sparring.data.archives import Source
-from sparring.data.dataset import IGNORED_LABELS, MEMORY_LIMIT, DataError, Dataset
+from sparring.data.dataset import IGNORED_LABELS, MEMORY_LIMIT, Conditional, DataError, Dataset
 from sparring.data.images import load_images
 from sparring.hub.client import PREFIX
 
@@ -35,7 +35,7 @@ def open_hub(
     name: str,
     *,
     resolution: int | None = None,
-    conditional: bool = True,
+    conditional: Conditional = True,
     memory_limit: int = MEMORY_LIMIT,
 ) -> Dataset:
     """The images of `hf:NAME[:SPLIT]`; the split is `train` unless given. Needs the extra `hub`."""
@@ -58,7 +58,7 @@ def from_rows(
     rows: Any,
     *,
     resolution: int | None = None,
-    conditional: bool = True,
+    conditional: Conditional = True,
     memory_limit: int = MEMORY_LIMIT,
 ) -> Dataset:
     """The images of a `datasets.Dataset`: its first image column, and its first class column as labels."""

@@ -32,6 +32,7 @@ from sparring.data.archives import (
 from sparring.data.dataset import (
     IGNORED_LABELS,
     MEMORY_LIMIT,
+    Conditional,
     DataError,
     Dataset,
     TensorDataset,
@@ -317,7 +318,7 @@ def open_images(
     *,
     resolution: int | None = None,
     labels: str | None = None,
-    conditional: bool = True,
+    conditional: Conditional = True,
     memory_limit: int = MEMORY_LIMIT,
 ) -> Dataset:
     """The images of a folder, a .zip or a .tar (also compressed).

@@ -21,6 +21,7 @@ from sparring.data.channels import Channels, unnamed
 from sparring.data.dataset import (
     IGNORED_LABELS,
     MEMORY_LIMIT,
+    Conditional,
     DataError,
     Dataset,
     digest,
@@ -57,7 +58,7 @@ class WindowDataset(Dataset):
         else:
             beyond = steps >= self.lengths[chosen, None]
             values = self.table[rows.masked_fill(beyond, 0)].masked_fill_(beyond[..., None], torch.nan)
-        return self.channels.store(values.transpose(1, 2).contiguous()), self.classes[chosen]
+        return self.channels.store(values.transpose(1, 2).contiguous()), self.conditions_of(chosen)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -103,7 +104,7 @@ def open_series(
     stride: int | None = None,
     fill_gaps: bool = False,
     labels: str | None = None,
-    conditional: bool = True,
+    conditional: Conditional = True,
     memory_limit: int = MEMORY_LIMIT,
     to_learn: bool = True,
 ) -> Dataset:
@@ -191,7 +192,7 @@ def _find(
     stride: int,
     fill_gaps: bool,
     labels: str | None,
-    conditional: bool,
+    conditional: Conditional,
     memory_limit: int,
 ) -> _Series:
     """All samples of a file, without those that have gaps."""
@@ -212,7 +213,7 @@ def _find(
     elif labels is not None:
         names = labels_by_row(labels, expected)
     elif table.labels is not None:
-        names = table.labels()
+        names = table.labels(conditional)
         if len(names) != expected:
             raise DataError(f"{path} needs {expected} labels but has {len(names)}: the counts must match")
     if table.long and names is not None:
@@ -390,7 +391,7 @@ def read_ts(path: str, memory_limit: int) -> Table:
         names=unnamed(channels),
         ends=np.array(ends),
         long=False,
-        labels=(lambda: labels) if labels and not regression else None,
+        labels=(lambda _: labels) if labels and not regression else None,
         notes=["the target values of a regression were left out"] if regression else [],
     )
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sparring.data.channels import Channels
-from sparring.data.conditions import Classes, Condition, Unconditional
+from sparring.data.conditions import Condition, Unconditional, condition_from_dict
 from sparring.data.dataset import Dataset
 from sparring.data.vocabulary import Vocabulary
 
@@ -14,15 +14,16 @@ class DataSpec:
     """What the networks must know of the data, stored with the weights."""
 
     sample_shape: tuple[int, ...]
-    class_names: tuple[str, ...] = ()
+    condition: Condition = field(default_factory=Unconditional)
     channels: Channels | None = None
     vocabulary: Vocabulary | None = None
     modality: str = field(kw_only=True)
     """The name of an entry of `sparring.modalities.registry.MODALITIES`."""
 
     @property
-    def condition(self) -> Condition:
-        return Classes(self.class_names) if self.class_names else Unconditional()
+    def class_names(self) -> tuple[str, ...]:
+        """Empty where samples are not conditioned on classes."""
+        return self.condition.class_names
 
     @property
     def num_classes(self) -> int:
@@ -37,7 +38,7 @@ class DataSpec:
         return {
             "modality": self.modality,
             "sample_shape": list(self.sample_shape),
-            "class_names": list(self.class_names),
+            "condition": self.condition.to_dict(),
             "channels": None if self.channels is None else self.channels.to_dict(),
             "vocabulary": None if self.vocabulary is None else self.vocabulary.to_dict(),
         }
@@ -50,7 +51,7 @@ class DataSpec:
             raise ValueError("as many channels as a sample has must be named")
         return cls(
             shape,
-            tuple(map(str, values["class_names"])),
+            condition_from_dict(values["condition"]),
             None if channels is None else Channels.from_dict(channels),
             None if vocabulary is None else Vocabulary.from_dict(vocabulary),
             modality=str(values["modality"]) if "modality" in values else infer_modality(values),
@@ -59,15 +60,15 @@ class DataSpec:
     @classmethod
     def of(cls, dataset: Dataset) -> "DataSpec":
         return cls(
-            dataset.sample_shape, tuple(dataset.class_names), dataset.channels, dataset.vocabulary,
+            dataset.sample_shape, dataset.condition, dataset.channels, dataset.vocabulary,
             modality=dataset.modality,
         )  # fmt: skip
 
     def like(self, other: "DataSpec") -> bool:
-        """Whether samples are of one kind; the scaling of series may differ, as it is measured."""
+        """Whether samples are of one kind; the scaling of series and of numbers may differ, as it is measured."""
         facts = [
-            (spec.modality, spec.sample_shape, spec.class_names, spec.channel_names, spec.vocabulary)
-            for spec in (self, other)
+            (s.modality, s.sample_shape, s.condition.kind, s.condition.names, s.channel_names, s.vocabulary)
+            for s in (self, other)
         ]
         return facts[0] == facts[1]
 

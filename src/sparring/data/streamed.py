@@ -44,7 +44,7 @@ class StreamedDataset(Dataset):
         loaded = list(self._pool.map(self._load, chosen.tolist()))
         samples = torch.from_numpy(np.stack([pixels for _, pixels in loaded]))
         used = torch.tensor([position for position, _ in loaded])
-        return samples.float() / 127.5 - 1, self.classes[used]
+        return samples.float() / 127.5 - 1, self.conditions_of(used)
 
     def _load(self, wanted: int) -> tuple[int, Pixels]:
         for step in range(len(self)):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparring.data.archives import EXTENSIONS, FolderSource
-from sparring.data.dataset import DataError, labels_by_file, printable
+from sparring.data.dataset import Conditional, DataError, labels_by_file, printable
 from sparring.data.images import labels_from_folders
 from sparring.data.tables import BLOCK_CELLS, Spool, Table, read_table, require_parquet
 from sparring.data.video_files import VIDEO_ENDINGS
@@ -52,7 +52,9 @@ def is_table_folder(path: str, *, asked: bool = False) -> bool:
     return found
 
 
-def read_folder(path: str, window: int | None, labels: str | None, conditional: bool, memory_limit: int) -> Table:
+def read_folder(
+    path: str, window: int | None, labels: str | None, conditional: Conditional, memory_limit: int
+) -> Table:
     """All tables of a folder under one another, each one series, or several where `sparring sample` wrote it.
 
     Labels come from the CSV file `labels` (columns file,label), from first-level sub-folders, or from a column that all
@@ -87,7 +89,7 @@ def read_folder(path: str, window: int | None, labels: str | None, conditional: 
         rows = max(1, BLOCK_CELLS // len(table.names))
         for start in range(0, len(table.values), rows):
             spool.add(table.values[start : start + rows])
-        found[name] = _Read(table.long, len(table.ends), table.labels() if table.labels else None)
+        found[name] = _Read(table.long, len(table.ends), table.labels(conditional) if table.labels else None)
         notes += [note for note in table.notes if note not in notes]
     known = " ".join(ENDINGS)
     if kept is None and skipped:
@@ -105,14 +107,14 @@ def read_folder(path: str, window: int | None, labels: str | None, conditional: 
         names=kept.names,
         ends=np.concatenate(ends),
         long=by_row,
-        labels=None if chosen is None else lambda: chosen,
+        labels=None if chosen is None else lambda _: chosen,
         notes=notes,
         skipped=skipped,
     )
 
 
 def _labels_of_files(
-    names: Sequence[str], labels: str | None, conditional: bool
+    names: Sequence[str], labels: str | None, conditional: Conditional
 ) -> tuple[dict[str, str] | None, list[str]]:
     if labels is not None and conditional:
         return dict(zip(names, labels_by_file(labels, names), strict=True)), []

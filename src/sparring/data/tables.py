@@ -18,9 +18,18 @@ import numpy as np
 import numpy.typing as npt
 
 from sparring.data.archives import PARSE_ERRORS
-from sparring.data.arrays import IMAGE_KEYS, LABEL_KEYS, LOAD_ERRORS, Array, label_names, load_arrays, why_unread
+from sparring.data.arrays import (
+    CONDITIONS,
+    IMAGE_KEYS,
+    LABEL_KEYS,
+    LOAD_ERRORS,
+    Array,
+    label_names,
+    load_arrays,
+    why_unread,
+)
 from sparring.data.channels import unnamed
-from sparring.data.dataset import DataError
+from sparring.data.dataset import Conditional, DataError
 
 BLOCK_CELLS = 1 << 17
 CSV_ENDINGS = (".csv", ".tsv", ".txt")
@@ -55,7 +64,7 @@ class Table:
     names: list[str]  # of the C channels
     ends: npt.NDArray[np.int64]  # (S,) the row after each series' last one
     long: bool
-    labels: Callable[[], Sequence[str]] | None = None  # gives R or S labels; broken ones matter only when asked for
+    labels: Callable[[Conditional], Sequence[str]] | None = None  # gives R or S labels; broken ones matter only then
     notes: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
@@ -347,7 +356,7 @@ def read_table(path: str, window: int | None, memory_limit: int, *, alone: bool 
         names=unnamed(1) if row_wise else [head.names[column] for column in channels],
         ends=np.arange(steps, spool.rows + 1, steps) if ends is None else ends,
         long=not row_wise and ends is None,
-        labels=None if label is None else lambda: labels,
+        labels=None if label is None else lambda _: labels,
         notes=notes,
     )
 
@@ -429,14 +438,14 @@ def read_arrays(path: str, window: int | None, memory_limit: int) -> Table:
     """
     arrays = {"series": _map(path)} if path.lower().endswith(".npy") else load_arrays(path)
     known = [key for key in ("series", *IMAGE_KEYS) if key in arrays]
-    others = [key for key in arrays if key not in LABEL_KEYS]
+    others = [key for key in arrays if key not in (*LABEL_KEYS, CONDITIONS)]
     if not known and len(others) != 1:
         have = ", ".join(sorted(arrays)) or "no arrays"
         raise DataError(f"{path} holds {have}: name the array of series 'series' (and the labels 'labels')")
     key = (known or others)[0]
     array = arrays[key]
     label_key = next((name for name in LABEL_KEYS if name in arrays and name != key), None)
-    unused = sorted(set(arrays) - {key, label_key})
+    unused = sorted(set(arrays) - {key, label_key, CONDITIONS})
     notes = [f"series are the array {key!r}; left out: {', '.join(unused)}"] if unused else []
     if array.dtype.kind not in "biuf":
         raise DataError(f"{path} holds {array.dtype} values; series are integers or floats")

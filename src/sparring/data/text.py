@@ -18,6 +18,7 @@ import torch
 from sparring.data.dataset import (
     IGNORED_LABELS,
     LABEL_COLUMNS,
+    Conditional,
     DataError,
     TensorDataset,
     digest,
@@ -46,9 +47,9 @@ class TextDataset(TensorDataset):
     """Texts as the numbers of their symbols: `samples` (N, L) int32, filled up with `vocabulary.END`."""
 
     def batch(self, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Symbols (B, L) int64 and classes (B,)."""
+        """Symbols (B, L) int64 and conditions (B, ...)."""
         chosen = indices.to("cpu", torch.int64)
-        return self.samples[chosen].long(), self.classes[chosen]
+        return self.samples[chosen].long(), self.conditions_of(chosen)
 
 
 def is_text(path: str, *, field: str | None = None, tokenizer: str | None = None) -> bool:
@@ -72,7 +73,7 @@ def open_text(
     *,
     field: str | None = None,
     split: Split = "line",
-    conditional: bool = True,
+    conditional: Conditional = True,
     tokenizer: Tokenizer | None = None,
     vocabulary: int | None = None,
     length: int | None = None,
@@ -108,7 +109,7 @@ def build(
     name: str,
     rows: list[tuple[str, str | None]],
     *,
-    conditional: bool = True,
+    conditional: Conditional = True,
     tokenizer: Tokenizer | None = None,
     vocabulary: int | None = None,
     length: int | None = None,
@@ -147,7 +148,8 @@ def build(
     classes, class_names = number_classes(labels, len(kept))
     samples = filled_up([numbers[row] for row in kept], length).int()
     chosen = torch.tensor([place for place, row in enumerate(kept) if row in aside], dtype=torch.long)
-    training, held_out = _parted(classes, chosen if tokenizer == "bpe" else None)
+    firsts = classes if conditional != "numbers" else torch.zeros_like(classes)
+    training, held_out = _parted(firsts, chosen if tokenizer == "bpe" else None)
 
     def part(name: str, chosen: torch.Tensor) -> TextDataset:
         return TextDataset(
@@ -161,6 +163,7 @@ def build(
             notes=notes,
             samples=samples[chosen],
             vocabulary=known,
+            file_rows=(torch.tensor(kept)[chosen], len(rows)),
         )
 
     data = part(name, training)
@@ -190,7 +193,7 @@ def _parted(classes: torch.Tensor, chosen: torch.Tensor | None) -> tuple[torch.T
     return order[~torch.isin(order, held_out)].sort()[0], held_out.sort()[0]
 
 
-def _usable_labels(labels: list[str | None], conditional: bool, notes: list[str]) -> list[str] | None:
+def _usable_labels(labels: list[str | None], conditional: Conditional, notes: list[str]) -> list[str] | None:
     """None where there are none or they are no classes; what was ignored goes into the notes."""
     given = [label for label in labels if label is not None]
     if not given:
@@ -199,7 +202,7 @@ def _usable_labels(labels: list[str | None], conditional: bool, notes: list[str]
         notes.append(IGNORED_LABELS)
     elif len(given) < len(labels):
         notes.append(f"{len(labels) - len(given):,} texts have no label: all labels are ignored")
-    elif len(set(given)) > len(labels) // 10:
+    elif conditional != "numbers" and len(set(given)) > len(labels) // 10:
         notes.append(f"{len(set(given)):,} labels of {len(labels):,} texts are no classes: they are ignored")
     else:
         return given

@@ -1,4 +1,4 @@
-"""Matplotlib figures, imported only where one is drawn."""
+"""Matplotlib figures. Matplotlib is imported when a figure is made."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from PIL import Image
 
 
 def make_figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, Any]:
-    """A figure of `size` inches and its axes, row by row."""
+    """A figure of `size` inches, and its axes in row-major order."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from sparring.files import write_atomic
 
-LINE = 120  # characters
+LINE = 120
+"""The maximum number of characters of a line with several texts."""
 
 
 def save_lines(texts: Sequence[str], path: Path, columns: int | None = None) -> None:
-    """A text a line (.txt), or so many side by side where they fit; or as JSON, {"text": ...} a line (.jsonl)."""
+    """Saves one text per line (.txt), or several in `columns` that fit; a .jsonl file gets lines {"text": ...}."""
     longest = max(map(len, texts), default=0)
     step = columns if columns and 0 < longest <= LINE // columns - 3 else 1
     if path.suffix.lower() == ".jsonl":

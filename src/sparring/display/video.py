@@ -1,4 +1,4 @@
-"""Pictures in a row as a film, clips as one, and a clip as data."""
+"""Images and clips as video files."""
 
 import struct
 from collections.abc import Sequence
@@ -9,18 +9,17 @@ from PIL import Image
 from torch import Tensor
 
 from sparring.config import ConfigError
-from sparring.display import pictures
+from sparring.display import images
 from sparring.files import write_atomic
 
 FORMATS = (".gif", ".webp", ".mp4")
 FRAMES_PER_SECOND = 30
-CLIP_FRAMES_PER_SECOND = 8  # of generated clips, whose frames may lie far apart
-LOOPS = 4  # times a clip is repeated in an .mp4, which cannot say that it loops
-ROWS = 10
+CLIP_FRAMES_PER_SECOND = 8  # for generated clips, whose frames may be far apart in time
+LOOPS = 4  # repetitions of a clip in an .mp4, a format that cannot loop
 
 
 def check_format(path: Path) -> None:
-    """Raises `ConfigError` for a film that cannot be written, before any work is done."""
+    """Raises `ConfigError` if the video cannot be written, before any work is done."""
     if path.suffix.lower() not in FORMATS:
         raise ConfigError(f"--out {path} must end in {', '.join(FORMATS)}")
     if path.suffix.lower() == ".mp4":
@@ -31,19 +30,19 @@ def check_format(path: Path) -> None:
 
 
 def save_clips(clips: Tensor, path: Path) -> None:
-    """Clips (N, C, T, H, W), tiled, as one looping film."""
-    frames = [pictures.grid(clips[:, :, step]) for step in range(clips.shape[2])]
+    """Saves clips (N, C, T, H, W), tiled, as one looping video."""
+    frames = [images.grid(clips[:, :, step]) for step in range(clips.shape[2])]
     save(frames * LOOPS if path.suffix.lower() == ".mp4" else frames, path, CLIP_FRAMES_PER_SECOND)
 
 
 def save_clip(clip: Tensor, path: Path) -> None:
-    """A clip (C, T, H, W) as a .webp to be read again: each frame as it is, and as many as there are."""
-    frames = [pictures.to_image(frame) for frame in clip.transpose(0, 1)]
+    """Saves a clip (C, T, H, W) as a lossless .webp that keeps every frame."""
+    frames = [images.to_image(frame) for frame in clip.transpose(0, 1)]
     write_atomic(path, lambda temporary: temporary.write_bytes(_lossless_webp(frames, CLIP_FRAMES_PER_SECOND)))
 
 
 def save(frames: Sequence[Image.Image], path: Path, rate: int = FRAMES_PER_SECOND) -> None:
-    """A looping .gif or .webp, or an .mp4, of so many frames a second."""
+    """Saves a looping .gif or .webp, or an .mp4, with `rate` frames a second."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix.lower() == ".mp4":
         write_atomic(path, lambda temporary: _write_mp4(frames, temporary, rate))
@@ -58,28 +57,28 @@ def _write_mp4(frames: Sequence[Image.Image], path: Path, rate: int) -> None:
 
     with av.open(str(path), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=rate)
-        stream.width, stream.height = (side // 2 * 2 for side in frames[0].size)  # H.264 takes even sides
+        stream.width, stream.height = (side // 2 * 2 for side in frames[0].size)  # H.264 needs even sides
         stream.pix_fmt = "yuv420p"
         for frame in frames:
-            # What is transparent is black here as to the metrics, whatever colours lie beneath.
+            # Transparent pixels are black, as in the metrics.
             opaque = Image.alpha_composite(Image.new("RGBA", frame.size, "black"), frame.convert("RGBA"))
-            picture = opaque.convert("RGB").crop((0, 0, stream.width, stream.height))
-            container.mux(stream.encode(av.VideoFrame.from_image(picture)))
+            image = opaque.convert("RGB").crop((0, 0, stream.width, stream.height))
+            container.mux(stream.encode(av.VideoFrame.from_image(image)))
         container.mux(stream.encode())
 
 
 def _lossless_webp(frames: Sequence[Image.Image], rate: int) -> bytes:
-    """A looping film (https://developers.google.com/speed/webp/docs/riff_container) of pictures that Pillow writes one
-    by one: told to write a film, it merges frames that are alike, and a clip that stands still becomes a picture."""
+    """A looping animation (https://developers.google.com/speed/webp/docs/riff_container) of frames that Pillow writes
+    one by one. Pillow's own animations merge equal frames, and a clip without motion becomes a still image."""
     size = b"".join(_three_bytes(side - 1) for side in frames[0].size)
-    flags = 0x02 | 0x10 * frames[0].mode.endswith("A")  # a film; with transparency
+    flags = 0x02 | 0x10 * frames[0].mode.endswith("A")  # an animation; with alpha
     chunks = [_chunk(b"VP8X", struct.pack("<I", flags) + size), _chunk(b"ANIM", bytes(6))]
     for frame in frames:
         buffer = BytesIO()
-        frame.save(buffer, "WEBP", lossless=True, exact=True)  # exact: colours beneath transparency too
-        picture = buffer.getvalue()[12:]  # behind the header of a file of its own
-        placed = bytes(6) + size + _three_bytes(1000 // rate) + b"\x02"  # at the corner, replacing what was
-        chunks.append(_chunk(b"ANMF", placed + picture))
+        frame.save(buffer, "WEBP", lossless=True, exact=True)  # exact: also the colours of transparent pixels
+        image = buffer.getvalue()[12:]  # without the file header
+        placed = bytes(6) + size + _three_bytes(1000 // rate) + b"\x02"  # at the corner, replacing the last frame
+        chunks.append(_chunk(b"ANMF", placed + image))
     return _chunk(b"RIFF", b"WEBP" + b"".join(chunks))
 
 

@@ -28,6 +28,10 @@ def point_name(title: str, point: Drawn | Projected | Mixture) -> str:
 
 def _named(point: Drawn | Projected) -> str:
     parts = [f"projected{point.latent}" if isinstance(point, Projected) else f"seed{point.seed}-{point.index}"]
-    parts += [] if point.label is None else [f"class{point.label}"]
+    parts += [] if point.condition is None else [_condition(point.condition)]
     parts += [] if point.psi == 1 else [f"psi{point.psi:g}"]
     return "-".join(parts + ["moved"] * any(point.offsets))
+
+
+def _condition(condition: int | list[float]) -> str:
+    return f"class{condition}" if isinstance(condition, int) else "condition" + "_".join(f"{x:g}" for x in condition)

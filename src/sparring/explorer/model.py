@@ -40,9 +40,9 @@ class Model:
         self.stamp = stamp(self.file)
         self.gan = load(self.folder, device)
         size = self.gan.generator.z_size
-        self.starts, self.labels = torch.empty(0, size), torch.empty(0, dtype=torch.long)
+        self.starts, self.conditions = torch.empty(0, size), self.gan.spec.condition.spread(0)
         if latents is not None:
-            self.starts, self.labels = read_latents(latents, self.gan)
+            self.starts, self.conditions = read_latents(latents, self.gan)
         self.sliders = min(COUNT, size)
         self.stopping: Callable[[], bool] = lambda: False
         """Whether to end what is under way: asked between batches."""
@@ -82,7 +82,7 @@ class Model:
         self.refresh()
         z = torch.stack([self._z(point) for point in points]).to(self.gan.device)
         ends = [point.nearer if isinstance(point, Mixture) else point for point in points]
-        labels = torch.tensor([self._label(end) for end in ends], device=self.gan.device)
+        conditions = torch.cat([self._condition(end) for end in ends]).to(self.gan.device)
         made: list[Any] = [None] * len(points)
         most = max(1, NUMBERS // math.prod(self.gan.spec.sample_shape))
         for psi in {end.psi for end in ends}:
@@ -90,9 +90,9 @@ class Model:
             for start in range(0, len(alike), most):
                 self._go_on()
                 places = alike[start : start + most]
-                for place, sample in zip(places, self.gan.decode(z[places], labels[places], psi), strict=True):
+                for place, sample in zip(places, self.gan.decode(z[places], conditions[places], psi), strict=True):
                     made[place] = sample
-        return self.gan.modality.joined(made)
+        return self.gan.modality.stacked(made)
 
     def _z(self, point: Drawn | Projected | Mixture) -> Tensor:
         """(z_size,) on the CPU."""
@@ -110,13 +110,17 @@ class Model:
             z = z + torch.tensor(point.offsets) @ self.directions[: len(point.offsets)]
         return z
 
-    def _label(self, point: Drawn | Projected) -> int:
-        classes = len(self.gan.class_names)
-        if point.label is None:
-            return int(self.labels[point.latent]) if isinstance(point, Projected) else point.index % max(1, classes)
-        if point.label >= classes:
-            raise PointError(f"there is no class {point.label}: there are {classes}")
-        return point.label
+    def _condition(self, point: Drawn | Projected) -> Tensor:
+        """(1, ...) on the CPU."""
+        kind = self.gan.spec.condition
+        if point.condition is None:
+            if isinstance(point, Projected):
+                return self.conditions[point.latent, None]
+            return kind.spread(1, point.index)
+        try:
+            return kind.parse(point.condition, 1)
+        except ConfigError as error:
+            raise PointError(str(error)) from None
 
 
 def stamp(file: Path) -> Stamp | None:

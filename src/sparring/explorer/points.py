@@ -13,13 +13,16 @@ MOST = 256
 Offset = Annotated[float, Field(ge=-100, le=100)]
 
 
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
 class _Point(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class _Steered(_Point):
-    label: int | None = Field(None, alias="class", ge=0)
-    """None: the one of all classes in turn that falls to the sample, or a projected one's own."""
+    condition: int | list[Number] | None = None
+    """The number of a class, or numbers. None: what falls to the sample in turn, or a projected one's own."""
     psi: float = Field(1.0, ge=0, le=2)
     offsets: list[Offset] = Field([], max_length=COUNT)
     """How far it is moved along each of the directions."""
@@ -50,8 +53,7 @@ End = Annotated[
 
 
 class Mixture(_Point):
-    """On the way from one point to another, at `t` = 0 the first and at 1 the second. Class and psi are those of the
-    nearer one."""
+    """A point between two others: `t` = 0 is the first, 1 the second. Condition and psi are those of the nearer one."""
 
     start: End = Field(alias="from")
     end: End = Field(alias="to")

@@ -18,7 +18,7 @@ from sparring.explorer.points import Point, Wanted
 from sparring.explorer.security import Guard
 
 TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
-PAGE, REST = "page.html", ("style.css", "strings.js", "draw.js", "app.js", "remote.js")
+PAGE, REST = "page.html", ("style.css", "strings.js", "draw.js", "conditions.js", "app.js", "remote.js")
 
 
 def create_app(model: Model, *, token: str, port: int, stopping: Callable[[], bool] = lambda: False) -> FastAPI:
@@ -94,7 +94,7 @@ def _error(text: str, status: int) -> Response:
 
 def _rendered(model: Model, points: Sequence[Any]) -> Response:
     """Strings as a JSON list; all else as bytes."""
-    content = model.gan.modality.page.encoded(model.samples(points))
+    content = model.gan.modality.page.encode(model.samples(points))
     return _bytes(content) if isinstance(content, bytes) else JSONResponse(content)
 
 

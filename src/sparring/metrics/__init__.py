@@ -1,1 +1,1 @@
-"""Scores of samples, each beside what real ones get. `sparring.modalities.measuring` chooses among them."""
+"""Scores of generated samples, each with the score of real samples. `sparring.modalities.metrics` selects them."""

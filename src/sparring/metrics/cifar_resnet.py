@@ -1,4 +1,4 @@
-"""The residual networks that Y. Idelbayev trained on CIFAR-10 (BSD), of any depth, from their weights files."""
+"""The residual networks of any depth that Y. Idelbayev trained on CIFAR-10 (BSD), from their weights files."""
 
 import re
 from typing import Any
@@ -10,7 +10,7 @@ CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 SIDE = 32
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet's pictures, by channel; Idelbayev scaled CIFAR's by them too."""
+"""ImageNet's mean and standard deviation for each channel; Idelbayev used them for CIFAR-10 too."""
 
 _STAGE = re.compile(r"^layer([123])\.")
 
@@ -36,7 +36,7 @@ class _Block(nn.Module):
 
 
 class CifarResNet(nn.Module):
-    """Pictures (B, 3, H, W) in [0, 1] to features (B, 64) and logits (B, 10)."""
+    """Images (B, 3, H, W) in [0, 1] to features (B, 64) and logits (B, 10)."""
 
     def __init__(self, depth: int) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class CifarResNet(nn.Module):
 
     @classmethod
     def published(cls, stored: Any) -> "CifarResNet":
-        """With the weights as they are published; raises some `Exception` for others."""
+        """Builds the network from published weights; raises some `Exception` for other files."""
         stored = {_STAGE.sub(_renamed, k.removeprefix("module.")): v for k, v in stored["state_dict"].items()}
         model = cls(len({name.split(".")[2] for name in stored if name.startswith("stages.0.")}))
         model.load_state_dict(stored)
@@ -66,7 +66,7 @@ class CifarResNet(nn.Module):
         return features, self.linear(features)
 
 
-def standardized(pictures: Tensor) -> Tensor:
-    """Pictures (B, 3, H, W) in [0, 1] by the colours' mean and spread in ImageNet."""
-    mean, std = (pictures.new_tensor(numbers)[:, None, None] for numbers in (MEAN, STD))
-    return (pictures - mean) / std
+def standardized(images: Tensor) -> Tensor:
+    """Standardizes images (B, 3, H, W) in [0, 1] with ImageNet's mean and standard deviation."""
+    mean, std = (images.new_tensor(numbers)[:, None, None] for numbers in (MEAN, STD))
+    return (images - mean) / std

@@ -1,8 +1,8 @@
-"""The feature extractor behind the clips' Fréchet distances: 3-D convolutions with fixed random weights, and shades.
+"""The default feature extractor for clips: 3-D convolutions with fixed random weights, and mean colours.
 
-Untrained, so it knows nothing of digits or faces; what it sees is edges and how they move, at three scales, and how
-bright each part is in each colour: to the convolutions' activity alone a negative is as good as the picture. It is not
-I3D: distances in its features compare with each other, and with nothing else.
+The convolutions respond to edges and their motion at three scales. The mean colours of the parts of a frame tell an
+image from its negative, which the convolutions do not. The network is untrained and is not I3D: distances in its
+features are comparable only with each other.
 """
 
 import math
@@ -15,13 +15,13 @@ NAME = "sparring-clips (shades and untrained 3-D convolutions, seed 0)"
 CHANNELS = (16, 16, 16)
 SIDE = 32
 SHADES = 4
-"""Parts along each side of which the shade is seen."""
+"""The number of parts along each side whose mean colour is a feature."""
 
 
-# Random convolutions tell textures and motion apart about as well as trained ones do: Ustyuzhaninov et al. 2017
+# Ustyuzhaninov et al. 2017: random convolutions represent textures about as well as trained ones
 class ClipFeatures(nn.Module):
-    """Clips (B, C, T, H, W) in [-1, 1] to features (B, 48 + 16 C): mean activity of every channel of every layer, and
-    the shades of 16 parts, which together weigh about as much."""
+    """Clips (B, C, T, H, W) in [-1, 1] to features (B, 48 + 16 C): the mean activation of each channel of each layer,
+    and the mean colours of 16 parts, scaled to about the same total weight."""
 
     def __init__(self, channels: int, frames: int) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class ClipFeatures(nn.Module):
         self.weights = nn.ParameterList()
         for outputs in CHANNELS:
             weight = torch.randn(outputs, inputs, time, 3, 3, generator=generator)
-            weight = weight - weight.mean((2, 3, 4), keepdim=True)  # blind to an even shade
+            weight = weight - weight.mean((2, 3, 4), keepdim=True)  # no response to a constant colour
             self.weights.append(weight / math.sqrt(inputs * time * 9 / 2))
             inputs = outputs
         self.time = time
@@ -44,6 +44,6 @@ class ClipFeatures(nn.Module):
         for weight in self.weights:
             x = F.conv3d(F.pad(x, (1, 1, 1, 1)), weight, stride=(1, 2, 2)).abs()
             features.append(x.mean((2, 3, 4)))
-            if x.shape[2] < self.time:  # too few frames are left to convolve over
+            if x.shape[2] < self.time:  # too few frames for the next kernel
                 x = x.mean(2, keepdim=True).expand(-1, -1, self.time, -1, -1)
         return torch.cat(features, 1)

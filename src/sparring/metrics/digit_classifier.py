@@ -1,7 +1,7 @@
-"""The feature extractor behind the digits' numbers: a small convolutional classifier that ships with the package.
+"""A small convolutional classifier of the built-in digits, the feature extractor for their scores.
 
-It was trained by `scripts/train_digit_classifier.py` on the 4,000 training digits. It is not Inception: distances in
-its features compare with each other, and with nothing else.
+`scripts/train_digit_classifier.py` trained it on the 4,000 training digits. It is not Inception: distances in its
+features are comparable only with each other.
 """
 
 from importlib import resources

@@ -23,10 +23,10 @@ _PRIVATE = re.compile(r"(^|\.)_")
 
 
 class _Conv(nn.Conv2d):
-    """Padded as TensorFlow does ("same"): of an odd number of pixels the last goes to the right and the bottom."""
+    """A convolution with TensorFlow's "same" padding: an odd pixel is added at the right and at the bottom."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> None:
-        margin = kernel - stride  # of sides that the stride divides, as all do here
+        margin = kernel - stride  # for sides that the stride divides, as here
         super().__init__(inputs, outputs, kernel, stride, margin // 2, groups=groups, bias=False)
         self.odd = margin % 2
 
@@ -60,7 +60,7 @@ class _Block(nn.Module):
 
 # Tan & Le 2019, table 1; lite: ReLU6 for swish, no squeeze-and-excitation
 class EfficientNet(nn.Module):
-    """Pictures (B, 3, H, W) in [0, 1] to features (B, 1280) and logits (B, 1000)."""
+    """Images (B, 3, H, W) in [0, 1] to features (B, 1280) and logits (B, 1000)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class EfficientNet(nn.Module):
 
     @classmethod
     def published(cls, stored: Any) -> "EfficientNet":
-        """With the weights as they are published; raises some `Exception` for others."""
+        """Builds the network from published weights; raises some `Exception` for other files."""
         model = cls()
         model.load_state_dict({_PRIVATE.sub(r"\1", name): value for name, value in stored.items()})
         return model

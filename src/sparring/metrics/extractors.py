@@ -1,9 +1,9 @@
-"""Feature extractors for pictures, by name. A distance in the features of one says nothing of another's.
+"""Feature extractors for images, by name. Distances in the features of different extractors are not comparable.
 
 digits                   the digit classifier that ships with the package (28×28 grey)
-untrained                shades and convolutions with fixed random weights: what any picture is like at a glance
-inception                the network behind FID, its weights downloaded once; inception:FILE where they are there
-dinov2:NAME_OR_FOLDER    a DINOv2 of the Hugging Face hub or of a folder (extra: dinov2)
+untrained                mean colours and convolutions with fixed random weights, for any images
+inception                FID's network, its weights downloaded once; inception:FILE for a file of them
+dinov2:NAME_OR_FOLDER    a DINOv2 from the Hugging Face hub or from a folder (extra: dinov2)
 efficientnet-lite0:FILE  a small classifier of ImageNet, from its weights file
 cifar10-resnet:FILE      a CIFAR-10 ResNet-20 to -110 of Y. Idelbayev (BSD), from its weights file
 """
@@ -38,48 +38,48 @@ NAMES = (
     "cifar10-resnet:FILE",
 )
 
-_LARGE = 50  # pictures at once where they are enlarged
-_SIDE = 224  # of what DINOv2 looks at
+_LARGE_BATCH = 50  # for networks that enlarge the images
+_SIDE = 224  # DINOv2's input
 
 
 @dataclass(frozen=True)
 class Extractor:
-    """Pictures (B, C, H, W) in [-1, 1] to features (B, D) and class logits (B, K), or None where it has no classes."""
+    """Images (B, C, H, W) in [-1, 1] to features (B, D) and class logits (B, K), or None without classes."""
 
     name: str
-    look: Callable[[Tensor], tuple[Tensor, Tensor | None]]
+    forward: Callable[[Tensor], tuple[Tensor, Tensor | None]]
     resized: str
-    """How pictures are brought to its size."""
+    """How images are resized, in words."""
     key: str
-    """Names the extractor and its weights by what they are: equal keys give equal features."""
+    """Identifies the extractor and its weights: equal keys give equal features."""
     classes: tuple[str, ...] = ()
     fid: bool = False
     """Whether the Fréchet distance of its features is FID."""
     batch: int = BATCH
     classifies: bool = False
-    """Whether it gives logits: of the `classes`, or of others that have no names here."""
+    """Whether it returns logits; `classes` may be empty if their names are unknown."""
     quick: bool = True
-    """Looks at thousands of pictures in seconds."""
+    """Whether it embeds thousands of images in seconds."""
     device: torch.device | str = "cpu"
-    """On which it looks; features and logits come back to the CPU."""
+    """The device of the network; features and logits are returned on the CPU."""
 
     @torch.no_grad()
-    def __call__(self, pictures: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Of any number of pictures, always in the same batches: a result does not depend on how many there are."""
-        parts = [self.look(chunk.to(self.device, torch.float32).clamp(-1, 1)) for chunk in pictures.split(self.batch)]
+    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Embeds any number of images, batch by batch."""
+        parts = [self.forward(chunk.to(self.device, torch.float32).clamp(-1, 1)) for chunk in images.split(self.batch)]
         logits = [found.cpu() for _, found in parts if found is not None]
         return torch.cat([features.cpu() for features, _ in parts]), torch.cat(logits) if logits else None
 
 
 def make_extractor(name: str, sample_shape: tuple[int, ...], device: torch.device | str = "cpu") -> Extractor:
-    """Raises `DataError` for what is not there or does not go with pictures of this shape."""
+    """Raises `DataError` if the extractor does not exist or does not fit the shape."""
     device = torch.device(device)
     kind, colon, where = name.partition(":")
     if colon and kind in ("digits", "untrained"):
         raise DataError(f"the extractor {kind} takes no file: write --extractor {kind}")
     if kind == "digits":
         if sample_shape != (1, 28, 28):
-            raise DataError(f"the extractor digits looks at 28×28 grey pictures, not {sample_shape}: try untrained")
+            raise DataError(f"the extractor digits takes grey pictures of 28×28, not {sample_shape}: try untrained")
         digits, resized = load_digit_classifier(), "not resized"
         key = _key(kind, resized, digits, device)
         return Extractor(
@@ -101,7 +101,7 @@ def make_extractor(name: str, sample_shape: tuple[int, ...], device: torch.devic
     if kind == "inception":
         file = Path(where) if where else published_weights()
         check_weights(file)
-        title, resized = "Inception v3 of 2015-12-05, FID's", "bilinear to 299×299 as in TensorFlow 1, not smoothed"
+        title, resized = "Inception v3 of 2015-12-05, FID's", "bilinear to 299×299 as in TensorFlow 1, not antialiased"
         network = read_weights(kind, str(file), "FID's Inception", Inception.published)
     elif kind == "dinov2":
         title, resized = f"DINOv2 {Path(where).name} (not Inception)", "bicubic to 224×224"
@@ -123,50 +123,50 @@ def make_extractor(name: str, sample_shape: tuple[int, ...], device: torch.devic
         key,
         CLASSES if kind == "cifar10-resnet" else (),
         fid=kind == "inception",
-        batch=BATCH if kind == "cifar10-resnet" else _LARGE,
+        batch=BATCH if kind == "cifar10-resnet" else _LARGE_BATCH,
         classifies=kind != "dinov2",
         quick=kind == "cifar10-resnet" or device.type != "cpu",
         device=device,
     )
 
 
-def rgb(pictures: Tensor) -> Tensor:
-    """Pictures (B, C, H, W) or clips (B, C, T, H, W) in [-1, 1], 1 to 4 channels, to 3 channels in [0, 1]: transparent
-    ones laid on black."""
-    x = (pictures + 1) / 2
+def rgb(images: Tensor) -> Tensor:
+    """Converts images (B, C, H, W) or clips (B, C, T, H, W) with 1 to 4 channels in [-1, 1] to RGB in [0, 1], on
+    black."""
+    x = (images + 1) / 2
     if x.shape[1] in (2, 4):
         x = x[:, :-1] * x[:, -1:]
     return x.expand(-1, 3, *x.shape[2:]) if x.shape[1] == 1 else x
 
 
 def _key(kind: str, resized: str, network: nn.Module, device: torch.device) -> str:
-    """Of a network on the CPU that will look on the device, which rounds in its own way."""
+    """The key of a network that is still on the CPU; each type of device rounds differently."""
     return f"{kind}-{digest(resized, device.type, *chain.from_iterable(network.state_dict().items()))}"
 
 
 def read_weights(kind: str, file: str, holds: str, build: Callable[[Any], nn.Module]) -> nn.Module:
-    """What `build` makes of the weights in a file; raises `DataError` for none or for others."""
+    """Applies `build` to the weights in a file; raises `DataError` if that fails."""
     if not file:
         raise DataError(f"the extractor {kind} needs a weights file: write {kind}:FILE")
     try:
         return build(torch.load(file, map_location="cpu", weights_only=True))
     except FileNotFoundError:
         raise DataError(f"there is no weights file {file}: write {kind}:FILE") from None
-    except pickle.UnpicklingError:  # PyTorch's own advice would be to let the file run code
-        raise DataError(f"{file} holds no {holds}'s weights: it is no file of tensors alone") from None
-    except KeyError as error:  # a tensor that it lacks, or what an unpickler makes of a text
-        raise DataError(f"{file} holds no {holds}'s weights") from error
-    except Exception as error:  # whatever an unpickler makes of a file that is something else
-        raise DataError(f"{file} holds no {holds}'s weights: {_short(error)}") from error
+    except pickle.UnpicklingError:  # PyTorch's own message advises to let the file run code
+        raise DataError(f"{file} does not hold the weights of {holds}: it holds more than tensors") from None
+    except KeyError as error:  # a missing tensor, or a text file
+        raise DataError(f"{file} does not hold the weights of {holds}") from error
+    except Exception as error:  # the unpickler raises any exception for other files
+        raise DataError(f"{file} does not hold the weights of {holds}: {_short(error)}") from error
 
 
 def _short(error: Exception) -> str:
     return textwrap.shorten(str(error), 300, placeholder=" ...")
 
 
-# Oquab et al. 2023; pictures brought to size as by Stein et al. 2023, whose Fréchet distance takes the same features
+# Oquab et al. 2023; resized as by Stein et al. 2023, whose Fréchet distance uses the same features
 class _Dinov2(nn.Module):
-    """Pictures (B, 3, H, W) in [0, 1] to features (B, D), the class token after the last normalization; no logits."""
+    """Images (B, 3, H, W) in [0, 1] to features (B, D), the class token after the last normalization; no logits."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -178,13 +178,15 @@ class _Dinov2(nn.Module):
             raise DataError('the extractor dinov2 needs transformers: pip install "sparring[dinov2]"') from None
         try:
             model, found = Dinov2Model.from_pretrained(name, use_safetensors=True, output_loading_info=True)
-        except Exception as error:  # of the hub, of the folder's files, of what they say
+        except Exception as error:  # transformers raises any exception for a wrong name or folder
             raise DataError(
-                f"no DINOv2 is to be had from {name} ({_short(error)}): give a folder with config.json and "
+                f"{name} does not give a DINOv2 ({_short(error)}): give a folder with config.json and "
                 "model.safetensors, or a name on the hub like facebook/dinov2-small"
             ) from error
         if absent := [*found["missing_keys"], *found["mismatched_keys"]]:
-            raise DataError(f"{name} holds no DINOv2's weights: {len(absent)} are missing or of another shape")
+            raise DataError(
+                f"{name} does not hold the weights of DINOv2: {len(absent)} are missing or of another shape"
+            )
         self.model = model.float().eval().requires_grad_(False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, None]:

@@ -1,4 +1,4 @@
-"""I3D, the network behind FVD, from its Kinetics-400 weights in a file of PyTorch, as A. Piergiovanni names them."""
+"""I3D, FVD's network, from a PyTorch file of its Kinetics-400 weights with A. Piergiovanni's names."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from torch import Tensor, nn
 CLASSES = 400
 SIDE = 224
 FEWEST_FRAMES = 9
-"""Time is halved three times, and two steps must be left."""
+"""The time axis is halved three times and must keep two steps."""
 
-AT_ONCE = 8  # clips: a layer of one takes 25 MB at 16 frames
+AT_ONCE = 8  # clips; a layer takes 25 MB for one of 16 frames
 
-# Channels of each branch: 1×1×1; 1×1×1 and 3×3×3; 1×1×1 and 3×3×3; pooled and 1×1×1 (Szegedy et al. 2015, table 1)
+# The channels of each branch: 1×1×1; 1×1×1 and 3×3×3; 1×1×1 and 3×3×3; pool and 1×1×1 (Szegedy et al. 2015, table 1)
 _MIXED = {
     "3b": (64, 96, 128, 16, 32, 32),
     "3c": (128, 128, 192, 32, 96, 64),
@@ -25,7 +25,7 @@ _MIXED = {
     "5b": (256, 160, 320, 32, 128, 128),
     "5c": (384, 192, 384, 48, 128, 128),
 }
-# What is pooled before a layer: kernel and stride over (T, H, W)
+# The pool before a layer: kernel and stride over (T, H, W)
 _POOLED = {
     "Conv3d_2b_1x1": ((1, 3, 3), (1, 2, 2)),
     "Mixed_3b": ((1, 3, 3), (1, 2, 2)),
@@ -37,7 +37,7 @@ _Sizes = tuple[int, int, int]
 
 
 def _padded(x: Tensor, kernel: _Sizes, stride: _Sizes) -> Tensor:
-    """As TensorFlow's "same": an axis of n ends as ceil(n / stride), the odd one of what is added lies behind."""
+    """TensorFlow's "same" padding: an axis of n becomes ceil(n / stride); an odd element is added at the end."""
     padding: list[int] = []
     for n, k, s in zip(reversed(x.shape[2:]), reversed(kernel), reversed(stride), strict=True):
         total = max(0, (-(-n // s) - 1) * s + k - n)
@@ -56,7 +56,7 @@ class _Unit(nn.Module):
         super().__init__()
         self.kernel, self.stride = (side, side, side), (stride, stride, stride)
         self.conv3d = nn.Conv3d(inputs, outputs, self.kernel, self.stride, bias=False)
-        self.bn = nn.BatchNorm3d(outputs, eps=1e-3)  # the original's; some copies in PyTorch take 1e-5
+        self.bn = nn.BatchNorm3d(outputs, eps=1e-3)  # as in the original; some PyTorch ports use 1e-5
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.bn(self.conv3d(_padded(x, self.kernel, self.stride))))
@@ -86,7 +86,7 @@ class _Logits(nn.Module):
 
 # Carreira & Zisserman 2017, figure 3
 class I3D(nn.Module):
-    """Clips (B, 3, T, H, W) in [0, 1], T at least 9, to the logits (B, 400) that FVD compares (Unterthiner et al.
+    """Clips (B, 3, T, H, W) in [0, 1], T at least 9, to logits (B, 400), which FVD compares (Unterthiner et al.
     2018)."""
 
     def __init__(self) -> None:
@@ -103,15 +103,15 @@ class I3D(nn.Module):
 
     @classmethod
     def published(cls, stored: Any) -> "I3D":
-        """With the weights as they are published; raises some `Exception` for others."""
+        """Builds the network from published weights; raises some `Exception` for other files."""
         model = cls()
         model.load_state_dict({k if k.startswith("logits.") else f"layers.{k}": v for k, v in stored.items()})
         return model
 
     def forward(self, clips: Tensor) -> Tensor:
-        return torch.cat([self._look(part) for part in clips.split(AT_ONCE)])
+        return torch.cat([self._logits(part) for part in clips.split(AT_ONCE)])
 
-    def _look(self, clips: Tensor) -> Tensor:
+    def _logits(self, clips: Tensor) -> Tensor:
         x = F.interpolate(clips.flatten(1, 2), (SIDE, SIDE), mode="bilinear").unflatten(1, (3, -1)) * 2 - 1
         for name, layer in self.layers.items():
             if name in _POOLED:

@@ -1,7 +1,7 @@
-"""The network behind FID: Inception v3 as TensorFlow's release of 2015-12-05 has it, with those weights.
+"""FID's network: Inception v3 of TensorFlow's release of 2015-12-05, with its weights.
 
-It differs from Szegedy et al. 2016 in 1,008 logits, average pools that do not count their padding, and a maximum pool
-in its last block. Heusel et al. 2017 took its features, Salimans et al. 2016 its logits, without their bias.
+It differs from Szegedy et al. 2016: it has 1,008 logits, its average pools do not count padding, and its last block has
+a max pool. Heusel et al. 2017 use its features, Salimans et al. 2016 its logits, without bias.
 """
 
 import hashlib
@@ -19,16 +19,16 @@ from sparring.data.dataset import DataError
 SIDE = 299
 FEATURES, LOGITS = 2048, 1008
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
-"""The checksum of the weights' file, of which pytorch-fid and torch-fidelity publish the same."""
+"""The checksum of the weights file that pytorch-fid and torch-fidelity publish."""
 
 _FILE = f"pt_inception-2015-12-05-{SHA256[:8]}.pth"
 _URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{_FILE}"
-# A branch's convolutions: outputs and kernel, or two kernels whose outputs are joined.
+# A branch's convolutions: output channels and kernel, or two kernels whose outputs are concatenated.
 _Layers = tuple[tuple[int, str], ...]
 
 
 def published_weights() -> Path:
-    """The weights' file in torch's cache, downloaded where it is not there; raises `DataError` where it cannot be."""
+    """The weights file in torch's cache, downloaded if necessary; raises `DataError` if the download fails."""
     file = Path(torch.hub.get_dir()) / "checkpoints" / _FILE
     if not file.exists():
         try:
@@ -36,14 +36,14 @@ def published_weights() -> Path:
             torch.hub.download_url_to_file(_URL, str(file), SHA256)
         except (OSError, RuntimeError, HTTPException) as error:
             raise DataError(
-                f"Inception's weights are not to be had from {_URL} ({error}): fetch that file elsewhere and "
+                f"Inception's weights cannot be downloaded from {_URL} ({error}): fetch that file elsewhere and "
                 "write inception:FILE"
             ) from error
     return file
 
 
 def check_weights(file: Path) -> None:
-    """Raises `DataError` for any file but the published one: a distance in other weights' features is no FID."""
+    """Raises `DataError` for any file but the published one, as FID needs exactly those weights."""
     try:
         with open(file, "rb") as handle:
             found = hashlib.file_digest(handle, "sha256").hexdigest()
@@ -51,23 +51,23 @@ def check_weights(file: Path) -> None:
         raise DataError(f"there is no weights file {file}: write inception, or inception:FILE with {_FILE}") from None
     if found != SHA256:
         raise DataError(
-            f"{file} is not FID's Inception, its SHA-256 begins with {found[:8]}, not {SHA256[:8]}: put {_URL} in its "
-            "place"
+            f"{file} is not FID's Inception, its SHA-256 begins with {found[:8]}, not {SHA256[:8]}: replace it by "
+            f"{_URL}"
         )
 
 
-def resize(pictures: Tensor, side: int) -> Tensor:
-    """Pictures (B, C, H, W) to (B, C, side, side) as TensorFlow 1 does: bilinear, the first pixels' centres on each
-    other, and nothing smoothed before some are left out."""
+def resize(images: Tensor, side: int) -> Tensor:
+    """Resizes images (B, C, H, W) to (B, C, side, side) as TensorFlow 1: bilinear, with the centres of the first pixels
+    aligned and without antialiasing."""
     for dim in (3, 2):
-        size = pictures.shape[dim]
-        place = torch.arange(side, device=pictures.device) * (size / side)
-        before = place.long()
-        weight = (place - before).view(-1, *[1] * (3 - dim))
-        here = pictures.index_select(dim, before)
-        after = pictures.index_select(dim, (before + 1).clamp(max=size - 1))
-        pictures = here + (after - here) * weight
-    return pictures
+        size = images.shape[dim]
+        position = torch.arange(side, device=images.device) * (size / side)
+        before = position.long()
+        weight = (position - before).view(-1, *[1] * (3 - dim))
+        here = images.index_select(dim, before)
+        after = images.index_select(dim, (before + 1).clamp(max=size - 1))
+        images = here + (after - here) * weight
+    return images
 
 
 class _Conv(nn.Module):
@@ -83,7 +83,7 @@ class _Conv(nn.Module):
 
 
 class _Mixed(nn.Module):
-    """Branches side by side, their channels joined. The layers' names are those of the weights' file."""
+    """Parallel branches whose channels are concatenated. The layers have the names of the weights file."""
 
     def __init__(self, inputs: int, pool: str, branches: dict[str, _Layers]) -> None:
         super().__init__()
@@ -160,8 +160,7 @@ def _block_e(inputs: int, pool: str) -> _Mixed:
 
 # Szegedy et al. 2016, table 1 and figures 5 to 7
 class Inception(nn.Module):
-    """Pictures (B, 3, H, W) in [0, 1], rounded to 256 levels, to features (B, 2048) and logits (B, 1008) without their
-    bias."""
+    """Images (B, 3, H, W) in [0, 1], rounded to 256 levels, to features (B, 2048) and logits (B, 1008) without bias."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -193,7 +192,7 @@ class Inception(nn.Module):
 
     @classmethod
     def published(cls, stored: Any) -> "Inception":
-        """With weights named as the published ones; raises some `Exception` for others."""
+        """Builds the network from published weights; raises some `Exception` for other files."""
         model = cls()
         model.load_state_dict({k if k.startswith("fc.") else f"layers.{k}": v for k, v in stored.items()})
         return model

@@ -1,4 +1,4 @@
-"""A small language model that judges texts: how well what it learnt from one set foretells another."""
+"""A small language model for the perplexity of texts."""
 
 import copy
 import math
@@ -13,8 +13,8 @@ from sparring.models.normalization import RMSNorm
 from sparring.models.positions import Positions
 
 BATCH, LR, DROPOUT = 64, 2e-3, 0.1
-CHECKED = 10  # a tenth of the texts, 1,000 at most, says when to stop
-PATIENCE = 2  # epochs without progress
+VALIDATION = 10  # a tenth of the texts, 1,000 at most, is for early stopping
+PATIENCE = 2  # epochs without improvement
 
 
 class LanguageModel(nn.Module):
@@ -24,50 +24,50 @@ class LanguageModel(nn.Module):
         super().__init__()
         self.symbols = nn.Embedding(vocabulary_size, width)
         nn.init.normal_(self.symbols.weight, std=width**-0.5)
-        self.places = Positions((length, 1, 1), width, width // num_heads, added="learned", rotary=True)
+        self.positions = Positions((length, 1, 1), width, width // num_heads, added="learned", rotary=True)
         self.blocks = nn.ModuleList(DiscriminatorBlock(width, num_heads, pattern="causal") for _ in range(depth))
         self.norm = RMSNorm(width)
 
     def forward(self, texts: Tensor) -> Tensor:
-        """Texts (B, N) -> logits (B, N, V) of each symbol, given those before it."""
+        """Texts (B, N) -> logits (B, N, V) of each symbol given the symbols before it."""
         return self._to_symbols(self._read(texts))
 
     def _read(self, texts: Tensor) -> Tensor:
         x = self.symbols(F.pad(texts, (1, -1), value=END)) * self.symbols.embedding_dim**0.5
-        x = F.dropout(self.places(x), DROPOUT, self.training)
+        x = F.dropout(self.positions(x), DROPOUT, self.training)
         for block in self.blocks:
-            x = F.dropout(block(x, self.places.rotary), DROPOUT, self.training)
+            x = F.dropout(block(x, self.positions.rotary), DROPOUT, self.training)
         return x
 
     def _to_symbols(self, x: Tensor) -> Tensor:
         return (self.norm(x) @ self.symbols.weight.T).float()
 
     def loss(self, texts: Tensor) -> Tensor:
-        """Cross-entropy of the symbols and ends of texts (B, N) that are known."""
+        """The cross-entropy of the known symbols and ends of texts (B, N)."""
         known = up_to_the_end(texts)
         return F.cross_entropy(self._to_symbols(self._read(texts)[known]), texts[known])
 
 
 def fit_language_model(texts: Tensor, vocabulary_size: int, *, seed: int = 0, epochs: int = 12) -> LanguageModel:
-    """Learns from texts (B, N), 20 at least, until those of them that are set aside are foretold no better."""
+    """Trains on texts (B, N), 20 at least, with early stopping on a validation part."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         order = torch.randperm(len(texts))
-        aside = max(1, min(1000, len(texts) // CHECKED))
-        checked, learnt = texts[order[:aside]], texts[order[aside:]]
+        count = max(1, min(1000, len(texts) // VALIDATION))
+        validation, train = texts[order[:count]], texts[order[count:]]
         model = LanguageModel(texts.shape[1], vocabulary_size)
         optimizer = torch.optim.AdamW(model.parameters(), LR, weight_decay=1e-2)
-        steps = epochs * math.ceil(len(learnt) / BATCH)
+        steps = epochs * math.ceil(len(train) / BATCH)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR, total_steps=steps, pct_start=0.1)
         best, kept, worse = math.inf, copy.deepcopy(model.state_dict()), 0
         for _ in range(epochs):
             model.train()
-            for chosen in torch.randperm(len(learnt)).split(BATCH):
+            for chosen in torch.randperm(len(train)).split(BATCH):
                 optimizer.zero_grad()
-                model.loss(learnt[chosen]).backward()
+                model.loss(train[chosen]).backward()
                 optimizer.step()
                 schedule.step()
-            now = perplexity(model, checked)
+            now = perplexity(model, validation)
             worse = 0 if now < best else worse + 1
             if now < best:
                 best, kept = now, copy.deepcopy(model.state_dict())
@@ -79,7 +79,7 @@ def fit_language_model(texts: Tensor, vocabulary_size: int, *, seed: int = 0, ep
 
 @torch.no_grad()
 def perplexity(model: LanguageModel, texts: Tensor) -> float:
-    """Per symbol of texts (B, N), ends included."""
+    """The perplexity per symbol of texts (B, N), ends included."""
     model.eval()
     total, count = 0.0, 0
     for chunk in texts.split(256):

@@ -1,7 +1,8 @@
-"""What a metric is, and metrics that others register."""
+"""The interface of a metric, and the registry of extra metrics."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -11,24 +12,24 @@ from sparring.data.dataset import DataError, Dataset
 from sparring.metrics.scores import Score, register_score
 
 Sampler = Callable[[int], tuple[Any, Tensor | None]]
-"""n -> n samples as `GAN.sample` gives them, and the classes they were made for, or None."""
+"""Maps n to n samples in the user's form (as `GAN.sample` returns them) and their classes, or None."""
 
 
 class Metric(ABC):
-    """Scores samples against a data set; the names are those of `metrics.jsonl`."""
+    """Scores samples against a data set; the names of scores are those in `metrics.jsonl`."""
 
     count: int
-    """Samples that are drawn."""
+    """The number of samples that are drawn."""
     facts: Mapping[str, Any] = MappingProxyType({})
-    """What the scores are measured in, of how many samples."""
+    """Facts about the scores, such as the feature extractor and the number of samples."""
 
     @abstractmethod
     def __call__(self, sample: Sampler) -> dict[str, float]:
-        """Scores, each beside what real samples get (`_floor`) where that can be said."""
+        """Returns scores, each with the score of real samples (`_floor`) if there is one."""
 
 
-class Together(Metric):
-    """Several metrics of the same samples."""
+class CombinedMetric(Metric):
+    """Several metrics as one."""
 
     def __init__(self, parts: Sequence[Metric]) -> None:
         self.parts = parts
@@ -37,35 +38,36 @@ class Together(Metric):
 
     @classmethod
     def of(cls, parts: Sequence[Metric]) -> Metric | None:
-        """All parts as one; None where there is none."""
+        """Combines the parts; None if there are none."""
         return cls(parts) if len(parts) > 1 else next(iter(parts), None)
 
     def __call__(self, sample: Sampler) -> dict[str, float]:
-        return {name: value for part in self.parts for name, value in part(sample).items()}
+        drawn = cache(sample)  # parts that want as many get the same ones
+        return {name: value for part in self.parts for name, value in part(drawn).items()}
 
 
 class Extra(ABC):
-    """A metric that is measured beside a modality's own, where it applies."""
+    """A metric that is computed in addition to a modality's own metrics."""
 
     name: ClassVar[str]
-    """As `--metrics` calls it."""
+    """The name that `--metrics` takes."""
     scores: ClassVar[tuple[Score, ...]] = ()
-    """What it gives, for reports."""
+    """The scores that it returns, for reports."""
 
     @abstractmethod
     def applies(self, dataset: Dataset) -> bool:
-        """Whether samples of the set can be measured so."""
+        """Whether the metric can score samples of the data set."""
 
     @abstractmethod
     def make(self, dataset: Dataset, count: int | None) -> Metric:
-        """The metric, of so many samples; None: of as many as it likes."""
+        """Makes the metric for `count` samples; None: for its default number."""
 
 
 EXTRAS: dict[str, Extra] = {}
 
 
 def register_metric(extra: Extra) -> None:
-    """From now on it is measured wherever it applies, in training and in evaluations."""
+    """Adds a metric to all training runs and evaluations to which it applies."""
     EXTRAS[extra.name] = extra
     for score in extra.scores:
         register_score(score)
@@ -81,8 +83,7 @@ def chosen_of(
     dataset: Dataset,
     other_names: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[str, ...]:
-    """The `known` metrics among the wanted, or what these are else called; raises `DataError` for one that is not
-    known."""
+    """The wanted metrics in the order of `known`; `other_names` are aliases. Raises `DataError` for an unknown name."""
     wanted = [other_names.get(name, name) for name in wanted]
     if unknown := [name for name in wanted if name not in known]:
         there = [*known, *(extra.name for extra in extras_for(dataset))]

@@ -1,6 +1,6 @@
-"""What nearest neighbours say of samples: fidelity, variety, and whether they are copies.
+"""Scores from nearest neighbours: fidelity, diversity and copies.
 
-Features of N samples and M real ones, (N, D) and (M, D); all distances are Euclidean.
+Features are (N, D) for generated and (M, D) for real samples. All distances are Euclidean.
 """
 
 from collections.abc import Iterator
@@ -8,23 +8,23 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-DISTANCES = 2**24
-"""Held at once: 64 MB."""
-ASKED = 10_000
-"""Points of a large set whose own nearest neighbours say how far apart its points usually are."""
+DISTANCES_AT_ONCE = 2**24
+"""64 MB."""
+QUERIES = 10_000
+"""The number of points of a large set from which the usual distance of nearest neighbours is estimated."""
 
-_SAME = 1e-3  # of the usual distance of two points: nearer ones are the same sample, put twice into the set
+_SAME = 1e-3  # relative to the usual distance of two points: closer points are one sample that the set holds twice
 
 
 # Kynkäänniemi et al. 2019, eq. 1 to 3 (precision, recall); Naeem et al. 2020, eq. 4 and 5 (density, coverage)
 def manifold_scores(features: Tensor, reference: Tensor, k: int = 5) -> dict[str, float]:
-    """Every point stands for the ball around it that just reaches its k-th neighbour among its own kind.
+    """Each point has a ball whose radius is the distance to its k-th nearest neighbour in its own set.
 
-    `precision`: samples within a ball of a real one; `recall`: real ones within a ball of a sample; `density`: in how
-    many balls of real ones a sample lies, over k; `coverage`: balls of real ones that hold a sample.
+    `precision`: share of samples within a real ball; `recall`: share of real samples within a sample's ball; `density`:
+    mean number of real balls around a sample, divided by k; `coverage`: share of real balls that contain a sample.
     """
     if min(len(features), len(reference)) <= k:
-        raise ValueError(f"{k} neighbours need more than {k} samples and real ones")
+        raise ValueError(f"{k} neighbours need more than {k} generated and {k} real samples")
     real_radius, radius = _kth_distance(reference, k), _kth_distance(features, k)
     within = torch.zeros(len(features))
     covered, recalled = torch.zeros(len(reference), dtype=torch.bool), torch.zeros(len(reference), dtype=torch.bool)
@@ -42,16 +42,18 @@ def manifold_scores(features: Tensor, reference: Tensor, k: int = 5) -> dict[str
 
 
 def nearest(features: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
-    """The distance to the nearest of `reference` and its place, (N,) each."""
+    """The distance to the nearest point of `reference` and the index of that point, (N,) each."""
     found = [distance.min(1) for _, distance in _distances(features, reference)]
-    return torch.cat([values for values, _ in found]), torch.cat([places for _, places in found])
+    return torch.cat([values for values, _ in found]), torch.cat([indices for _, indices in found])
 
 
 def near_copies(features: Tensor, training: Tensor, held_out: Tensor | None = None) -> tuple[float, float]:
-    """The share of samples that lie nearer to a training sample than all but one in a hundred training samples do to
-    another one, and the same share of the held-out ones, or without them of the training samples themselves, each
-    beside the others: about 0.01, more where the set holds much that is nearly alike."""
-    centre = training.mean(0)  # far from the origin distances are inexact
+    """The share of near copies among samples, and among held-out samples (without them, among the training samples).
+
+    A near copy is closer to a training sample than 99% of the training samples are to another one. The share of real
+    samples is about 0.01, and higher if the set contains many similar samples.
+    """
+    centre = training.mean(0)  # distances far from the origin are inexact
     features, training = features - centre, training - centre
     apart = _nearest_other(training)
     threshold = _unusually_near(apart)
@@ -61,38 +63,38 @@ def near_copies(features: Tensor, training: Tensor, held_out: Tensor | None = No
 
 
 def near_repeats(features: Tensor, reference: Tensor) -> float:
-    """The share of samples that lie nearer to another sample than all but one in a hundred real ones do to another
-    real one: about 0.01 for real ones, 1 where a generator repeats itself."""
+    """The share of samples that are closer to another sample than 99% of the real samples are to another real one:
+    about 0.01 for real samples, 1 for a generator that always repeats itself."""
     threshold = _unusually_near(_kth_distance(reference, 1))
     return (_kth_distance(features, 1) <= threshold).float().mean().item()
 
 
 def _unusually_near(distances: Tensor) -> Tensor:
-    """What one in a hundred falls short of; never much below the usual, as a set may hold its samples twice."""
+    """The first percentile, but at least a tenth of the median, as a set may hold samples twice."""
     return torch.maximum(distances.kthvalue(max(1, len(distances) // 100))[0], 0.1 * distances.median())
 
 
 def _nearest_other(points: Tensor) -> Tensor:
-    """The distance from each of `ASKED` of the points to the nearest that is not the same sample once more: a set that
-    holds all its samples twice would else call nothing a copy."""
-    asked = points
-    if len(points) > ASKED:
-        asked = points[torch.randperm(len(points), generator=torch.Generator().manual_seed(0))[:ASKED]]
+    """The distance from each of `QUERIES` points to the nearest point that is not a duplicate. In a set that holds all
+    samples twice, no sample would count as a copy otherwise."""
+    queries = points
+    if len(points) > QUERIES:
+        queries = points[torch.randperm(len(points), generator=torch.Generator().manual_seed(0))[:QUERIES]]
     same = _SAME * (2 * points.var(0).sum()).sqrt()
-    found = [distance.masked_fill_(distance <= same, torch.inf).amin(1) for _, distance in _distances(asked, points)]
+    found = [distance.masked_fill_(distance <= same, torch.inf).amin(1) for _, distance in _distances(queries, points)]
     apart = torch.cat(found)
     apart = apart[apart.isfinite()]
     return apart if len(apart) else same[None]
 
 
 def _kth_distance(points: Tensor, k: int) -> Tensor:
-    """To the k-th nearest other point, (N,)."""
+    """The distance to the k-th nearest other point, (N,)."""
     return torch.cat([distance.kthvalue(k + 1, 1)[0] for _, distance in _distances(points, points)])
 
 
 def _distances(points: Tensor, reference: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Rows of the matrix of distances (N, M), as many at a time as fit."""
-    rows = max(1, DISTANCES // len(reference))
+    """Yields rows of the matrix of distances (N, M), `DISTANCES_AT_ONCE` entries at a time."""
+    rows = max(1, DISTANCES_AT_ONCE // len(reference))
     for start in range(0, len(points), rows):
         part = slice(start, start + rows)
         yield part, torch.cdist(points[part], reference)

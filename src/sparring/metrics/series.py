@@ -1,4 +1,4 @@
-"""How good generated series are, each score beside what real series get against real ones."""
+"""Scores of generated time series, each with the score of real series."""
 
 from collections import Counter
 from collections.abc import Callable, Collection
@@ -28,42 +28,41 @@ METRICS = ("discriminative", "predictive", "correlational", "autocorrelation", "
 OTHER_NAMES = dict.fromkeys(("fd", "frechet"), "context_frechet")
 REPEATS = 5
 MOST = 10_000
-"""Real series, and as many generated ones, that `evaluate_series` compares."""
+"""The most series that `evaluate_series` compares."""
 
-_STEPS = 100_000  # of all series that are encoded while training
+_STEPS = 100_000  # of all series that are encoded during training
 _NUMBERS = 50_000_000  # in the real series: 200 MB
-_WORK = 14_000  # iterations times steps, at which a fit takes about 20 seconds of one core
+_WORK = 14_000  # iterations times steps of a fit that takes about 20 seconds on one core
 
 
 class SeriesMetric(Metric):
-    """Compares 1,000 samples with as many real series: fewer where the set has less than twice as many, or where they
-    are longer than 100 steps.
+    """Compares 1,000 samples with 1,000 real series; fewer if the set has less than 2,000 series, or if they are longer
+    than 100 steps.
 
-    The encoder is fitted at the first call, within about 20 seconds of one core: from 20 steps on in fewer than the 200
-    or 600 iterations of `fit_ts2vec`. So `context_frechet` compares within one data set, and not with that of
-    `evaluate_series`.
+    The first call fits the encoder in about 20 seconds on one core. From 20 steps on, this takes fewer iterations than
+    `fit_ts2vec` has, so that `context_frechet` is comparable only within one data set, and not with `evaluate_series`.
     """
 
-    def __init__(self, dataset: Dataset, *, told: bool = False) -> None:
-        """`told`: whether a classifier is trained to tell samples from data in the encoder's features (`c2st`)."""
+    def __init__(self, dataset: Dataset, *, c2st: bool = False) -> None:
+        """`c2st` adds the classifier two-sample test in the encoder's features."""
         self.dataset = dataset
         steps = dataset.sample_shape[1]
-        self.count = max(2, min(SAMPLES, len(dataset) // 2, max(_STEPS // steps, FEWEST if told else 0)))
-        self.told = told
-        if told:
+        self.count = max(2, min(SAMPLES, len(dataset) // 2, max(_STEPS // steps, FEWEST if c2st else 0)))
+        self.c2st = c2st
+        if c2st:
             check_enough(self.count)
         self.encoder: Encoder | None = None
 
     def __call__(self, sample: Sampler) -> dict[str, float]:
-        """`correlational` (with two channels or more), `autocorrelation`, `context_frechet`, `c2st` where it is asked
-        for and, where they end at different steps, `length_tv` of series in their own units, each beside its `_floor`,
-        that of as many other real ones."""
+        """Scores series in the data's units. Returns `context_frechet`, `autocorrelation`, `correlational` (with two or
+        more channels), `length_tv` (if real series end at different steps) and `c2st` (if chosen), each with its
+        `_floor`, the score of as many other real series."""
         if self.encoder is None:
-            self._prepare()
+            self._fit()
         series = sample(self.count)[0]
         return self._scores(series) | self.floor
 
-    def _prepare(self) -> None:
+    def _fit(self) -> None:
         real = _real(self.dataset, 0)
         self.encoder = fit_ts2vec(real, iterations=_iterations(real))
         self.reference, others = real[: self.count], real[-self.count :]
@@ -79,7 +78,7 @@ class SeriesMetric(Metric):
             scores["correlational"] = correlational_score(self.reference, series)
         if self.reference.isnan().any():
             scores["length_tv"] = length_variation(series, self.reference)
-        if self.told:
+        if self.c2st:
             scores["c2st"] = classifier_two_sample(features, self.features)
         return scores
 
@@ -94,18 +93,16 @@ def evaluate_series(
     metrics: Collection[str] | None = None,
     report: Callable[[str], object] = lambda doing: None,
 ) -> dict[str, Any]:
-    """Those of `METRICS` that are named, or all (`correlational` only with two channels or more, `length_tv` only of
-    series that end at different steps), each as the mean over the repeats with its `_std`, beside the same of real
-    series, `_floor` and `_floor_std`; before them the `encoder`, where one is used, and the `count` of series on each
-    side.
+    """Returns the named `METRICS`, or all (`correlational` needs two channels, `length_tv` series that end at different
+    steps): the mean over repeats, its `_std`, and the same for real series (`_floor`, `_floor_std`); also the
+    `encoder`, if used, and the `count` of series in each set.
 
-    As many samples, series in their own units, are drawn as there are real ones, `num` at most. A repeat is a GRU of
-    another seed, trained as published, on all of them; its floor tells one half of the real series from the other, or
-    is trained on the real ones that it predicts. For the others, whose size depends on the number of series, a
-    repeat is another half of the real ones, compared with as many samples and with the other half.
+    There are as many samples as real series, `num` at most, in the data's units. For `discriminative` and `predictive`,
+    a repeat is a GRU with another seed, trained as published on all series; the floor classifies the two halves of the
+    real series, or trains the predictor on the real series. The other scores depend on the number of series: their
+    repeats compare another half of the real series with as many samples, and for the floor with the other half.
 
-    `report` is told what is going on. On one core it takes about four minutes for series of 24 steps, and longer
-    with their length.
+    `report` receives progress messages. Series of 24 steps take about four minutes on one core, longer series more.
     """
     named = metrics is not None
     if metrics is None:
@@ -114,11 +111,11 @@ def evaluate_series(
         metrics = chosen_of(METRICS, metrics, dataset, OTHER_NAMES)
         channels = len(dataset.channels.names) if dataset.channels else dataset.sample_shape[0]
         if "correlational" in metrics and channels < 2:
-            raise DataError("correlational cannot be measured here: it compares channels, and there is one")
+            raise DataError("correlational compares channels, and these series have only one")
         if "length_tv" in metrics and not (dataset.channels and dataset.channels.masked):
-            raise DataError("length_tv cannot be measured here: all series are of one length")
+            raise DataError("length_tv compares lengths, and all series are of one length")
     if num < 4:
-        raise DataError(f"{num} series are too few to compare: 4 are needed")
+        raise DataError(f"{num} series are too few for a comparison: 4 are needed")
     real = _real(dataset, seed)[:num]
     fake = sample(len(real))[0].detach().to("cpu", torch.float32)
     seeds = range(seed, seed + repeats)
@@ -150,27 +147,27 @@ def evaluate_series(
                 found.setdefault(f"{name}_floor", []).append(score(real[first], real[second]))
     first, second = _halves(len(real), seed)
     if "discriminative" in metrics:
-        report(f"discriminative: {repeats} GRUs tell real from generated series")
+        report(f"discriminative: {repeats} GRUs classify real and generated series")
         found["discriminative"] = discriminative_scores(real, fake, seeds=seeds)
-        report(f"discriminative: {repeats} GRUs tell real from real series")
+        report(f"discriminative: {repeats} GRUs classify the two halves of the real series")
         found["discriminative_floor"] = discriminative_scores(real[first], real[second], seeds=seeds)
     if "predictive" in metrics:
-        report(f"predictive: {repeats} GRUs learn from generated series")
+        report(f"predictive: {repeats} GRUs train on generated series")
         found["predictive"] = predictive_scores(real, fake, seeds=seeds)
-        report(f"predictive: {repeats} GRUs learn from real series")
+        report(f"predictive: {repeats} GRUs train on real series")
         found["predictive_floor"] = predictive_scores(real, real, seeds=seeds)
     spread = {f"{name}_std": stdev(runs) if repeats > 1 else 0.0 for name, runs in found.items()}
     return facts | {name: fmean(runs) for name, runs in found.items()} | spread
 
 
 def length_variation(first: Tensor, second: Tensor) -> float:
-    """Total variation between the lengths of series (N, C, T) and (M, C, T), NaN beyond their ends."""
+    """The total variation distance of the lengths of series (N, C, T) and (M, C, T), NaN beyond their ends."""
     lengths = [Counter((~series.isnan().all(1)).sum(1).tolist()) for series in (first, second)]
     return total_variation(*lengths)
 
 
 def _real(dataset: Dataset, seed: int) -> Tensor:
-    """At most 10,000 series of the set in their own units, in random order: (N, C, T)."""
+    """At most 10,000 series of the set in the data's units, in random order: (N, C, T)."""
     channels, steps = dataset.sample_shape
     count = min(len(dataset), MOST, max(4, _NUMBERS // (channels * steps)))
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed))
@@ -179,14 +176,14 @@ def _real(dataset: Dataset, seed: int) -> Tensor:
 
 
 def _halves(count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Indices of two halves, which share what they must where there are fewer than four."""
+    """The indices of two halves, of at least two; they overlap if there are fewer than four."""
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
     half = max(2, count // 2)
     return order[:half], order[-half:]
 
 
 def _iterations(real: Tensor) -> int | None:
-    """None where those of `fit_ts2vec` are quick enough."""
+    """The number of iterations of a fit; None for the default of `fit_ts2vec`."""
     usual = 200 if real.numel() <= 100_000 else 600
     affordable = _WORK // (min(real.shape[2], MAX_STEPS) + 30)
     return affordable if affordable < usual else None

@@ -1,4 +1,4 @@
-"""How good generated texts are: never quality alone, each score beside held-out texts' and shuffled ones'."""
+"""Scores of generated texts for quality and diversity, each with the score of held-out and of shuffled texts."""
 
 import math
 import random
@@ -22,18 +22,18 @@ from sparring.metrics.two_sample import check_enough, classifier_two_sample, wit
 
 ENCODER = "lsa (1- and 2-grams of the reference's symbols, tf-idf, 64 directions)"
 MOST = 10_000
-"""Texts of a kind that are compared."""
+"""The most texts that are compared."""
 FEWEST = 20
 SPAN = 32
-"""Symbols: longer runs that are copied count as so many."""
-HYPOTHESES = 200  # whose BLEU is taken, each against all references
+"""The longest copied n-gram that is counted, in symbols."""
+HYPOTHESES = 200  # texts whose BLEU against all references is computed
 ORDERS = (2, 3, 4, 5)
 
 COUNTED = ("diversity", "copies", "symbols")
 METRICS = ("frechet", "c2st", "perplexity", "bleu", *COUNTED)
-"""Each several scores of `TextEvaluation`: quality and variety go together."""
+"""Each metric has several scores of `TextEvaluation`."""
 IN_FEATURES = {"frechet", "c2st"}
-"""Those that the `Encoder` is for."""
+"""The metrics that use the `Encoder`."""
 OTHER_NAMES = {
     "fd": "frechet",
     "reverse_perplexity": "perplexity",
@@ -42,55 +42,53 @@ OTHER_NAMES = {
     **dict.fromkeys(("copied", "span"), "copies"),
     **dict.fromkeys(("unknown", "length_tv", "bigram_tv"), "symbols"),
 }
-"""A score may be named too, and comes with those it goes together with."""
+"""Aliases: the name of a score selects its metric."""
 
-_BUCKETS, _DIRECTIONS, _FITTED = 4096, 64, 4000
+_BUCKETS, _FEATURES, _FITTED = 4096, 64, 4000
 
 Texts = Sequence[tuple[int, ...]]
-"""Numbered symbols, without ends."""
+"""Symbol numbers, without end symbols."""
 
 
 class TextMetric(Metric):
-    """Compares 1,000 samples at most with the training texts."""
+    """Compares at most 1,000 samples with the training texts."""
 
-    def __init__(self, dataset: Dataset, *, told: bool = False) -> None:
-        """`told`: whether a classifier is trained to tell samples from the data (`c2st`)."""
+    def __init__(self, dataset: Dataset, *, c2st: bool = False) -> None:
+        """`c2st` adds the classifier two-sample test."""
         assert dataset.vocabulary is not None
         self.vocabulary, self.length = dataset.vocabulary, dataset.sample_shape[0]
-        training = spread_over(dataset, MOST)
-        held_out = spread_over(dataset.held_out or dataset, 1000)
+        training = evenly_spaced(dataset, MOST)
+        held_out = evenly_spaced(dataset.held_out or dataset, 1000)
         self.count = len(held_out)
-        self.told = told
-        if told:
+        self.c2st = c2st
+        if c2st:
             check_enough(self.count)
-        self.encoder, self.known = Encoder(training), Known(training)
+        self.encoder, self.training = Encoder(training), TrainingTexts(training)
         self.features = self.encoder(training)
         self.floor = {f"{name}_floor": value for name, value in self._scores(held_out).items()}
 
     def __call__(self, sample: Sampler) -> dict[str, float]:
-        """Those of `TextEvaluation` that need no language model and no BLEU, each beside its `_floor`."""
+        """Returns the scores of `TextEvaluation` except perplexities and BLEU, each with its `_floor`."""
         return self._scores(self.vocabulary.encode(sample(self.count)[0], self.length)) | self.floor
 
     def _scores(self, stored: Tensor) -> dict[str, float]:
         features = self.encoder(stored)
-        scores = self.known.scores(stored) | {"frechet": frechet_distance(features, self.features)}
-        return scores | ({"c2st": classifier_two_sample(features, self.features)} if self.told else {})
+        scores = self.training.scores(stored) | {"frechet": frechet_distance(features, self.features)}
+        return scores | ({"c2st": classifier_two_sample(features, self.features)} if self.c2st else {})
 
 
 class TextEvaluation:
-    """Scores of texts against texts the GAN has not seen: those held out, or a `reference`. Of `METRICS`
+    """Scores texts against held-out texts or a `reference`. The scores of each of `METRICS`:
 
-    - `frechet` is the distance in the features of `Encoder`, `c2st` the share that a classifier tells apart in them;
-    - `perplexity` gives that of samples to a language model trained on the data, and `reverse_perplexity` of real texts
-      to one trained on samples;
-    - `bleu` gives `bleu_n` of 200 samples against the reference and `self_bleu_n` against the other samples (not for
+    - `frechet`: the Fréchet distance in the features of `Encoder`; `c2st`: a classifier's accuracy in them;
+    - `perplexity`: `perplexity` of samples under a language model of the data, `reverse_perplexity` of real texts under
+      a language model of samples;
+    - `bleu`: `bleu_n` of 200 samples against the reference, `self_bleu_n` against the other samples (not for
       characters);
-    - `diversity` gives `unique`, `repeated` (texts that say a symbol twice in a row) and the `entropy` of the symbols
-      in nats;
-    - `copies` gives `copied` (word for word from the training texts) and `span` (symbols of the longest run copied, 32
-      at most);
-    - `symbols` gives `unknown` (the share of symbols that the vocabulary lacks, which no perplexity counts),
-      `length_tv` and `bigram_tv` (total variation to the training texts).
+    - `diversity`: `unique`, `repeated` (texts with a symbol twice in a row), `entropy` of the symbols in nats;
+    - `copies`: `copied` (equal to a training text), `span` (symbols of the longest copied n-gram, 32 at most);
+    - `symbols`: `unknown` (share of symbols that are not in the vocabulary, which perplexities leave out), `length_tv`
+      and `bigram_tv` (total variation distance from the training texts).
     """
 
     def __init__(
@@ -103,56 +101,55 @@ class TextEvaluation:
         num: int = MOST,
         report: Callable[[str], object] = lambda doing: None,
     ) -> None:
-        """Only the named of `METRICS` are computed; None: all that there are for these texts, and for `num` samples or
-        more."""
+        """`metrics` are some of `METRICS`; None: all that apply to these texts and to `num` samples."""
         assert dataset.vocabulary is not None
         self.vocabulary, self.seed, self.report = dataset.vocabulary, seed, report
         known = [name for name in METRICS if name != "bleu" or self.vocabulary.tokenizer != "char"]
         self.metrics = chosen_of(known, known if metrics is None else metrics, dataset, OTHER_NAMES)
         if "bleu" in self.metrics:
-            _nltk_bleu()  # before minutes of work
-        self.training = spread_over(dataset, MOST)
+            _nltk_bleu()  # raises before the slow work
+        self.training = evenly_spaced(dataset, MOST)
         length = self.training.shape[1]
         if reference is None:
-            self.real = spread_over(dataset.held_out or dataset, MOST)
+            self.real = evenly_spaced(dataset.held_out or dataset, MOST)
         else:
             texts = [text for text in map(clean, reference) if text and len(self.vocabulary.numbers(text)) <= length]
             self.real = self.vocabulary.encode(texts[:: math.ceil(len(texts) / MOST) or 1], length)
         if len(self.real) < FEWEST:
             raise DataError(
-                f"the reference holds {len(self.real)} texts of up to {length} symbols: {FEWEST} are needed"
+                f"the reference holds {len(self.real)} texts of at most {length} symbols: {FEWEST} are needed"
             )
         few = min(num, len(self.real), len(self.training))
         self.metrics = without_few(self.metrics, few, named=metrics is not None)
-        self.known = Known(self.training)
+        self.known = TrainingTexts(self.training)
         if IN_FEATURES & set(self.metrics):
             report(f"comparing texts in the features of {ENCODER}")
             self.encoder = Encoder(self.real)
             self.features = self.encoder(self.real)
         self.references = References(_as_tuples(self.real)) if "bleu" in self.metrics else None
-        self.model = self._learn(self.training, "the data")
+        self.model = self._language_model(self.training, "the data")
 
     def __call__(self, texts: Sequence[str]) -> dict[str, float]:
-        """Of samples, best as many as there are training texts, 10,000 at most."""
+        """Scores samples, ideally as many as there are training texts, 10,000 at most."""
         return self.scores(self.vocabulary.encode(texts, self.training.shape[1]))
 
     def scores(self, stored: Tensor, kind: str = "samples") -> dict[str, float]:
-        """Of numbered symbols (B, N)."""
-        return self._scores(stored, stored, self._learn(stored, kind))
+        """Scores texts as symbol numbers (B, N)."""
+        return self._scores(stored, stored, self._language_model(stored, kind))
 
     def floor(self) -> dict[str, float]:
-        """The same of the real texts themselves; where that says nothing, of the training texts."""
+        """Scores the real texts, or the training texts in place of real texts compared with themselves."""
         return self._scores(self.real, self.training, self.model)
 
-    def _learn(self, texts: Tensor, kind: str) -> LanguageModel | None:
+    def _language_model(self, texts: Tensor, kind: str) -> LanguageModel | None:
         if "perplexity" not in self.metrics:
             return None
-        self.report(f"a language model learns {kind}")
+        self.report(f"training a language model of {kind}")
         return fit_language_model(texts, len(self.vocabulary), seed=self.seed)
 
     def _scores(self, stored: Tensor, compared: Tensor, learner: LanguageModel | None) -> dict[str, float]:
-        """`compared` stands for `stored` where the real texts would be compared with themselves."""
-        # The number of texts decides how many are unique and how alike distributions are.
+        """`compared` replaces `stored` in comparisons with the real texts, which `stored` may be."""
+        # These scores depend on the number of texts.
         found = self.known.scores(stored[: len(self.real)], self.metrics)
         if IN_FEATURES & set(self.metrics):
             features = self.encoder(compared)
@@ -164,7 +161,7 @@ class TextEvaluation:
             found["perplexity"] = perplexity(self.model, stored)
             found["reverse_perplexity"] = perplexity(learner, self.real)
         if self.references is not None:
-            # The more others there are, the more alike one of them is: as many for all.
+            # BLEU grows with the number of references, so it is the same for all.
             others = stored[: min(len(self.real), len(self.training))]
             found |= _bleu("bleu", compared, self.references, self.seed) | _bleu("self_bleu", others, None, self.seed)
         return found
@@ -180,12 +177,12 @@ def evaluate_texts(
     metrics: Collection[str] | None = None,
     report: Callable[[str], object] = lambda doing: None,
 ) -> dict[str, Any]:
-    """`TextEvaluation` of as many samples as there are training texts, `num` at most, and the same of the real texts
-    (`_floor`) and of the training texts' symbols shuffled within each (`_shuffled`); before them the `encoder`, where
-    it is used, and the `count` of samples."""
+    """Returns `TextEvaluation`'s scores of as many samples as there are training texts, `num` at most; the scores of
+    real texts (`_floor`) and of training texts with shuffled symbols (`_shuffled`); the `encoder`, if used; and the
+    `count` of samples."""
     num = min(num, MOST, len(dataset))
     if num < FEWEST:
-        raise DataError(f"{num} texts are too few to measure: {FEWEST} are needed")
+        raise DataError(f"{num} texts are too few for a comparison: {FEWEST} are needed")
     evaluation = TextEvaluation(dataset, seed=seed, reference=reference, metrics=metrics, num=num, report=report)
     texts = sample(num)[0]
     facts = {"encoder": ENCODER} if IN_FEATURES & set(evaluation.metrics) else {}
@@ -198,8 +195,8 @@ def evaluate_texts(
     return scores
 
 
-class Known:
-    """What the training texts (B, N) hold, counted once it is asked for."""
+class TrainingTexts:
+    """Statistics of the training texts (B, N), each computed when it is first used."""
 
     def __init__(self, training: Tensor) -> None:
         self.training = _as_tuples(training)
@@ -209,8 +206,8 @@ class Known:
         return set(self.training)
 
     @cached_property
-    def runs(self) -> "Runs":
-        return Runs(self.training)
+    def spans(self) -> "Spans":
+        return Spans(self.training)
 
     @cached_property
     def lengths(self) -> Counter:
@@ -221,7 +218,7 @@ class Known:
         return _pairs(self.training)
 
     def scores(self, stored: Tensor, metrics: Collection[str] = COUNTED) -> dict[str, float]:
-        """Those of `COUNTED` among the metrics."""
+        """The scores of the metrics in `COUNTED`."""
         texts = _as_tuples(stored)
         symbols = Counter(symbol for text in texts for symbol in text)
         found: dict[str, float] = {}
@@ -231,7 +228,7 @@ class Known:
             found["unique"] = len(set(texts)) / len(texts)
         if "copies" in metrics:
             found["copied"] = fmean(text in self.texts for text in texts)
-            found["span"] = fmean(map(self.runs.longest, texts))
+            found["span"] = fmean(map(self.spans.longest, texts))
         if "diversity" in metrics:
             found["repeated"] = fmean(any(a == b for a, b in pairwise(text)) for text in texts)
             shares = torch.tensor([float(count) for count in symbols.values()] or [1.0])
@@ -243,28 +240,28 @@ class Known:
         return found
 
 
-class Runs:
-    """All runs of up to `SPAN` symbols of texts, as the sorted list of what begins at each place."""
+class Spans:
+    """All spans of up to `SPAN` symbols of texts, as a sorted list of the spans that start at each position."""
 
     def __init__(self, texts: Texts) -> None:
         spelled = ["".join(map(chr, text)) for text in texts]
         self.sorted = sorted({text[i : i + SPAN] for text in spelled for i in range(len(text))})
 
     def longest(self, text: tuple[int, ...]) -> int:
-        """Symbols of the longest run of a text that is there too: a neighbour in the order has it."""
+        """The length of the text's longest span that occurs; a neighbour in sorted order has the longest prefix."""
         spelled, most = "".join(map(chr, text)), 0
         for start in range(len(spelled)):
-            run = spelled[start : start + SPAN]
-            place = bisect(self.sorted, run)
-            for neighbour in self.sorted[max(0, place - 1) : place + 1]:
-                alike = takewhile(lambda pair: pair[0] == pair[1], zip(run, neighbour, strict=False))
-                most = max(most, sum(1 for _ in alike))
+            span = spelled[start : start + SPAN]
+            index = bisect(self.sorted, span)
+            for neighbour in self.sorted[max(0, index - 1) : index + 1]:
+                common = takewhile(lambda pair: pair[0] == pair[1], zip(span, neighbour, strict=False))
+                most = max(most, sum(1 for _ in common))
         return most
 
 
 class Encoder:
-    """Latent semantic analysis (Deerwester et al. 1990): tf-idf of symbols and pairs of them, in the directions in
-    which the texts it is fitted on differ most. Deterministic."""
+    """Latent semantic analysis (Deerwester et al. 1990): tf-idf of symbols and bigrams, projected onto the leading
+    singular vectors of the texts that it is fitted on. Deterministic."""
 
     def __init__(self, texts: Tensor) -> None:
         counts = _grams(texts[:: math.ceil(len(texts) / _FITTED)])
@@ -272,7 +269,7 @@ class Encoder:
         weighted = self._weighted(counts)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            rank = min(_DIRECTIONS, *weighted.shape)
+            rank = min(_FEATURES, *weighted.shape)
             self.directions = torch.svd_lowrank(weighted, rank, niter=4)[2]
 
     def __call__(self, texts: Tensor) -> Tensor:
@@ -284,13 +281,13 @@ class Encoder:
 
 
 def shuffled(texts: Tensor, seed: int) -> Tensor:
-    """The symbols of each text (B, N) in random order, ends where they are."""
+    """Shuffles the symbols of each text (B, N); end symbols stay in place."""
     order = torch.rand(texts.shape, generator=torch.Generator().manual_seed(seed))
     return texts.gather(1, order.masked_fill(texts == END, torch.inf).argsort(1))
 
 
 def total_variation(first: Counter, second: Counter) -> float:
-    """Half the sum of the differences of two distributions."""
+    """The total variation distance of two distributions of counts."""
     n, m = first.total(), second.total()
     if not (n and m):
         return float(n != m)
@@ -302,8 +299,8 @@ def _pairs(texts: Texts) -> Counter:
 
 
 def _bleu(name: str, stored: Tensor, references: "References | None", seed: int) -> dict[str, float]:
-    """Mean BLEU-2 to 5 of some of the texts against references or, without, the others, smoothed as in Texygen
-    (method 1 of Chen & Cherry 2014)."""
+    """Mean BLEU-2 to BLEU-5 of `HYPOTHESES` texts against the references, or against the other texts if None; smoothed
+    as in Texygen (method 1 of Chen & Cherry 2014)."""
     bleu = _nltk_bleu()
     texts = _as_tuples(stored)
     among, known = references is None, references or References(texts)
@@ -312,8 +309,10 @@ def _bleu(name: str, stored: Tensor, references: "References | None", seed: int)
     smooth = bleu.SmoothingFunction().method1
     rows = []
     for index in chosen:
-        against = known.deciding(texts[index], without=index if among else None)
-        rows.append(bleu.sentence_bleu(against, texts[index], weights, smooth) if texts[index] else [0.0] * len(ORDERS))
+        relevant = known.relevant(texts[index], without=index if among else None)
+        rows.append(
+            bleu.sentence_bleu(relevant, texts[index], weights, smooth) if texts[index] else [0.0] * len(ORDERS)
+        )
     return {f"{name}_{n}": fmean(row[i] for row in rows) for i, n in enumerate(ORDERS)}
 
 
@@ -326,39 +325,39 @@ def _nltk_bleu() -> Any:
 
 
 class References:
-    """BLEU counts a run of symbols as often as it occurs in the reference that has it most often, and compares lengths
-    with the nearest reference's: of thousands of references a few decide, and with those alone it is the same."""
+    """Finds the few references on which the BLEU of a text depends: for each n-gram the reference with the most
+    occurrences, and the references of each length. BLEU is the same as with all references, and faster."""
 
     def __init__(self, texts: Texts) -> None:
         self.texts = texts
-        # For each run, and for each length, the two texts that matter most: one of them may be left out.
+        # Two references for each n-gram and for each length, as one of them may be left out.
         self.most: dict[tuple[int, ...], list[tuple[int, int]]] = {}
         self.lengths: dict[int, list[int]] = {}
         for index, text in enumerate(texts):
             self.lengths.setdefault(len(text), []).append(index)
-            for run, count in Counter(_runs(text)).items():
-                held = self.most.setdefault(run, [])
+            for ngram, count in Counter(_ngrams(text)).items():
+                held = self.most.setdefault(ngram, [])
                 held.append((count, index))
                 if len(held) > 2:
                     held.remove(min(held))
 
-    def deciding(self, text: tuple[int, ...], *, without: int | None = None) -> list[tuple[int, ...]]:
-        """The references that decide a text's BLEU, one of them left out where it is the text itself."""
+    def relevant(self, text: tuple[int, ...], *, without: int | None = None) -> list[tuple[int, ...]]:
+        """The references on which a text's BLEU depends, without the one with the index `without`."""
         found: set[int] = set()
-        for run in set(_runs(text)):
-            rest = [entry for entry in self.most.get(run, []) if entry[1] != without]
+        for ngram in set(_ngrams(text)):
+            rest = [entry for entry in self.most.get(ngram, []) if entry[1] != without]
             found.update(index for _, index in sorted(rest)[-1:])
         for indices in self.lengths.values():
             found.update([index for index in indices[:2] if index != without][:1])
         return [self.texts[index] for index in sorted(found)]
 
 
-def _runs(text: tuple[int, ...]) -> list[tuple[int, ...]]:
+def _ngrams(text: tuple[int, ...]) -> list[tuple[int, ...]]:
     return [text[i : i + n] for n in range(1, max(ORDERS) + 1) for i in range(len(text) - n + 1)]
 
 
 def _grams(texts: Tensor) -> Tensor:
-    """How often each hashed symbol and pair of symbols occurs, (B, N) -> (B, 4096); ends count once."""
+    """The counts of hashed symbols and bigrams, (B, N) -> (B, 4096)."""
     after = torch.nn.functional.pad(texts, (0, 1), value=END)[:, 1:]
     pairs = (texts * 1_000_003 + after * 7919 + 13) % _BUCKETS
     single = (texts * 2_654_435_761 + 7) % _BUCKETS
@@ -371,5 +370,6 @@ def _as_tuples(stored: Tensor) -> list[tuple[int, ...]]:
     return [tuple(row[: row.index(END)] if END in row else row) for row in stored.tolist()]
 
 
-def spread_over(dataset: Dataset, most: int) -> Tensor:
+def evenly_spaced(dataset: Dataset, most: int) -> Tensor:
+    """At most `most` samples at evenly spaced indices."""
     return dataset.batch(torch.linspace(0, len(dataset) - 1, min(len(dataset), most)).long())[0]

@@ -1,6 +1,6 @@
-"""TS2Vec (Yue et al. 2022): features of series that are learnt from the series themselves, without labels.
+"""TS2Vec (Yue et al. 2022): self-supervised features of time series.
 
-Series are (N, C, T), NaN from their ends on. The network, its loss and its training are the paper's.
+Series are (N, C, T), NaN beyond their ends. Network, loss and training are the paper's.
 """
 
 import math
@@ -15,7 +15,7 @@ from sparring.metrics.series_scores import scaling, steps_of
 
 FEATURES = 320
 MAX_STEPS = 500
-"""Longer series are learnt from in windows of so many steps, drawn anew each time; the paper's code takes 3,000."""
+"""Training uses random windows of at most this length; the paper's code uses 3,000."""
 
 _HIDDEN = 64
 _BLOCKS = 10
@@ -24,9 +24,9 @@ _AT_ONCE = 50_000  # steps that are encoded at once
 
 
 class Encoder:
-    """Series (N, C, T) in the units of those it was fitted to -> features (N, 320), on the CPU.
+    """Series (N, C, T) in the units of the fitted series -> features (N, 320), on the CPU.
 
-    A feature is the greatest value over a series' steps of one output of the network.
+    A feature is the maximum of one network output over the steps of a series.
     """
 
     def __init__(self, network: nn.Module, low: Tensor, span: Tensor) -> None:
@@ -38,25 +38,25 @@ class Encoder:
         return torch.cat([self._encode(part) for part in series.split(size)])
 
     def _encode(self, series: Tensor) -> Tensor:
-        values, there = _prepared(series, self.low, self.span)
-        return self.network(values, there).masked_fill(~there[:, None], -torch.inf).amax(2)
+        values, mask = _prepared(series, self.low, self.span)
+        return self.network(values, mask).masked_fill(~mask[:, None], -torch.inf).amax(2)
 
 
 def fit_ts2vec(real: Tensor, *, seed: int = 0, iterations: int | None = None) -> Encoder:
-    """An encoder fitted to series (N, C, T), the same for the same seed; torch's random state is left as it was.
+    """Fits an encoder to series (N, C, T); deterministic for a seed, without an effect on torch's random state.
 
-    Of the two crops of a batch of 8 series, the same steps are to be alike, and unlike the other steps of their series
-    and the same step of the others. There are 200 iterations for up to 100,000 numbers and 600 for more, as in the
-    paper's code, which also gives the mean over all iterations of the weights.
+    The contrastive loss compares two crops of each series in a batch of 8. The positive pair is the same step in both
+    crops; the negatives are the other steps of the series and the same step of other series. As in the paper's code,
+    there are 200 iterations for up to 100,000 numbers and 600 for more, and the weights are averaged over iterations.
     """
     real = real.detach().to("cpu", torch.float32)
     if real.shape[2] < 2:
-        raise ValueError("series of one step have no features: there must be at least two")
+        raise ValueError("series of one step have no features: they need at least two")
     low, span = scaling(real)
-    values, there = _centred(*_prepared(real, low, span))
+    values, mask = _centred(*_prepared(real, low, span))
     if iterations is None:
         iterations = 200 if real.numel() <= 100_000 else 600
-    # Not torch.manual_seed, which would seed accelerators too.
+    # torch.manual_seed would also seed accelerators.
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.default_generator.manual_seed(seed)
         network = _Network(real.shape[1])
@@ -67,14 +67,14 @@ def fit_ts2vec(real: Tensor, *, seed: int = 0, iterations: int | None = None) ->
         for _ in range(iterations):
             chosen = next(batches)
             optimizer.zero_grad()
-            _loss(network, values[chosen], there[chosen]).backward()
+            _loss(network, values[chosen], mask[chosen]).backward()
             optimizer.step()
             average.update_parameters(network)
     return Encoder(average.module.eval().requires_grad_(False), low, span)
 
 
 class _Network(nn.Module):
-    """Values (B, C, T) and which of their steps are there (B, T) -> (B, 320, T)."""
+    """Values (B, C, T) and a mask of their steps (B, T) -> features (B, 320, T)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -83,10 +83,10 @@ class _Network(nn.Module):
         self.blocks = nn.Sequential(*blocks, _Block(_HIDDEN, FEATURES, 2**_BLOCKS))
         self.dropout = nn.Dropout(0.1)
 
-    def forward(self, values: Tensor, there: Tensor) -> Tensor:
+    def forward(self, values: Tensor, mask: Tensor) -> Tensor:
         if self.training:
-            there = there & (torch.rand(there.shape) < 0.5)
-        return self.dropout(self.blocks(self.project(values) * there[:, None]))
+            mask = mask & (torch.rand(mask.shape) < 0.5)
+        return self.dropout(self.blocks(self.project(values) * mask[:, None]))
 
 
 class _Block(nn.Module):
@@ -103,24 +103,24 @@ class _Block(nn.Module):
 def _convolve(conv: nn.Conv1d, x: Tensor) -> Tensor:
     if conv.dilation[0] < x.shape[2]:
         return conv(x)
-    # The outer weights only meet padding.
+    # The outer weights are applied to padding only.
     return F.conv1d(x, conv.weight[..., 1:2], conv.bias)
 
 
 def _prepared(series: Tensor, low: Tensor, span: Tensor) -> tuple[Tensor, Tensor]:
-    """Scaled values (N, C, T), 0 beyond the ends, and which steps are there (N, T)."""
+    """Scaled values (N, C, T), 0 beyond the ends, and a mask of the steps (N, T)."""
     series = series.detach().to("cpu", torch.float32)
-    there = steps_of(series)
-    return ((series - low) / span).masked_fill(~there[:, None], 0), there
+    mask = steps_of(series)
+    return ((series - low) / span).masked_fill(~mask[:, None], 0), mask
 
 
-def _centred(values: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
-    """Shorter series in the middle, so that fewer crops miss them."""
-    if there.all():
-        return values, there
-    steps = there.shape[1]
-    moved = (torch.arange(steps) - ((steps - there.sum(1)) // 2)[:, None]) % steps
-    return values.gather(2, moved[:, None].expand_as(values)), there.gather(1, moved)
+def _centred(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Moves shorter series to the middle, so that fewer crops miss them."""
+    if mask.all():
+        return values, mask
+    steps = mask.shape[1]
+    moved = (torch.arange(steps) - ((steps - mask.sum(1)) // 2)[:, None]) % steps
+    return values.gather(2, moved[:, None].expand_as(values)), mask.gather(1, moved)
 
 
 def _batches(count: int, size: int) -> Iterator[Tensor]:
@@ -128,8 +128,8 @@ def _batches(count: int, size: int) -> Iterator[Tensor]:
         yield from torch.randperm(count)[: count // size * size].split(size)
 
 
-def _loss(network: _Network, values: Tensor, there: Tensor) -> Tensor:
-    """Of one batch: two crops that overlap, each series' a little elsewhere, compared where they overlap."""
+def _loss(network: _Network, values: Tensor, mask: Tensor) -> Tensor:
+    """The loss of a batch: two overlapping crops, shifted at random for each series, compared in their overlap."""
     steps = min(values.shape[2], MAX_STEPS)
     first = _between(0, values.shape[2] - steps)
     overlap = _between(2, steps)
@@ -139,7 +139,7 @@ def _loss(network: _Network, values: Tensor, there: Tensor) -> Tensor:
 
     def view(start: int, end: int) -> Tensor:
         at = offsets + torch.arange(start, end)
-        return network(values.gather(2, at[:, None].expand(-1, values.shape[1], -1)), there.gather(1, at))
+        return network(values.gather(2, at[:, None].expand(-1, values.shape[1], -1)), mask.gather(1, at))
 
     return _hierarchical(view(earlier, begin + overlap)[..., -overlap:], view(begin, later)[..., :overlap])
 
@@ -150,7 +150,7 @@ def _between(least: int, most: int) -> int:
 
 # Yue et al. 2022, section 3.3 and algorithm 1
 def _hierarchical(first: Tensor, second: Tensor) -> Tensor:
-    """The mean over the time scales of half the temporal and half the instance-wise contrast; (B, D, T) each."""
+    """The mean over time scales of the temporal and the instance-wise contrast, half each; inputs (B, D, T)."""
     losses: list[Tensor] = []
     while True:
         instances = _contrast(first.permute(2, 0, 1), second.permute(2, 0, 1)) / 2
@@ -161,12 +161,12 @@ def _hierarchical(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _contrast(first: Tensor, second: Tensor) -> Tensor:
-    """How hard it is to find each one's other view among all of its group's vectors; (groups, K, D) each."""
+    """The cross-entropy of finding each vector's other view among the vectors of its group; inputs (groups, K, D)."""
     count = first.shape[1]
     if count == 1:
         return first.new_zeros(())
     vectors = torch.cat([first, second], 1)
-    likeness = vectors @ vectors.transpose(1, 2)
-    likeness = likeness.masked_fill(torch.eye(2 * count, dtype=torch.bool), -math.inf)
+    similarity = vectors @ vectors.transpose(1, 2)
+    similarity = similarity.masked_fill(torch.eye(2 * count, dtype=torch.bool), -math.inf)
     other = (torch.arange(2 * count) + count) % (2 * count)
-    return F.cross_entropy(likeness.flatten(0, 1), other.repeat(len(first)))
+    return F.cross_entropy(similarity.flatten(0, 1), other.repeat(len(first)))

@@ -1,4 +1,4 @@
-"""The classifier two-sample test: can samples be told from data at all?"""
+"""The classifier two-sample test."""
 
 from collections.abc import Sequence
 
@@ -10,16 +10,16 @@ from sparring.data.dataset import DataError
 from sparring.metrics.canonical import canonical
 
 FEWEST = 100
-"""Samples that a classifier learns to tell from data: half of them are judged, so of 20 any share may come out."""
+"""The fewest samples for the test; half of them test the classifier, so that fewer give a random accuracy."""
 
 WIDTH, STEPS, BATCH, LR, WEIGHT_DECAY = 128, 1000, 128, 2e-3, 1e-2
 
 
 # Lopez-Paz & Oquab 2017, section 3
 def classifier_two_sample(features: Tensor, reference: Tensor, *, seed: int = 0) -> float:
-    """The accuracy, 0.5 to 1, with which a small network tells features (N, D) of samples from those (M, D) of data
-    that it has not seen: half of each is learnt from, the other half judged. 0.5 is perfect.
-    The rows' order plays no part; numbers that are not finite are told at a glance."""
+    """The test accuracy, 0.5 to 1, of a small network that classifies features (N, D) of samples and (M, D) of data;
+    0.5 is best. Half of each set is for training, the other half for the test. The order of rows has no effect.
+    Non-finite features score 1.0."""
     if not features.isfinite().all():
         return 1.0
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
@@ -27,30 +27,30 @@ def classifier_two_sample(features: Tensor, reference: Tensor, *, seed: int = 0)
         count = min(len(features), len(reference))
         half = count // 2
         if half < 2:
-            raise ValueError("a two-sample test needs four samples and as many real ones")
+            raise ValueError("a two-sample test needs four generated and four real samples")
         kinds = [kind[canonical(kind)][torch.randperm(len(kind))[:count]].float() for kind in (features, reference)]
-        learnt, judged = (torch.cat([k[part] for k in kinds]) for part in (slice(half), slice(half, 2 * half)))
+        train, test = (torch.cat([k[part] for k in kinds]) for part in (slice(half), slice(half, 2 * half)))
         labels = torch.arange(2).repeat_interleave(half).float()
-        mean, std = learnt.mean(0), learnt.std(0).clamp_min(1e-6)
-        learnt, judged = (learnt - mean) / std, (judged - mean) / std
-        first, second, last = nn.Linear(learnt.shape[1], WIDTH), nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, 1)
+        mean, std = train.mean(0), train.std(0).clamp_min(1e-6)
+        train, test = (train - mean) / std, (test - mean) / std
+        first, second, last = nn.Linear(train.shape[1], WIDTH), nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, 1)
         model = nn.Sequential(
             first, nn.SiLU(), nn.Dropout(0.2), second, nn.SiLU(), nn.Dropout(0.2), last, nn.Flatten(0)
         )
         optimizer = torch.optim.AdamW(model.parameters(), LR, weight_decay=WEIGHT_DECAY)
         for _ in range(STEPS):
-            chosen = torch.randint(len(learnt), (BATCH,))
+            chosen = torch.randint(len(train), (BATCH,))
             optimizer.zero_grad()
-            F.binary_cross_entropy_with_logits(model(learnt[chosen]), labels[chosen]).backward()
+            F.binary_cross_entropy_with_logits(model(train[chosen]), labels[chosen]).backward()
             optimizer.step()
         with torch.no_grad():
-            right = ((model.eval()(judged) > 0) == (labels > 0)).float().mean().item()
-    return max(0.5, right)
+            accuracy = ((model.eval()(test) > 0) == (labels > 0)).float().mean().item()
+    return max(0.5, accuracy)
 
 
 def without_few(metrics: Sequence[str], count: int, *, named: bool) -> tuple[str, ...]:
-    """The metrics without `c2st` where the `count` of samples is too few for it; raises `DataError` where it was
-    `named`."""
+    """The metrics, without `c2st` if `count` samples are too few for it; then raises `DataError` if they were
+    `named` by the user."""
     if "c2st" in metrics and named:
         check_enough(count)
     return tuple(name for name in metrics if name != "c2st" or count >= FEWEST)
@@ -58,4 +58,4 @@ def without_few(metrics: Sequence[str], count: int, *, named: bool) -> tuple[str
 
 def check_enough(count: int) -> None:
     if count < FEWEST:
-        raise DataError(f"c2st needs {FEWEST} samples and as many real ones to say something, not {count}")
+        raise DataError(f"c2st needs {FEWEST} generated and {FEWEST} real samples, not {count}")

@@ -1,1 +1,1 @@
-"""Kinds of samples: each in a folder of its own, with all that depends on what a sample is."""
+"""The modalities: one folder for each, with all code that depends on the kind of sample."""

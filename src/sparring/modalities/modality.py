@@ -1,4 +1,4 @@
-"""What a kind of samples must say of itself. Nothing here imports PyTorch: presets and names are listed without it."""
+"""The interface of a modality. This module does not import PyTorch, so that names and presets are listed without it."""
 
 from __future__ import annotations
 
@@ -21,29 +21,28 @@ if TYPE_CHECKING:
 
 
 class Modality(ABC):
-    """One kind of samples: how they are converted here, and in four parts how they are opened, shown, scored and told
-    of on a page.
+    """A kind of sample: its conversion, presets and checks, and four parts: opening, page, display and scoring.
 
-    Samples are known in two forms: as the networks see them, tensors (N, *sample_shape), and as a person expects them,
-    what `GAN.sample` gives: a tensor too, or a list of strings.
+    Samples have two forms. The model's form is a tensor (N, *sample_shape). The user's form is what `GAN.sample`
+    returns: a tensor or a list of strings.
     """
 
     name: ClassVar[str]
-    """Stored with a data set and a run."""
+    """The name that a data set and a run store."""
     kind: ClassVar[str]
-    """A word for many of them, in messages and on pages."""
+    """The plural for messages and pages, such as "pictures"."""
     axes: ClassVar[int]
-    """Axes of a sample."""
+    """The number of axes of a sample."""
     error_name: ClassVar[str] = "mean_squared_error"
-    """A codec's error, as results call it."""
-    ranges: ClassVar[tuple[int, ...]] = ()
-    """Axes of many samples along which each place has a range of its own."""
+    """The name of a codec's error in results."""
+    range_axes: ClassVar[tuple[int, ...]] = ()
+    """The axes of a batch whose entries `difference` scales each by its own range."""
     tolerance: ClassVar[float] = 0.0
-    """`difference` that rounding alone makes, whatever the precision of the weights."""
+    """The `difference` that rounding alone can cause, whatever the precision of the weights."""
     repeatable: ClassVar[bool] = True
-    """Whether a sample may come twice in a batch: augmented, or cut elsewhere from its data, it is another one."""
+    """Whether a batch may hold a sample twice, because augmentation or cropping makes the two differ."""
     presets: ClassVar[Mapping[str, Preset]] = {}
-    """Its rows of `sparring presets`, by name."""
+    """The modality's rows of `sparring presets`, by name."""
 
     # ---- parts ----------------------------------------------------------------------------------------------------
 
@@ -66,38 +65,38 @@ class Modality(ABC):
         return samples
 
     def to_user(self, samples: Tensor, spec: DataSpec) -> Any:
-        """What a codec decoded, as a person expects it, on the CPU."""
+        """Converts decoded samples to the user's form, on the CPU."""
         return self.to_user_tensor(samples.float().cpu(), spec)
 
     @abstractmethod
     def to_user_tensor(self, samples: Tensor, spec: DataSpec) -> Tensor:
-        """What of `to_user` tensors can do, and so an exported model does."""
+        """The part of `to_user` that an exported model does: tensors only."""
 
     def comparable(self, samples: Tensor, spec: DataSpec) -> Tensor:
-        """Samples as the networks see them, as numbers whose differences mean something."""
+        """Converts the model's form to numbers whose distances are meaningful."""
         return samples
 
     def adapted(self, values: Any, theirs: DataSpec, ours: DataSpec) -> Tensor | None:
-        """A person's samples of another data set of the modality, as the networks of `ours` see them; None where they
-        are not alike."""
+        """Converts samples of another data set of this modality from the user's form to the model's form of `ours`;
+        returns None if they do not fit."""
         found = self.to_model(values, ours)
         return found if found.shape[1:] == ours.sample_shape and bool(found.isfinite().all()) else None
 
-    def joined(self, samples: Sequence[Any]) -> Any:
-        """Single samples, a person's, as many."""
+    def stacked(self, samples: Sequence[Any]) -> Any:
+        """Stacks single samples in the user's form."""
         import torch
 
         return torch.stack(list(samples))
 
-    def beside(self, first: Any, second: Any) -> Any:
-        """A person's samples in turn, one of each."""
-        return self.joined([sample for pair in zip(first, second, strict=True) for sample in pair])
+    def interleaved(self, first: Any, second: Any) -> Any:
+        """Interleaves two equally long batches in the user's form."""
+        return self.stacked([sample for pair in zip(first, second, strict=True) for sample in pair])
 
     def difference(self, expected: Tensor, found: Tensor) -> float:
-        """The greatest difference of two outcomes of `to_user_tensor`, as a share of the expected one's range, or the
-        share of numbers that only one of them has (not NaN), if that is more."""
+        """The larger of two numbers: the greatest difference of two outputs of `to_user_tensor`, as a share of the
+        range of `expected`, and the share of entries that are NaN in only one of them."""
         odd = (expected.isnan() != found.isnan()).float().mean()
-        over = [axis for axis in range(expected.ndim) if axis not in self.ranges]
+        over = [axis for axis in range(expected.ndim) if axis not in self.range_axes]
         low, high = expected.nan_to_num(math.inf).amin(over), expected.nan_to_num(-math.inf).amax(over)
         apart = (found - expected).abs().masked_fill(expected.isnan() | found.isnan(), 0)
         share = apart.amax(over) / (high - low).clamp_min(1e-12)
@@ -107,15 +106,15 @@ class Modality(ABC):
 
     @abstractmethod
     def default(self, spec: DataSpec, count: int) -> Config:
-        """The configuration for any `count` samples of the modality."""
+        """The configuration for `count` samples of any data of this modality."""
 
     def preset(self, spec: DataSpec, size: str | None, count: int) -> Config:
-        """The same with networks of a size of `preset.SIZES`, where one is named."""
+        """The default configuration, with networks of a `size` of `preset.SIZES` if given."""
         config = self.default(spec, count)
         return config if size is None else with_size(config, size)
 
     def check(self, config: Config, spec: DataSpec) -> None:
-        """Raises `ConfigError` for settings, or facts of a stranger's run, that do not go with such samples."""
+        """Raises `ConfigError` if the settings, or the spec of a run from elsewhere, do not fit the modality."""
         from sparring.config import ConfigError
 
         if len(spec.sample_shape) != self.axes:

@@ -1,4 +1,4 @@
-"""What pages and a model card must know of samples to show or describe them."""
+"""The facts about samples that web pages and model cards need."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ if TYPE_CHECKING:
 
 
 class Page:
-    """Of pixels, unless a modality says otherwise."""
+    """Describes samples of pixels; other modalities override this."""
 
     kind: ClassVar[str]
-    """The page's word for the modality, by which its script draws samples."""
+    """The page's word for the modality; the page's script chooses by it how to draw samples."""
     pipeline: ClassVar[str | None] = None
-    """The Hugging Face hub's name for what makes them."""
+    """The Hugging Face hub's name for the task."""
 
     def facts(self, spec: DataSpec) -> dict[str, Any]:
-        """What a page must know of samples: the kind, the shape as shown, the names of classes and channels."""
+        """The kind, the shape as shown, the condition, and the names of channels."""
         from sparring.data.dataset import printable
 
         return {
             "kind": self.kind,
             "shape": self.shape(spec),
-            "classes": [printable(name) for name in spec.class_names],
+            "condition": spec.condition.to_dict() | {"names": [printable(name) for name in spec.condition.names]},
             "channels": [printable(name) for name in spec.channel_names],
         }
 
     def shape(self, spec: DataSpec) -> list[int]:
-        """Of a sample as a person expects it."""
+        """The shape of a sample in the user's form."""
         return list(spec.sample_shape)
 
     def vocabulary(self, spec: DataSpec) -> dict[str, Any] | None:
-        """What a page that makes samples itself needs to spell them; None where there is nothing to spell."""
+        """The symbols by which a page that generates texts decodes them; None for other modalities."""
         return None
 
-    def encoded(self, samples: Any) -> bytes | Sequence[str]:
-        """Samples for the page: strings, or all numbers in a row: pixels as bytes from 0 to 255."""
+    def encode(self, samples: Any) -> bytes | Sequence[str]:
+        """Converts samples for the page: to strings, or to the bytes of all numbers (pixels as uint8)."""
         pixels: Tensor = samples
         return pixels.clamp(-1, 1).add(1).mul(127.5).round().byte().numpy().tobytes()
 
-    def sized(self, spec: DataSpec) -> str:
+    def description(self, spec: DataSpec) -> str:
         """The kind and the shape, in words."""
         return f"{self.kind} of {'×'.join(map(str, spec.sample_shape))}"
 
-    def gives(self, spec: DataSpec, count: int) -> str:
-        """What `GAN.sample` returns for so many samples."""
+    def returns(self, spec: DataSpec, count: int) -> str:
+        """A description of what `GAN.sample` returns for `count` samples."""
         return f"({', '.join(map(str, (count, *spec.sample_shape)))}), float in [-1, 1]"

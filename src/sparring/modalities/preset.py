@@ -1,4 +1,4 @@
-"""Presets: complete configurations, measured where they say so, and how they adapt to a size, a set or a loss."""
+"""Presets: complete configurations, and their adaptation to a size, a data set or a loss."""
 
 import math
 from collections.abc import Callable
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from sparring.config import Config, ConfigError
 from sparring.settings import one_of
 
-# width, depth, heads
 SIZES: dict[str, tuple[int, int, int]] = {
     "XS": (64, 2, 2),
     "S": (128, 4, 4),
@@ -15,25 +14,28 @@ SIZES: dict[str, tuple[int, int, int]] = {
     "L": (384, 12, 6),
     "XL": (768, 12, 12),
 }
+"""Width, depth and number of attention heads."""
 MAX_PASSES = 750
-"""Most passes over a set without augmentation: after more of them the discriminator knows a small set by heart."""
+"""The maximum number of epochs without augmentation: after more, the discriminator has memorised a small set."""
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A row of `sparring presets`; `make` takes the shape of a sample."""
+    """A row of `sparring presets`."""
 
     make: Callable[[tuple[int, ...]], Config]
+    """Makes the configuration for a sample shape."""
     shape: tuple[int, ...]
+    """The sample shape for which `sparring presets` describes it."""
     data: str
     time: str
     quality: str
     general: bool = False
-    """Whether it is the modality's own preset, for any data."""
+    """Whether it is the modality's default, for any data."""
 
 
 def with_size(config: Config, size: str) -> Config:
-    """The same with networks of this size of `SIZES`; learning rates fall with the square root of the width."""
+    """The configuration with networks of a size of `SIZES`; learning rates scale with 1 / sqrt(width)."""
     if size not in SIZES:
         raise ConfigError(one_of("size", size, SIZES))
     width, depth, heads = SIZES[size]
@@ -46,12 +48,12 @@ def with_size(config: Config, size: str) -> Config:
 
 
 def for_set(config: Config, count: int) -> Config:
-    """The same for a set of `count` samples: batches that it fills, in as many steps, and at most `MAX_PASSES` over it;
-    the energy distance keeps the variety of a set that small.
+    """The configuration for a set of `count` samples: the batch size is at most `count`, with the number of steps
+    unchanged, and training ends after `MAX_PASSES` epochs; the energy distance then prevents mode collapse.
 
-    On 40 series (BasicMotions), batches of 128, which hold each of them thrice, made one or two samples a class.
-    Batches of 32 made samples 0.66 times as varied as the data after 750 passes, 0.14 times after 1,900, and with the
-    energy distance 1.06 times after 750.
+    Measured on 40 series (BasicMotions): batches of 128 collapsed to one or two samples a class. With batches of 32
+    the diversity, relative to the data's, was 0.66 after 750 epochs, 0.14 after 1,900, and 1.06 after 750 with the
+    energy distance.
     """
     train = config.train
     batch_size = min(train.batch_size, max(2, 2 ** (count.bit_length() - 1)))
@@ -63,16 +65,16 @@ def for_set(config: Config, count: int) -> Config:
 
 
 def with_loss(config: Config, name: str) -> Config:
-    """The same with another adversarial pair.
+    """The configuration with another loss; the classic losses get ten times the R1 and R2.
 
-    The textbook's discriminator judges each sample by itself and goes on where the relativistic one is content: with
-    the presets' R1 and R2 it outruns the generator, with ten times as much both learn (measured on the digits).
+    With the presets' R1 and R2, tuned for the relativistic loss, a classic discriminator outruns the generator
+    (measured on the digits).
     """
     factor = 10 if name in ("non-saturating", "minimax") else 1
     return config.replace({"loss.name": name, "loss.r1": factor * config.loss.r1, "loss.r2": factor * config.loss.r2})
 
 
 def misfit(patch: int, wanted: float, *axes: int) -> float:
-    """The distance of a patch size from the wanted one, on a log scale. One that does not divide the axes counts as
-    twice as far: padding is work for nothing."""
+    """The distance of a patch size from the wanted one on a log scale, plus log 2 if it does not divide the axes, as
+    padding costs time."""
     return abs(math.log(patch / wanted)) + (math.log(2) if any(axis % patch for axis in axes) else 0.0)

@@ -1,4 +1,4 @@
-"""All modalities, and the opening of data by whichever claims them. Imports no PyTorch until data are opened."""
+"""The registry of modalities, and `open_dataset`. PyTorch is imported when data are opened, not before."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from sparring.modalities.text.modality import Text
 from sparring.modalities.video.modality import Video
 
 if TYPE_CHECKING:
-    from sparring.data.dataset import Dataset
+    from sparring.data.dataset import Conditional, Dataset
     from sparring.data.text import Split
     from sparring.data.vocabulary import Tokenizer
 
 MODALITIES: dict[str, Modality] = {}
-"""By name, those first that are asked first whether they claim a path."""
+"""Modalities by name, in the order in which they are asked whether they claim a path."""
 
 LARGEST_RESOLUTION = 4096
 
 
 class HasModality(Protocol):
-    """A data set, or what is stored of one."""
+    """A data set or a `DataSpec`."""
 
     @property
     def modality(self) -> str: ...
 
 
 def register_modality(modality: Modality) -> None:
-    """Makes a modality known, and has it asked before all others whether it claims a path."""
+    """Adds a modality in front of all others, so that it may claim a path first."""
     others = {name: known for name, known in MODALITIES.items() if name != modality.name}
     MODALITIES.clear()
     MODALITIES.update({modality.name: modality} | others)
@@ -47,7 +47,7 @@ register_modality(Text())
 
 
 def modality_of(described: HasModality) -> Modality:
-    """The modality of a data set or of what is stored of one; raises `ConfigError` where nothing registers it."""
+    """The modality of a data set or spec; raises `ConfigError` if it is not registered."""
     name = described.modality
     if name not in MODALITIES:
         raise ConfigError(
@@ -57,7 +57,7 @@ def modality_of(described: HasModality) -> Modality:
 
 
 def built_in_names() -> list[str]:
-    """Data sets that need no files."""
+    """The names of data sets that need no files."""
     return [name for modality in reversed(MODALITIES.values()) for name in modality.opening.built_in]
 
 
@@ -67,6 +67,7 @@ def open_dataset(
     resolution: int | None = None,
     labels: str | None = None,
     conditional: bool = True,
+    condition: str | None = None,
     window: int | None = None,
     stride: int | None = None,
     fill_gaps: bool = False,
@@ -79,15 +80,20 @@ def open_dataset(
     length: int | None = None,
     memory_limit: int | None = None,
 ) -> Dataset:
-    """Open a data set by its name or path; raises DataError with one clear line if that cannot be done.
+    """Opens a data set by its name or path; raises `DataError`.
 
-    `resolution` crops pictures centrally to a square and resizes them. `labels` names a CSV file (file,label for files;
+    `resolution` crops images to a central square and resizes them. `labels` names a CSV file (file,label for files;
     one label a row for arrays) or an IDX labels file. With `conditional=False` labels are ignored. `window`, `stride`
     and `fill_gaps` are for series, `frames` and `frame_step` for clips, and the settings from `field` to `length` for
-    texts. Pictures of more than `memory_limit` bytes of pixels (2 GiB) are decoded on demand.
+    texts. Images of more than `memory_limit` bytes of pixels (2 GiB) are decoded on demand. With
+    `condition` samples are conditioned on numbers instead of classes: "numbers" reads the labels as numbers; a .npz,
+    .npy or .csv file has one row for each sample.
     """
+    from sparring.data.conditioning import NUMBERS, conditioned
     from sparring.data.dataset import MEMORY_LIMIT, DataError
 
+    if condition is not None and not conditional:
+        raise DataError("--data.condition has no effect with --data.conditional false: drop one of the two")
     if resolution is not None and (isinstance(resolution, bool) or not 1 <= resolution <= LARGEST_RESOLUTION):
         raise DataError(f"the resolution must be a whole number from 1 to {LARGEST_RESOLUTION}, not {resolution}")
     options: dict[str, Any] = {
@@ -98,11 +104,13 @@ def open_dataset(
     given = {name: value for name, value in options.items() if value is not None}
     modality = _claiming(path, given)
     limit = MEMORY_LIMIT if memory_limit is None else memory_limit
-    return modality.opening.open(path, given, conditional=conditional, memory_limit=limit)
+    labels_as: Conditional = "numbers" if condition == NUMBERS else conditional
+    dataset = modality.opening.open(path, given, conditional=labels_as, memory_limit=limit)
+    return dataset if condition is None else conditioned(dataset, condition)
 
 
 def _claiming(path: str, given: Options) -> Modality:
-    """The modality of a name or path, whose options all have an effect; raises `DataError`."""
+    """The modality that opens a name or path; raises `DataError` if none does or an option has no effect."""
     from sparring.data.dataset import DataError
 
     is_name = any(modality.opening.named(path) is not None for modality in MODALITIES.values())
@@ -120,7 +128,7 @@ def _claiming(path: str, given: Options) -> Modality:
             raise DataError(f"--data.{useless[0]} has no effect on {kind} like {path}: drop it")
         if claims:
             return modality
-    raise DataError(f"{path} is of no known kind; data is one of: {_known()}")
+    raise DataError(f"{path} holds no known kind of data; data is one of: {_known()}")
 
 
 def _known() -> str:

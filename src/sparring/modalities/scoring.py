@@ -1,4 +1,4 @@
-"""How samples of a modality are scored against data. The metrics themselves are in `sparring.metrics`."""
+"""The interface by which a modality scores samples. The metrics themselves are in `sparring.metrics`."""
 
 from __future__ import annotations
 
@@ -14,81 +14,83 @@ from sparring.data.dataset import Dataset
 from sparring.metrics.metric import Metric, Sampler
 
 SEARCHED = 5000
-"""Real samples of a set among which the nearest is looked for, unless features are quick to have."""
+"""The number of real samples, drawn at random, that `sampled_features` embeds."""
 
 Device = torch.device | str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """How samples are to be evaluated."""
+    """The settings of an evaluation."""
 
     num: int = 10_000
-    """Samples that are compared, as far as there are as many real ones."""
+    """The number of samples to compare, at most the number of real samples."""
     seed: int = 0
     repeats: int | None = None
-    """Times that networks are trained to score; for what `Scoring.repeats` says."""
+    """How often the scoring networks are trained; only if `Scoring.repeats`."""
     reference: Sequence[str] | None = None
-    """A person's samples to compare with, in place of those held out."""
+    """Real samples in the user's form, to compare with instead of the held-out ones."""
     extractor: str | None = None
-    """The network whose features are compared; None: the modality's default."""
+    """The feature extractor; None: the modality's default."""
     metrics: Collection[str] | None = None
-    """Only these; None: all that can be measured."""
+    """The metrics to compute; None: all that apply."""
     trained_on: bool = True
-    """Whether the data is what the samples' maker learnt from: only then copies are looked for."""
+    """Whether the generator was trained on this data; otherwise no copies are searched for."""
     device: Device = "cpu"
-    """On which extractors work."""
+    """The device of the feature extractor."""
     report: Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Features:
-    """Numbers in which samples are compared with one another: those of real samples, (M, D), at these places of the
-    set, and what gives those of samples as `GAN.sample` does."""
+    """The features of real samples, and the function that embeds generated ones."""
 
     name: str
-    places: Tensor
+    indices: Tensor
+    """The real samples' indices in the data set, (M,)."""
     real: Tensor
-    of: Callable[[Any], Tensor]
+    """Their features, (M, D)."""
+    embed: Callable[[Any], Tensor]
+    """Maps samples in the user's form to features (N, D)."""
 
 
 class Scoring(ABC):
-    """Which scores there are for samples of a modality, while training and in an evaluation."""
+    """Chooses the scores of a modality, during training and in evaluations."""
 
     extractor_in_training: ClassVar[bool] = False
     """Whether `metric` takes an extractor."""
     extractor: ClassVar[bool] = False
-    """Whether `evaluate` takes one."""
+    """Whether `evaluate` takes an extractor."""
     repeats: ClassVar[bool] = False
-    """Whether scores come from networks that are trained several times."""
+    """Whether `evaluate` trains scoring networks several times."""
     searches_copies: ClassVar[bool] = False
-    """Whether `near_copies` are looked for in what was trained on."""
+    """Whether `evaluate` searches the training data for copies (`near_copies`)."""
 
     @abstractmethod
     def metric(
         self, dataset: Dataset, *, extractor: str | None = None, also: str | None = None, device: Device = "cpu"
     ) -> Metric | None:
-        """What a run measures while it trains, `also` one more that takes its time; None where there is nothing."""
+        """The metric of a training run, with one more, slower metric `also`; None if nothing can be scored."""
 
     @abstractmethod
     def evaluate(self, dataset: Dataset, sample: Sampler, how: Comparison) -> dict[str, Any]:
-        """Scores, each beside what real samples get (`_floor`), and facts about them, the "count" of samples among
-        these. Raises `DataError` for a metric that is named and not known or cannot be measured."""
+        """Returns scores, each with the score of real samples (`_floor`), and facts such as the "count" of samples.
+        Raises `DataError` if a named metric is unknown or cannot be computed."""
 
     @abstractmethod
     def features(self, dataset: Dataset, extractor: str | None = None, device: Device = "cpu") -> Features:
-        """Features of the set's samples, or of a large set's the most that are looked at."""
+        """The features of the set's samples, or of a random part of a large set."""
 
-    def against(self, dataset: Dataset, reference: Dataset) -> Dataset:
-        """A run's data set so that samples are compared with another one."""
+    def with_reference(self, dataset: Dataset, reference: Dataset) -> Dataset:
+        """A run's data set, changed so that samples are compared with the reference."""
         dataset.held_out = reference
         return dataset
 
 
-def drawn_features(
-    dataset: Dataset, name: str, of: Callable[[Any], Tensor], to_user: Callable[[Tensor], Any]
+def sampled_features(
+    dataset: Dataset, name: str, embed: Callable[[Any], Tensor], to_user: Callable[[Tensor], Any]
 ) -> Features:
-    """Of `SEARCHED` samples of the set, drawn at random; `to_user` makes them a person's."""
-    places = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))[:SEARCHED]
-    real = torch.cat([of(to_user(dataset.batch(part)[0])) for part in places.split(250)])
-    return Features(name, places, real, of)
+    """The features of at most `SEARCHED` random samples of the set, converted by `to_user` and embedded by `embed`."""
+    indices = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))[:SEARCHED]
+    real = torch.cat([embed(to_user(dataset.batch(part)[0])) for part in indices.split(250)])
+    return Features(name, indices, real, embed)

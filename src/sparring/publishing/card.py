@@ -78,10 +78,11 @@ def _samples(run: Path) -> str:
 def _facts(gan: GAN, config: Config, page: Page, row: Mapping[str, float]) -> str:
     networks = {"generator": gan.generator, "discriminator": gan.networks.critics, "codec": gan.codec}
     sizes = {name: parameter_count(network) for name, network in networks.items()}
+    condition = gan.spec.condition
     facts = {
-        "Samples": page.sized(gan.spec),
+        "Samples": page.description(gan.spec),
         "Channels": _listed(gan.spec.channel_names),
-        "Classes": f"{len(gan.class_names)}: {_listed(gan.class_names)}" if gan.class_names else "none",
+        condition.noun.capitalize(): f"{condition.size}: {_listed(condition.names)}" if condition.size else "none",
         "Parameters": ", ".join(f"{name} {size:,}" for name, size in sizes.items() if size),
         "Data": _code(config.data.path),
     }
@@ -92,13 +93,13 @@ def _facts(gan: GAN, config: Config, page: Page, row: Mapping[str, float]) -> st
 
 def _use(gan: GAN, page: Page, name: str) -> str:
     display = gan.modality.display
-    out = f" --out samples{display.together[0]}" if isinstance(display, Drawing) else ""  # texts are printed
+    out = f" --out samples{display.suffixes[0]}" if isinstance(display, Drawing) else ""  # texts are printed
     commands = ['pip install "sparring[hub]"', f"sparring sample hf:{name} --num 64{out}"]
     python = [
         "import sparring",
         "",
         f'gan = sparring.load("hf:{name}")',
-        f"samples = gan.sample(16, seed=0)  # {page.gives(gan.spec, 16)}",
+        f"samples = gan.sample(16, seed=0)  # {page.returns(gan.spec, 16)}",
     ]
     return _block(commands, "bash") + "\n\n" + _block(python, "python")
 

@@ -46,8 +46,8 @@ class RunFolder:
             raise ConfigError(f"{self.path} holds a run with other settings: {listed}. Use them, or another --out")
         if not spec.like(self.spec):
             raise ConfigError(
-                f"--out {self.path} was trained on {spec.sample_shape} samples of {spec.num_classes} classes, and "
-                f"{self.config.data.path} now has {self.spec.sample_shape} of {self.spec.num_classes}"
+                f"--out {self.path} was trained on {spec.sample_shape} samples of {spec.condition.summary}, and "
+                f"{self.config.data.path} now has {self.spec.sample_shape} of {self.spec.condition.summary}"
                 + (" and another vocabulary" if spec.vocabulary != self.spec.vocabulary else "")
                 + ": use another"
             )

@@ -17,7 +17,7 @@ from sparring.data.dataset import Dataset
 from sparring.data.spec import DataSpec
 from sparring.device import choose_device, choose_dtype, choose_threads
 from sparring.display.training import plot_training
-from sparring.modalities.measuring import metric_for
+from sparring.modalities.metrics import metric_for
 from sparring.modalities.registry import modality_of, open_dataset
 from sparring.models.initialization import parameter_count
 from sparring.pretrained import GAN
@@ -157,8 +157,8 @@ class Run:
         counts = [parameter_count(network) for network in (networks.generator, networks.critics)]
         learnt = parameter_count(self.codec)
         self.log(
-            f"{len(self.dataset)} samples of {'×'.join(map(str, self.dataset.sample_shape))}, {self.spec.num_classes} "
-            f"classes; generator {counts[0]:,} and discriminator {counts[1]:,} parameters"
+            f"{len(self.dataset)} samples of {'×'.join(map(str, self.dataset.sample_shape))}, "
+            f"{self.spec.condition.summary}; generator {counts[0]:,} and discriminator {counts[1]:,} parameters"
             + (f", codec {learnt:,}" if learnt else "")
             + f"; {device}"
         )

@@ -4,13 +4,14 @@
 // after this one defines: remote.js for `sparring explore`, another one for pages that carry their model inside.
 const App = (() => {
   const $ = (id) => document.getElementById(id);
-  const MOST_BUTTONS = 12; // classes; more make a list to choose from
   const MOST_SEED = 2 ** 32 - 1;
   const MOST_INDEX = 2 ** 31 - 1;
   const REACH = 4; // of a direction's slider
 
   let model;
-  let state = { seed: 0, class: null, psi: 1 };
+  let condition; // the model's kind of condition, of conditions.js
+  let chooser; // its elements, and how to mark what is chosen
+  let state = { seed: 0, condition: null, psi: 1 };
   let open = null; // the point that is shown large
   let scale = null; // of series: that of the wall, so that the large one does not jump
   let kept = []; // stars as they are stored, those of other models too
@@ -39,9 +40,8 @@ const App = (() => {
       ? Strings.get("projected", { n: point.latent })
       : Strings.get("sample", { seed: point.seed, n: point.index });
     const parts = [first];
-    if (model.classes.length && (point.class !== null || !("latent" in point))) {
-      const number = point.class ?? point.index % model.classes.length;
-      parts.push(Strings.get("ofClass", { name: model.classes[number] }));
+    if (condition.has && (point.condition !== null || !("latent" in point))) {
+      parts.push(condition.name(point.condition ?? condition.turn(point.index)));
     }
     if (point.psi !== 1) parts.push(Strings.get("truncated", { psi: Strings.number(point.psi) }));
     if (point.offsets.some((offset) => offset !== 0)) parts.push(Strings.get("moved"));
@@ -57,10 +57,10 @@ const App = (() => {
     if (has("from", "t", "to")) {
       return number(point.t, 0, 1) && [point.from, point.to].every((end) => fits(end) && !isMixture(end));
     }
-    const placed = has("class", "index", "offsets", "psi", "seed")
+    const placed = has("condition", "index", "offsets", "psi", "seed")
       ? whole(point.seed, MOST_SEED) && whole(point.index, MOST_INDEX)
-      : has("class", "latent", "offsets", "psi") && whole(point.latent, model.starts - 1);
-    return placed && (point.class === null || whole(point.class, model.classes.length - 1)) && number(point.psi, 0, 2)
+      : has("condition", "latent", "offsets", "psi") && whole(point.latent, model.starts - 1);
+    return placed && (point.condition === null || condition.fits(point.condition)) && number(point.psi, 0, 2)
       && Array.isArray(point.offsets) && point.offsets.length === model.directions
       && point.offsets.every((offset) => number(offset, -100, 100));
   }
@@ -75,7 +75,7 @@ const App = (() => {
   }
 
   function wallPoints() {
-    const rest = () => ({ class: state.class, psi: state.psi, offsets: still() });
+    const rest = () => ({ condition: state.condition, psi: state.psi, offsets: still() });
     const starts = Array.from({ length: Math.min(model.starts, most()) }, (_, latent) => ({ latent, ...rest() }));
     const drawn = Array.from({ length: most() }, (_, index) => ({ seed: state.seed, index, ...rest() }));
     return [...starts, ...drawn];
@@ -216,46 +216,21 @@ const App = (() => {
     drawWall();
   }
 
-  function setClass(number) {
-    state.class = number;
-    markClass();
-    if (!isMixture(open)) open.class = number;
+  function setCondition(value) {
+    state.condition = value;
+    chooser.mark(value);
+    if (!isMixture(open)) open.condition = value;
     keepInAddress();
     drawWall();
     drawLarge();
   }
 
-  function makeClasses() {
-    const box = $("classes");
-    box.hidden = !model.classes.length;
-    box.replaceChildren();
-    const choices = [[null, Strings.get("all")], ...model.classes.map((name, number) => [number, name])];
-    if (model.classes.length > MOST_BUTTONS) {
-      const select = document.createElement("select");
-      select.setAttribute("aria-label", Strings.get("classes"));
-      for (const [number, name] of choices) select.append(new Option(name, number ?? ""));
-      select.addEventListener("change", () => setClass(select.value === "" ? null : Number(select.value)));
-      box.append(select);
-    } else {
-      for (const [number, name] of choices) {
-        const button = document.createElement("button");
-        button.type = "button";
-        button.textContent = name;
-        button.dataset.class = number ?? "";
-        button.addEventListener("click", () => setClass(number));
-        box.append(button);
-      }
-    }
-    markClass();
-  }
-
-  function markClass() {
-    const chosen = String(state.class ?? "");
-    const select = $("classes").querySelector("select");
-    if (select) select.value = chosen;
-    for (const button of $("classes").querySelectorAll("button")) {
-      button.setAttribute("aria-pressed", String(button.dataset.class === chosen));
-    }
+  function makeChooser() {
+    chooser = condition.control(setCondition);
+    $("condition").hidden = !condition.has;
+    $("condition").setAttribute("aria-label", Strings.get(condition.key === "class" ? "classes" : "conditions"));
+    $("condition").replaceChildren(...chooser.elements);
+    chooser.mark(state.condition);
   }
 
   function showPsi() {
@@ -412,8 +387,17 @@ const App = (() => {
 
   function readStars() {
     const stored = memory.read(starsKey());
-    if (Array.isArray(stored)) kept = stored;
+    if (Array.isArray(stored)) kept = stored.map(renewed);
     starred = kept.filter(fits);
+  }
+
+  // A point that an older page kept: a condition was a class.
+  function renewed(point) {
+    if (typeof point !== "object" || point === null) return point;
+    if ("from" in point) return { ...point, from: renewed(point.from), to: renewed(point.to) };
+    if (!("class" in point) || "condition" in point) return point;
+    const { class: value, ...rest } = point;
+    return { ...rest, condition: value };
   }
 
   const askStars = latest((samples, points) => fill($("starred"), samples, points));
@@ -460,7 +444,7 @@ const App = (() => {
 
   function keepInAddress() {
     const kept = new URLSearchParams({ seed: state.seed });
-    if (state.class !== null) kept.set("class", state.class);
+    if (state.condition !== null) kept.set(condition.key, condition.spell(state.condition));
     if (state.psi !== 1) kept.set("psi", state.psi);
     try {
       history.replaceState(null, "", `#${kept}`);
@@ -475,14 +459,14 @@ const App = (() => {
       const value = kept.get(name) ? Number(kept.get(name)) : NaN;
       return value >= 0 && value <= most && (!whole || Number.isInteger(value)) ? value : otherwise;
     };
+    const value = condition.read(kept.get(condition.key));
     state = {
       seed: number("seed", MOST_SEED, true, model.seed),
-      class: number("class", model.classes.length - 1, true, null),
+      condition: condition.fits(value) ? value : null,
       psi: number("psi", 1, false, 1),
     };
     $("seed").value = state.seed;
     showPsi();
-    markClass();
   }
 
   // ---- the run --------------------------------------------------------------------------------------------------
@@ -582,7 +566,7 @@ const App = (() => {
     document.title = `${model.title} – Sparring`;
     $("title").textContent = model.title;
     $("about").textContent = Strings.get(`kind.${model.kind}`, { shape: model.shape.join("×") });
-    makeClasses();
+    makeChooser();
     labelSliders();
     label($("wall"));
     label($("starred"));
@@ -639,6 +623,7 @@ const App = (() => {
       complain(start, "wrong.answer", error);
       return;
     }
+    condition = Conditions.of(model.condition);
     document.body.dataset.kind = model.kind;
     $("play").hidden = model.kind !== "clips";
     readAddress();

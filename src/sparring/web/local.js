@@ -6,6 +6,7 @@ const backend = (() => {
   const element = (id) => document.getElementById(id);
   const facts = JSON.parse(element("packed-facts").textContent);
   const zSize = facts.z_size;
+  const condition = Conditions.of(facts.condition);
   facts.runs_by = "WebAssembly";
 
   async function unpacked(id) {
@@ -37,7 +38,7 @@ const backend = (() => {
     const adapter = await navigator.gpu?.requestAdapter();
     if (!adapter || adapter.info?.isFallbackAdapter) return;
     const tried = await opened(["webgpu", "wasm"]);
-    const points = Array.from({length: TRIED}, (_, index) => resolved({seed: 0, index, class: null}));
+    const points = Array.from({length: TRIED}, (_, index) => resolved({seed: 0, index, condition: null}));
     const [sure, other] = [await timed(session, points), await timed(tried, points)];
     if (other.time > sure.time || !alike(sure.samples, other.samples)) return tried.release();
     [session, certain] = [tried, session];
@@ -69,9 +70,7 @@ const backend = (() => {
       z: new ort.Tensor("float32", z, [count, zSize]),
       truncation_psi: new ort.Tensor("float32", Float32Array.from(points, (p) => p.psi), [count]),
     };
-    if (facts.classes.length) {
-      inputs.class_labels = new ort.Tensor("int64", BigInt64Array.from(points, (p) => BigInt(p.label)), [count]);
-    }
+    if (condition.has) inputs.condition = condition.tensor(ort, points.map((point) => point.condition));
     return (await session.run(inputs)).samples.data;
   }
 
@@ -85,7 +84,7 @@ const backend = (() => {
     }
   }
 
-  /** z, truncation and class of a point: see app.js. */
+  /** z, truncation and condition of a point: see app.js. */
   function resolved(point) {
     if (point.from) {
       const [a, b] = [resolved(point.from), resolved(point.to)];
@@ -98,7 +97,7 @@ const backend = (() => {
     (point.offsets ?? []).forEach((offset, k) => {
       if (offset) for (let i = 0; i < zSize; i++) z[i] += offset * directions[k * zSize + i];
     });
-    return {z, psi: point.psi ?? 1, label: point.class ?? point.index % Math.max(1, facts.classes.length)};
+    return {z, psi: point.psi ?? 1, condition: point.condition ?? condition.turn(point.index)};
   }
 
   /** The samples of a run's output, as app.js wants them. */
@@ -170,7 +169,7 @@ const backend = (() => {
   /** As `explorer/files.py` names them. */
   function named(point) {
     const parts = [`seed${point.seed}-${point.index}`];
-    if (point.class != null) parts.push(`class${point.class}`);
+    if (point.condition != null) parts.push(condition.key + condition.spell(point.condition).replaceAll(",", "_"));
     if (point.psi !== 1) parts.push(`psi${point.psi}`);
     if (point.offsets?.some(Boolean)) parts.push("moved");
     return parts.join("-");

@@ -1,1 +1,1 @@
-"""The modality of pictures."""
+"""The modality of images."""

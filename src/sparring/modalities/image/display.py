@@ -1,4 +1,4 @@
-"""Pictures as a grid, and one by one."""
+"""Images in a grid or in files of their own."""
 
 from pathlib import Path
 
@@ -6,19 +6,19 @@ from PIL import Image
 from torch import Tensor
 
 from sparring.data.spec import DataSpec
-from sparring.display import pictures
+from sparring.display import images
 from sparring.modalities.display import Drawing
 
 
 class ImageDisplay(Drawing):
-    single = ".png"
-    together = (".png", ".webp", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff")
+    single_suffix = ".png"
+    suffixes = (".png", ".webp", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff")
 
-    def picture(self, samples: Tensor, columns: int | None = None, scale: Tensor | None = None) -> Image.Image:
-        return pictures.grid(samples, columns)
+    def draw(self, samples: Tensor, columns: int | None = None, scale: Tensor | None = None) -> Image.Image:
+        return images.grid(samples, columns)
 
     def save_one(self, samples: Tensor, path: Path, spec: DataSpec) -> None:
-        pictures.save_image(pictures.to_image(samples[0]), path)
+        images.save_image(images.to_image(samples[0]), path)
 
     def save_all(self, samples: Tensor, path: Path, spec: DataSpec) -> None:
-        pictures.save_image(self.picture(samples), path)
+        images.save_image(self.draw(samples), path)

@@ -1,13 +1,13 @@
-"""Pictures (C, H, W), pixels in [-1, 1]."""
+"""Images (C, H, W), pixels in [-1, 1]."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from sparring.modalities.image.opening import ImageOpening
-from sparring.modalities.image.page import ImagePage
 from sparring.modalities.image.presets import PRESETS, images
 from sparring.modalities.modality import Modality
+from sparring.modalities.page import Page
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from sparring.data.spec import DataSpec
     from sparring.modalities.display import Display
     from sparring.modalities.scoring import Scoring
+
+
+class ImagePage(Page):
+    kind = "pictures"
+    pipeline = "unconditional-image-generation"
 
 
 class Image(Modality):
@@ -41,9 +46,9 @@ class Image(Modality):
         return samples.clamp(-1, 1)
 
     def adapted(self, values: Any, theirs: DataSpec, ours: DataSpec) -> Tensor | None:
-        from sparring.modalities.image.colour import coloured
+        from sparring.modalities.image.channels import convert_channels
 
-        return super().adapted(coloured(values, ours.sample_shape[0]), theirs, ours)
+        return super().adapted(convert_channels(values, ours.sample_shape[0]), theirs, ours)
 
     def default(self, spec: DataSpec, count: int) -> Config:
         return self.preset(spec, None, count)

@@ -1,4 +1,4 @@
-"""Names and files that hold pictures."""
+"""The names and files of image data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sparring.modalities.opening import Opening, Options
 
 if TYPE_CHECKING:
-    from sparring.data.dataset import Dataset
+    from sparring.data.dataset import Conditional, Dataset
     from sparring.data.spec import DataSpec
 
 HUB = "hf:"
@@ -30,7 +30,7 @@ class ImageOpening(Opening):
         endings = (*arrays.ENDINGS, *archives.EXTENSIONS, ".zip", *archives.TAR_ENDINGS)
         return os.path.isdir(path) or path.lower().endswith(endings) or arrays.is_idx(path)
 
-    def open(self, path: str, options: Options, *, conditional: bool, memory_limit: int) -> Dataset:
+    def open(self, path: str, options: Options, *, conditional: Conditional, memory_limit: int) -> Dataset:
         from sparring.data import archives, arrays, hub, images
         from sparring.data.dataset import DataError
         from sparring.data.digits import open_digits
@@ -51,11 +51,11 @@ class ImageOpening(Opening):
                 return arrays.open_idx(path, conditional=conditional, **options)
         return images.open_images(path, conditional=conditional, memory_limit=memory_limit, **options)
 
-    def fitting(self, spec: DataSpec, options: dict[str, Any]) -> dict[str, Any]:
+    def options_for(self, spec: DataSpec, options: dict[str, Any]) -> dict[str, Any]:
         return options | square_side(spec)
 
     def open_few(self, path: str, options: Options) -> Dataset | None:
-        """One picture."""
+        """Opens a single image."""
         from sparring.data.archives import EXTENSIONS
         from sparring.data.images import load_images
         from sparring.data.video_files import SingleFile
@@ -68,22 +68,22 @@ class ImageOpening(Opening):
         if other_channels(first, second):
             return MATCH_CHANNELS
         return (
-            "bring them to one shape, --resolution does it"
+            "bring them to one shape with --resolution"
             if resizable
             else super().advice(first, second, resizable=resizable)
         )
 
 
-MATCH_CHANNELS = "bring both to as many channels, grey (1), RGB (3) or RGBA (4)"
+MATCH_CHANNELS = "bring both to the same number of channels: grey (1), RGB (3) or RGBA (4)"
 
 
 def other_channels(first: DataSpec, second: DataSpec) -> bool:
-    """Whether samples differ in their channels alone."""
+    """Whether the samples differ only in their number of channels."""
     one, other = first.sample_shape, second.sample_shape
     return one[0] != other[0] and one[1:] == other[1:]
 
 
 def square_side(spec: DataSpec) -> dict[str, int]:
-    """The resolution of square pictures or frames."""
+    """The option `resolution` of square images or frames."""
     *_, height, width = spec.sample_shape
     return {"resolution": width} if height == width else {}

@@ -1,4 +1,4 @@
-"""Configurations for images."""
+"""Presets for images."""
 
 import math
 
@@ -7,24 +7,24 @@ from sparring.config import AugmentConfig, Config, DataConfig, LossConfig, Model
 from sparring.modalities.preset import Preset, misfit, with_size
 
 TARGET_TOKENS = 64
-"""Tokens of the transformers for an image: the resolution over the stem's factor over the patch, squared."""
+"""The number of tokens of an image that the transformers should see."""
 
 
 def digits() -> Config:
-    """Handwritten digits, 28×28, ten classes, in minutes on a laptop."""
+    """The built-in handwritten digits, 28×28, in ten classes."""
     return Config(
         data=DataConfig(path="digits"),
         codec=PatchSettings(patch_size=1),
         model=ModelConfig(width=64, depth=2, num_heads=2, stem=2),
-        # Strong at first, as a D that outruns G in its first thousands of samples never comes back.
+        # Strong at first: if D outruns G within the first thousands of samples, training does not recover.
         loss=LossConfig(r1=2.0, r2=2.0, final_gamma=0.15, gamma_fall=8_000, penalty_fraction=0.5, energy=0.1),
         augment=AugmentConfig(probability=0.5),
-        # A discriminator that keeps up keeps a class' variety; where rates fell, fewer digits were recognised.
+        # A higher rate for D preserves the diversity within a class; with decay, fewer digits were recognised.
         optim=OptimConfig(lr=5e-4, discriminator_lr=1.5e-3, decay="constant"),
         train=TrainConfig(
             num_samples=40_000,
             batch_size=16,
-            # In bfloat16, rounding makes up most of the finite differences of so few samples.
+            # In bfloat16, rounding errors dominate the finite differences of so few samples.
             precision="float32",
             checkpoint_every=5_000,
             sample_every=5_000,
@@ -34,10 +34,10 @@ def digits() -> Config:
 
 
 def unconditional_digits() -> Config:
-    """Handwritten digits without their classes.
+    """The built-in digits without their classes.
 
-    With nothing but z to say which digit it is, z must move the samples from the first step on: the tokens' own noise
-    is in the way, and D must be held back until all digits are there, by R1 and R2 of the whole batch, strong at first.
+    Only z then decides the digit, so z must have an effect from the first step on. The tokens' noise inputs would
+    compete with it and are off. Strong R1 and R2 on the whole batch hold D back until all digits are covered.
     """
     return digits().replace(
         {
@@ -60,11 +60,11 @@ def unconditional_digits() -> Config:
 
 
 def images(height: int, width: int, channels: int = 3, size: str = "S", count: int = 50_000) -> Config:
-    """Any images: the patch and the stem follow from the resolution, so that there are about 64 tokens.
+    """Any images; the patch size and the stem follow from the resolution and leave about 64 tokens.
 
-    R1 and R2 fall: a discriminator held back to the end lets the classes of 50,000 pictures (CIFAR-10) repeat a few.
-    With 3,648 (TinyHero) the generator repeats one a class whatever the discriminator does, so the energy distance
-    keeps the variety there; with many pictures it slows the game.
+    R1 and R2 decay: with constant penalties, the classes of CIFAR-10 (50,000 images) collapsed to a few images each.
+    With the 3,648 images of TinyHero each class collapsed to one image under every setting of D, so the energy
+    distance is added for small sets; it slows training on large ones.
     """
     patch, stem = tokens_for(height, width)
     colorful = channels >= 3
@@ -81,7 +81,7 @@ def images(height: int, width: int, channels: int = 3, size: str = "S", count: i
 
 
 def tokens_for(height: int, width: int) -> tuple[int, int]:
-    """The patch size and the number of stem levels that leave about `TARGET_TOKENS` tokens: as many as can be."""
+    """The patch size and the number of stem levels that leave about `TARGET_TOKENS` tokens; more levels win a tie."""
     wanted = math.sqrt(height * width / TARGET_TOKENS)
     options = [
         (misfit(patch * 2**stem, wanted, height, width), -stem, patch, stem)
@@ -116,7 +116,7 @@ PRESETS = {
     "images": Preset(
         _images,
         (3, 32, 32),
-        "any images; patches follow from the resolution",
+        "any images; the patch size follows from the resolution",
         "hours on a CPU; --size XS on one core with AVX-512: 200 samples of 32×32 a second",
         "CIFAR-10 after half an hour: Fréchet distance 2.6 (real data: 0.05), as varied as the data; one seed",
         general=True,

@@ -1,19 +1,19 @@
-"""Pictures are compared in the features of an extractor."""
+"""The scoring of images, in the features of an extractor."""
 
 from typing import Any
 
 from sparring.data.dataset import Dataset
-from sparring.metrics import images, real_pictures
+from sparring.metrics import images, real_images
 from sparring.metrics.digits import DigitMetric
 from sparring.metrics.extractors import make_extractor
-from sparring.metrics.metric import Metric, Sampler, Together
+from sparring.metrics.metric import CombinedMetric, Metric, Sampler
 from sparring.modalities.scoring import Comparison, Device, Features, Scoring
 
 WHILE_TRAINING = 1000
-"""Pictures that a run compares."""
+"""The number of images that a training run compares."""
 
 DIGITS = "digits"
-"""The data set that has an extractor of its own, of the same name."""
+"""The name of the built-in digits and of their extractor."""
 
 
 class ImageScoring(Scoring):
@@ -22,8 +22,8 @@ class ImageScoring(Scoring):
     def metric(
         self, dataset: Dataset, *, extractor: str | None = None, also: str | None = None, device: Device = "cpu"
     ) -> Metric | None:
-        """Of digits what `DigitMetric` does, of others the Fréchet distance and recall; and `also` one more of
-        `images.METRICS`. None where there are too few."""
+        """`DigitMetric` for the built-in digits, Fréchet distance and recall for other images; `also` adds one of
+        `images.METRICS`. None if there are too few images."""
         parts: list[Metric] = []
         wanted: set[str] = {"frechet", "recall"}
         if dataset.name == DIGITS and extractor in (None, DIGITS):
@@ -37,7 +37,7 @@ class ImageScoring(Scoring):
                     dataset, num=WHILE_TRAINING, extractor=chosen, metrics=wanted, by_content=False, device=device
                 )
             )
-        return Together.of(parts)
+        return CombinedMetric.of(parts)
 
     def evaluate(self, dataset: Dataset, sample: Sampler, how: Comparison) -> dict[str, Any]:
         chosen = how.extractor or default_extractor(dataset)
@@ -49,10 +49,10 @@ class ImageScoring(Scoring):
         return evaluation.facts | evaluation(sample)
 
     def features(self, dataset: Dataset, extractor: str | None = None, device: Device = "cpu") -> Features:
-        pictures = make_extractor(extractor or default_extractor(dataset), dataset.sample_shape, device)
-        places = real_pictures.searched(pictures, dataset)
-        known = real_pictures.features_of(pictures, dataset, places)
-        return Features(pictures.name, places, known, lambda samples: pictures(samples)[0])
+        embed = make_extractor(extractor or default_extractor(dataset), dataset.sample_shape, device)
+        indices = real_images.searched(embed, dataset)
+        real = real_images.features_of(embed, dataset, indices)
+        return Features(embed.name, indices, real, lambda samples: embed(samples)[0])
 
 
 def default_extractor(dataset: Dataset) -> str:

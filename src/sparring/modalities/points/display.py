@@ -3,10 +3,10 @@
 from PIL import Image
 from torch import Tensor
 
-from sparring.display.points import scatter
+from sparring.display.plots import scatter
 from sparring.modalities.image.display import ImageDisplay
 
 
 class PointsDisplay(ImageDisplay):
-    def picture(self, samples: Tensor, columns: int | None = None, scale: Tensor | None = None) -> Image.Image:
+    def draw(self, samples: Tensor, columns: int | None = None, scale: Tensor | None = None) -> Image.Image:
         return scatter({"generated": samples})

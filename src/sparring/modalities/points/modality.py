@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sparring.modalities.image.modality import ImagePage
 from sparring.modalities.modality import Modality
 from sparring.modalities.points.opening import PointsOpening
-from sparring.modalities.points.page import PointsPage
 from sparring.modalities.points.presets import PRESETS, points
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class Points(Modality):
     name, kind, axes = "points", "pictures", 3
 
     opening = PointsOpening()
-    page = PointsPage()
+    page = ImagePage()
     presets = PRESETS
 
     @property

@@ -1,4 +1,4 @@
-"""Built-in sets of points."""
+"""The built-in sets of points."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from sparring.modalities.opening import Opening, Options
 
 if TYPE_CHECKING:
-    from sparring.data.dataset import Dataset
+    from sparring.data.dataset import Conditional, Dataset
 
 
 class PointsOpening(Opening):
@@ -17,7 +17,7 @@ class PointsOpening(Opening):
     def claims(self, path: str, options: Options) -> bool:
         return False
 
-    def open(self, path: str, options: Options, *, conditional: bool, memory_limit: int) -> Dataset:
+    def open(self, path: str, options: Options, *, conditional: Conditional, memory_limit: int) -> Dataset:
         from sparring.data import synthetic
         from sparring.data.dataset import DataError
 

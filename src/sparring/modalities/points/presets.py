@@ -1,4 +1,4 @@
-"""Configurations for points in the plane."""
+"""Presets for points in the plane."""
 
 from sparring.codecs.settings import PatchSettings
 from sparring.config import Config, DataConfig, LossConfig, ModelConfig, OptimConfig, TrainConfig
@@ -6,7 +6,7 @@ from sparring.modalities.preset import Preset
 
 
 def points(name: str = "grid") -> Config:
-    """Gaussians in the plane: for teaching and tests. A smooth D finds all modes, then a steep one sharpens them."""
+    """Gaussians in the plane. Strong R1 and R2 let G find all modes; they decay so that the modes become sharp."""
     return Config(
         data=DataConfig(path=name),
         codec=PatchSettings(patch_size=1),

@@ -1,1 +1,1 @@
-"""The modality of series."""
+"""The modality of time series."""

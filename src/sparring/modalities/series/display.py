@@ -1,4 +1,4 @@
-"""Series as line plots and tables."""
+"""Time series as line plots and tables."""
 
 from pathlib import Path
 
@@ -7,16 +7,16 @@ from torch import Tensor
 
 from sparring.data.channels import unnamed
 from sparring.data.spec import DataSpec
-from sparring.display import pictures, plots
+from sparring.display import images, plots
 from sparring.modalities.display import Drawing
 
 
 class SeriesDisplay(Drawing):
-    single = ".csv"
-    together = (".csv", ".png")
-    comparisons = plots.FORMATS
+    single_suffix = ".csv"
+    suffixes = (".csv", ".png")
+    comparison_suffixes = plots.FORMATS
 
-    def picture(self, samples: Tensor, columns: int | None = None, scale: Tensor | None = None) -> Image.Image:
+    def draw(self, samples: Tensor, columns: int | None = None, scale: Tensor | None = None) -> Image.Image:
         return plots.plot_series(samples, columns, scale)
 
     def save_one(self, samples: Tensor, path: Path, spec: DataSpec) -> None:
@@ -26,11 +26,11 @@ class SeriesDisplay(Drawing):
         if path.suffix.lower() == ".csv":
             self.save_one(samples, path, spec)
         else:
-            pictures.save_image(self.picture(samples), path)
+            images.save_image(self.draw(samples), path)
 
     def save_arrays(self, samples: Tensor, path: Path) -> None:
-        """As they are read, (N, T, C) under the name "series"."""
-        pictures.save_arrays(samples.transpose(1, 2), path, "series")
+        """Saves an array "series" (N, T, C), as it is read again."""
+        images.save_arrays(samples.transpose(1, 2), path, "series")
 
     def compare(self, samples: Tensor, real: Tensor, spec: DataSpec, path: Path) -> None:
         plots.compare(samples, real, spec.channel_names, path)

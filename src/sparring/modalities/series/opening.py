@@ -1,4 +1,4 @@
-"""Names and files that hold series."""
+"""The names and files of time series."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sparring.modalities.opening import Opening, Options
 
 if TYPE_CHECKING:
-    from sparring.data.dataset import Dataset
+    from sparring.data.dataset import Conditional, Dataset
     from sparring.data.spec import DataSpec
 
 
@@ -25,7 +25,7 @@ class SeriesOpening(Opening):
 
         return is_series(path, options.get("window"))
 
-    def open(self, path: str, options: Options, *, conditional: bool, memory_limit: int) -> Dataset:
+    def open(self, path: str, options: Options, *, conditional: Conditional, memory_limit: int) -> Dataset:
         from sparring.data.series import open_series
         from sparring.data.sines import sines
 
@@ -33,12 +33,12 @@ class SeriesOpening(Opening):
             return sines(length=options.get("window") or 24)
         return open_series(path, conditional=conditional, memory_limit=memory_limit, **options)
 
-    def fitting(self, spec: DataSpec, options: dict[str, Any]) -> dict[str, Any]:
-        """What is built in is made in any length."""
+    def options_for(self, spec: DataSpec, options: dict[str, Any]) -> dict[str, Any]:
+        """Built-in series are generated with the run's length."""
         return options | ({"window": spec.sample_shape[1]} if options["path"] in self.built_in else {})
 
     def open_few(self, path: str, options: Options) -> Dataset | None:
-        """The series of a file, be it one."""
+        """Opens a table with any number of series."""
         from sparring.data.series import is_series, open_series
         from sparring.data.text import is_text
 
@@ -47,6 +47,6 @@ class SeriesOpening(Opening):
         settings = {name: options[name] for name in (*self.own, "conditional")}
         return open_series(path, to_learn=False, **settings)
 
-    def what_was_left_out(self, dataset: Dataset) -> str:
-        """A column may be missing for a reason."""
+    def notes(self, dataset: Dataset) -> str:
+        """The notes of the data set, such as the columns that it leaves out."""
         return "; ".join(dataset.notes)

@@ -1,4 +1,4 @@
-"""Configurations for time series."""
+"""Presets for time series."""
 
 import math
 
@@ -8,8 +8,8 @@ from sparring.modalities.preset import Preset, misfit
 
 
 def series(length: int, whitened: bool = True) -> Config:
-    """Any series: longer ones in longer patches, so that 24 steps make 6 tokens and 256 make 32; whitened where
-    possible, against high-frequency jitter."""
+    """Any series; the patch size grows with the length: 24 steps make 6 tokens, 256 steps 32. Series are whitened when
+    possible, to avoid high-frequency jitter."""
     patch = min(range(1, 33), key=lambda patch: misfit(patch, 1.4 * length**0.3, length))
     codec = WhitenedSettings if whitened and length <= LONGEST_WHITENED else PatchSettings
     return Config(
@@ -24,11 +24,12 @@ def series(length: int, whitened: bool = True) -> Config:
 
 
 def sines(length: int) -> Config:
-    """TimeGAN's sines, by way of a codec: a latent of eight numbers for each of the five channels.
+    """TimeGAN's sines, encoded by an autoencoder into a latent of eight numbers for each of the five channels.
 
-    Frequencies of at most 0.1 a step leave a channel as many numbers as one may know of it (Landau & Pollak 1962), and
-    a few more: all but a millionth of the variance. Made of steps they tremble, and a discriminator sees nothing else.
-    Short ones the codec learns in half the time, which the GAN has then, with rates that fall.
+    Series generated step by step have a high-frequency jitter by which a discriminator recognises all of them. The
+    sines are therefore made of principal components. Their frequencies are at most 0.1 a step, which bounds the number
+    of components that matter (Landau & Pollak 1962); a few more leave out a millionth of the variance. The codec learns
+    short sines in half the time; the GAN then trains longer, with learning rates that decay.
     """
     components = min(length, round(0.1 * length / math.pi) + 4)
     smooth = {"codec.name": "components", "codec.components": components}
@@ -75,7 +76,7 @@ PRESETS = {
     "series": Preset(
         lambda shape: series(shape[1]),
         (5, 24),
-        "any series, as tables or arrays; patches follow from the length",
+        "any series, as tables or arrays; the patch size follows from the length",
         "4 minutes on one core of an AMD EPYC with AVX-512 for windows of 24 steps",
         "Google stocks: discriminative score 0.014 (real data: 0.011), median of three seeds",
         general=True,

@@ -1,13 +1,11 @@
-"""Series are scored by networks that are trained on them, and by their correlations."""
+"""The scoring of time series, by networks trained on them and by correlations."""
 
 from typing import Any
 
 from sparring.data.dataset import Dataset
-from sparring.data.spec import DataSpec
 from sparring.metrics import series
 from sparring.metrics.metric import Metric, Sampler
-from sparring.modalities.scoring import Comparison, Device, Features, Scoring, drawn_features
-from sparring.modalities.series.facts import scaling
+from sparring.modalities.scoring import Comparison, Device, Features, Scoring, sampled_features
 
 
 class SeriesScoring(Scoring):
@@ -16,7 +14,7 @@ class SeriesScoring(Scoring):
     def metric(
         self, dataset: Dataset, *, extractor: str | None = None, also: str | None = None, device: Device = "cpu"
     ) -> Metric | None:
-        return series.SeriesMetric(dataset, told=also == "c2st")
+        return series.SeriesMetric(dataset, c2st=also == "c2st")
 
     def evaluate(self, dataset: Dataset, sample: Sampler, how: Comparison) -> dict[str, Any]:
         return series.evaluate_series(
@@ -25,14 +23,15 @@ class SeriesScoring(Scoring):
         )  # fmt: skip
 
     def features(self, dataset: Dataset, extractor: str | None = None, device: Device = "cpu") -> Features:
-        channels = scaling(DataSpec.of(dataset))
-        return drawn_features(
+        channels = dataset.channels
+        assert channels is not None, "series have channels"
+        return sampled_features(
             dataset,
             "the numbers themselves",
             lambda samples: channels.store(samples).flatten(1).nan_to_num(0),
             channels.restore,
         )
 
-    def against(self, dataset: Dataset, reference: Dataset) -> Dataset:
-        """All of the reference, as series are compared with what was trained on."""
+    def with_reference(self, dataset: Dataset, reference: Dataset) -> Dataset:
+        """The whole reference, as series are compared with the training data and not with held-out data."""
         return reference

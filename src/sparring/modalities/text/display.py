@@ -12,14 +12,14 @@ from sparring.modalities.display import Display
 
 
 class TextDisplay(Display):
-    sheet_suffix = single = ".txt"
-    together = (".txt", ".jsonl")
-    arrays = ()
+    sheet_suffix = single_suffix = ".txt"
+    suffixes = (".txt", ".jsonl")
+    array_suffixes = ()
 
     def save_sheet(self, samples: Sequence[str], path: Path, columns: int | None = None) -> Path:
         path = path if path.suffix else path.with_suffix(self.sheet_suffix)
-        if path.suffix.lower() not in self.together:
-            raise ConfigError(f"--out {path} must end in {', '.join(self.together)}: texts are saved so")
+        if path.suffix.lower() not in self.suffixes:
+            raise ConfigError(f"--out {path} must end in {', '.join(self.suffixes)}: texts have no other format")
         texts.save_lines(samples, path, columns)
         return path
 

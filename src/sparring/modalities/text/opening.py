@@ -1,4 +1,4 @@
-"""Names and files that hold texts."""
+"""The names and files of texts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from sparring.modalities.opening import Opening, Options
 
 if TYPE_CHECKING:
-    from sparring.data.dataset import Dataset
+    from sparring.data.dataset import Conditional, Dataset
 
 _SYMBOLS = ("tokenizer", "vocabulary", "length")
 
@@ -25,7 +25,7 @@ class TextOpening(Opening):
 
         return is_text(path, field=options.get("field"), tokenizer=options.get("tokenizer"))
 
-    def open(self, path: str, options: Options, *, conditional: bool, memory_limit: int) -> Dataset:
+    def open(self, path: str, options: Options, *, conditional: Conditional, memory_limit: int) -> Dataset:
         from sparring.data import text
 
         if path == "names":
@@ -38,7 +38,7 @@ class TextOpening(Opening):
         return os.path.isfile(path) and is_text(path, tokenizer="char")
 
     def values(self, path: str, options: Options, field: str | None = None) -> list[str]:
-        """A .txt has no fields."""
+        """Reads texts; a .txt file has no fields."""
         from sparring.data.text import read_texts
 
         field = field or (None if path.lower().endswith(".txt") else options.get("field"))

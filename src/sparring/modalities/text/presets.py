@@ -1,4 +1,4 @@
-"""Configurations for texts."""
+"""Presets for texts."""
 
 from sparring.codecs.settings import TextSettings
 from sparring.config import Config, LossConfig, ModelConfig, OptimConfig, TrainConfig
@@ -6,10 +6,10 @@ from sparring.modalities.preset import Preset
 
 
 def texts() -> Config:
-    """Texts of any kind, by way of a codec, with noise on the latents for codec and GAN alike.
+    """Any texts, encoded by an autoencoder; codec and GAN use the same noise on the latents.
 
-    A number with noise of 0.7 carries up to 0.8 bits. Best are as many as the texts need, some 50 bits for a caption:
-    what is to spare holds nothing and yet has to be learnt.
+    A latent number with noise 0.7 carries up to 0.8 bits. The latents should carry just the bits of a text, about 50
+    for a caption: the GAN has to learn spare latents too, although they hold nothing.
     """
     return Config(
         codec=TextSettings(width=128, noise=0.7, batch_size=64, num_samples=250_000),
@@ -23,7 +23,7 @@ def texts() -> Config:
 
 
 def names() -> Config:
-    """The built-in given names, by characters: two latents for some 20 bits, a run too short to learn them by heart."""
+    """The built-in given names, by characters: two latents for about 20 bits, and too few samples to memorise them."""
     return texts().replace(
         {
             "data.path": "names",
@@ -48,7 +48,7 @@ PRESETS = {
     "texts": Preset(
         lambda shape: texts(),
         (20,),
-        "any lines of text; by way of a codec",
+        "any lines of text; with an autoencoder",
         "13 minutes on one core of an AMD EPYC with AVX-512",
         "10,000 captions: most samples read as captions (docs/results.md)",
         general=True,

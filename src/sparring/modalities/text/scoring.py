@@ -1,20 +1,18 @@
-"""Texts are scored by a language model, by what they share and by what they copy."""
+"""The scoring of texts, by features, language models, diversity and copies."""
 
 from typing import Any
 
 from sparring.data.dataset import Dataset
-from sparring.data.spec import DataSpec
 from sparring.metrics import texts
 from sparring.metrics.metric import Metric, Sampler
-from sparring.modalities.scoring import Comparison, Device, Features, Scoring, drawn_features
-from sparring.modalities.text.facts import symbols
+from sparring.modalities.scoring import Comparison, Device, Features, Scoring, sampled_features
 
 
 class TextScoring(Scoring):
     def metric(
         self, dataset: Dataset, *, extractor: str | None = None, also: str | None = None, device: Device = "cpu"
     ) -> Metric | None:
-        return texts.TextMetric(dataset, told=also == "c2st")
+        return texts.TextMetric(dataset, c2st=also == "c2st")
 
     def evaluate(self, dataset: Dataset, sample: Sampler, how: Comparison) -> dict[str, Any]:
         return texts.evaluate_texts(
@@ -23,8 +21,9 @@ class TextScoring(Scoring):
         )  # fmt: skip
 
     def features(self, dataset: Dataset, extractor: str | None = None, device: Device = "cpu") -> Features:
-        vocabulary, length = symbols(DataSpec.of(dataset)), dataset.sample_shape[0]
-        encoder = texts.Encoder(texts.spread_over(dataset, texts.MOST))
-        return drawn_features(
+        vocabulary, length = dataset.vocabulary, dataset.sample_shape[0]
+        assert vocabulary is not None, "texts have a vocabulary"
+        encoder = texts.Encoder(texts.evenly_spaced(dataset, texts.MOST))
+        return sampled_features(
             dataset, texts.ENCODER, lambda found: encoder(vocabulary.encode(found, length)), vocabulary.decode
         )

@@ -1,1 +1,1 @@
-"""The modality of clips."""
+"""The modality of video clips."""

@@ -1,12 +1,12 @@
-"""Clips (C, T, H, W), pixels in [-1, 1]."""
+"""Video clips (C, T, H, W), pixels in [-1, 1]."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from sparring.modalities.modality import Modality
+from sparring.modalities.page import Page
 from sparring.modalities.video.opening import VideoOpening
-from sparring.modalities.video.page import VideoPage
 from sparring.modalities.video.presets import PRESETS, clips
 
 if TYPE_CHECKING:
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from sparring.data.spec import DataSpec
     from sparring.modalities.display import Display
     from sparring.modalities.scoring import Scoring
+
+
+class VideoPage(Page):
+    kind = "clips"
 
 
 class Video(Modality):
@@ -41,9 +45,9 @@ class Video(Modality):
         return samples.clamp(-1, 1)
 
     def adapted(self, values: Any, theirs: DataSpec, ours: DataSpec) -> Tensor | None:
-        from sparring.modalities.image.colour import coloured
+        from sparring.modalities.image.channels import convert_channels
 
-        return super().adapted(coloured(values, ours.sample_shape[0]), theirs, ours)
+        return super().adapted(convert_channels(values, ours.sample_shape[0]), theirs, ours)
 
     def default(self, spec: DataSpec, count: int) -> Config:
         return clips(*spec.sample_shape[1:])

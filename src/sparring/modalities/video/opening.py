@@ -1,4 +1,4 @@
-"""Names and files that hold clips."""
+"""The names and files of video data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sparring.modalities.image.opening import MATCH_CHANNELS, other_channels, sq
 from sparring.modalities.opening import Opening, Options
 
 if TYPE_CHECKING:
-    from sparring.data.dataset import Dataset
+    from sparring.data.dataset import Conditional, Dataset
     from sparring.data.spec import DataSpec
 
 FRAMES = 16
@@ -18,7 +18,7 @@ DIGITS = {"bouncing": 2, "bouncing-1": 1}
 
 class VideoOpening(Opening):
     built_in: ClassVar[Mapping[str, tuple[str, ...]]] = dict.fromkeys(DIGITS, ("frames", "resolution"))
-    files = "a film, or a folder, .zip or .tar of them"
+    files = "a video, or a folder, .zip or .tar of them"
     own = ("frames", "frame_step")
     effective = ("frames", "frame_step", "resolution", "labels")
     others = "pictures"
@@ -28,7 +28,7 @@ class VideoOpening(Opening):
 
         return is_clips(path, options.get("frames"))
 
-    def open(self, path: str, options: Options, *, conditional: bool, memory_limit: int) -> Dataset:
+    def open(self, path: str, options: Options, *, conditional: Conditional, memory_limit: int) -> Dataset:
         from sparring.data import clips
         from sparring.data.bouncing import bouncing
 
@@ -39,7 +39,7 @@ class VideoOpening(Opening):
             path, **{"frames": FRAMES} | settings, conditional=conditional, memory_limit=memory_limit
         )
 
-    def fitting(self, spec: DataSpec, options: dict[str, Any]) -> dict[str, Any]:
+    def options_for(self, spec: DataSpec, options: dict[str, Any]) -> dict[str, Any]:
         return options | square_side(spec) | {"frames": spec.sample_shape[1]}
 
     def advice(self, first: DataSpec, second: DataSpec, *, resizable: bool) -> str:

@@ -1,4 +1,4 @@
-"""Configurations for video."""
+"""Presets for video clips."""
 
 import math
 
@@ -8,7 +8,7 @@ from sparring.modalities.preset import Preset, misfit
 
 
 def clips(frames: int, height: int, width: int) -> Config:
-    """Clips of any kind, by way of a codec: eight latents a clip, with noise on them for codec and GAN alike."""
+    """Any clips, encoded by an autoencoder into eight latents; codec and GAN use the same noise on the latents."""
     stem = 1 if min(frames, height, width) > 1 else 0
 
     def patch_of(*sizes: int) -> int:
@@ -27,7 +27,7 @@ def clips(frames: int, height: int, width: int) -> Config:
             num_samples=80_000,
         ),
         model=ModelConfig(width=64, depth=3, num_heads=4, adaln_gain=2.0),
-        # What the decoder cannot tell apart, the discriminator need not: its noise is the codec's, and stays.
+        # Constant instance noise at the codec's level: D cannot use details that the decoder does not decode.
         loss=LossConfig(r1=0.5, r2=0.5, penalty_fraction=0.5, instance_noise=0.4, final_noise=0.4),
         optim=OptimConfig(lr=5e-4),
         train=TrainConfig(
@@ -37,8 +37,11 @@ def clips(frames: int, height: int, width: int) -> Config:
 
 
 def bouncing_1(frames: int, height: int, width: int) -> Config:
-    """One bouncing digit: what it is, where it starts and where it goes is worth some 50 bits, and four latents of 16
-    numbers with noise of 0.5 carry 74. With eight at 0.4, 183, one GAN in two found a few paths only."""
+    """One bouncing digit.
+
+    Its shape, start and velocity take about 50 bits. Four latents of 16 numbers with noise 0.5 carry 74 bits. Eight
+    latents with noise 0.4 carry 183 bits; with them one GAN in two collapsed to a few paths.
+    """
     return clips(frames, height, width).replace(
         {
             "data.path": "bouncing-1",
@@ -51,7 +54,7 @@ def bouncing_1(frames: int, height: int, width: int) -> Config:
 
 
 def bouncing(frames: int, height: int, width: int) -> Config:
-    """Two bouncing digits, as any clips."""
+    """Two bouncing digits, with the settings for any clips."""
     return clips(frames, height, width).replace({"data.path": "bouncing"})
 
 
@@ -59,23 +62,23 @@ PRESETS = {
     "bouncing": Preset(
         lambda shape: bouncing(*shape[1:]),
         (1, 16, 64, 64),
-        "two bouncing digits (Moving MNIST), made on the fly; by way of a codec",
+        "two bouncing digits (Moving MNIST), generated on the fly; with an autoencoder",
         "about as long as bouncing-1",
-        "6 to 14% of the clips keep both digits (real: 99%); examples/ has films in layers, which do better",
+        "6 to 14% of the clips keep both digits (real: 99%); the layered video in examples/ does better",
     ),
     "bouncing-1": Preset(
         lambda shape: bouncing_1(*shape[1:]),
         (1, 16, 64, 64),
-        "one bouncing digit, made on the fly; by way of a codec",
+        "one bouncing digit, generated on the fly; with an autoencoder",
         "14 minutes on one core of an AMD EPYC with AVX-512 at 64×64 without classes",
-        "86% of the clips keep their digit (the codec's own: 87%, real ones: 100%), median of three seeds",
+        "86% of the clips keep their digit (decoded real clips: 87%, real clips: 100%), median of three seeds",
     ),
     "clips": Preset(
         lambda shape: clips(*shape[1:]),
         (1, 16, 64, 64),
-        "any clips; by way of a codec",
+        "any clips; with an autoencoder",
         "20 minutes on one busy core for 477 clips at 32×32",
-        "emoji: people move as they should, hands and things are blurred (docs/results.md)",
+        "emoji: people move correctly, hands and objects are blurred (docs/results.md)",
         general=True,
     ),
 }

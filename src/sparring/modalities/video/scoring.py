@@ -1,16 +1,15 @@
-"""Clips are compared in the features of whole clips and of single frames."""
+"""The scoring of clips, in the features of whole clips and of single frames."""
 
 from typing import Any
 
-import sparring.metrics.motion  # noqa: F401  # registers what is measured of bouncing digits
 from sparring.data.dataset import Dataset
 from sparring.metrics import clips
 from sparring.metrics.clip_features import NAME, ClipFeatures
 from sparring.metrics.metric import Metric, Sampler
-from sparring.modalities.scoring import Comparison, Device, Features, Scoring, drawn_features
+from sparring.modalities.scoring import Comparison, Device, Features, Scoring, sampled_features
 
 FEWEST = 4
-"""Clips that can be compared: two on either side."""
+"""The fewest real clips that can be scored."""
 
 
 class VideoScoring(Scoring):
@@ -31,5 +30,5 @@ class VideoScoring(Scoring):
         return {**metric.facts, **metric(sample)}
 
     def features(self, dataset: Dataset, extractor: str | None = None, device: Device = "cpu") -> Features:
-        look = ClipFeatures(*dataset.sample_shape[:2])
-        return drawn_features(dataset, NAME, look, lambda samples: samples.clamp(-1, 1))
+        embed = ClipFeatures(*dataset.sample_shape[:2])
+        return sampled_features(dataset, NAME, embed, lambda samples: samples.clamp(-1, 1))

@@ -1,11 +1,11 @@
-"""Pixels with other channels than they came with."""
+"""Conversion between grey, grey with alpha, RGB and RGBA."""
 
 import torch
 from torch import Tensor
 
 
-def coloured(values: Tensor, channels: int) -> Tensor:
-    """Pictures or clips (N, 1 to 4, ...) as grey, grey and alpha, RGB or RGBA; greys by the weights of ITU-R BT.601."""
+def convert_channels(values: Tensor, channels: int) -> Tensor:
+    """Converts images or clips (N, 1 to 4, ...) to 1 to 4 channels; grey follows ITU-R BT.601, alpha is opaque."""
     if values.shape[1] == channels:
         return values
     colour = values[:, :3] if values.shape[1] > 2 else values[:, :1].expand(-1, 3, *values.shape[2:])

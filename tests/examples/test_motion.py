@@ -1,8 +1,11 @@
 import pytest
 import torch
 
+from examples.layered_video.motion import MotionMetric, histograms, persistent, track
+from sparring.data import DataError
 from sparring.data.bouncing import SPEED, bouncing
-from sparring.metrics.motion import MotionMetric, histograms, persistent, track
+from sparring.data.dataset import TensorDataset
+from sparring.modalities.metrics import evaluate, metric_for
 
 
 @pytest.fixture(scope="module", params=[1, 2], ids=["one", "two"])
@@ -169,3 +172,29 @@ def test_persistence_is_judged_clip_by_clip(real, dataset):
     clips[broken, :, 4] = -1
     after = persistent(clips, *track(clips, num_digits))
     assert (before != after).nonzero().flatten().tolist() == [broken]
+
+
+def test_it_is_measured_beside_the_clips_own_scores(dataset):
+    clips = dataset.held_out.batch(torch.arange(60))[0]
+
+    def sample(num):
+        return clips[torch.arange(num) % 60], None
+
+    scores = {"position_tv", "speed_tv", "direction_tv", "speed_distance", "shape_fd", "readable", "persistent"}
+    trained = metric_for(dataset)(sample)
+    assert {"frechet_clips", *scores} <= trained.keys()
+    alone = evaluate(dataset, sample, num=60, metrics=["motion"], report=print)
+    assert alone.keys() - {"extractor", "resized", "count"} == {s + beside for s in scores for beside in ("", "_floor")}
+    assert alone["persistent"] > 0.9
+    assert scores <= evaluate(dataset, sample, num=60, report=print).keys()
+    with pytest.raises(DataError, match="choose among frechet, frames, c2st, motion"):
+        evaluate(dataset, pytest.fail, metrics=["fid"], report=print)
+
+
+def test_other_clips_have_no_motion_to_measure(dataset):
+    films = TensorDataset(
+        name="films", modality="video", sample_shape=dataset.sample_shape, samples=dataset.batch(torch.arange(8))[0],
+        classes=torch.zeros(8, dtype=torch.int64), class_names=["film"], fingerprint="films", value_range="-1..1",
+    )  # fmt: skip
+    with pytest.raises(DataError, match=r"no metric motion here: choose among frechet, frames, c2st$"):
+        evaluate(films, pytest.fail, metrics=["motion"], report=print)

@@ -1,7 +1,0 @@
-"""Clips on a page."""
-
-from sparring.modalities.page import Page
-
-
-class VideoPage(Page):
-    kind = "clips"
