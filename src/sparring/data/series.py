@@ -17,7 +17,7 @@ import torch
 from sparring.data import tables
 from sparring.data.archives import ARCHIVE_ERRORS
 from sparring.data.arrays import holds_rows
-from sparring.data.channels import Channels, unnamed
+from sparring.data.channels import Channels, default_names
 from sparring.data.dataset import (
     IGNORED_LABELS,
     MEMORY_LIMIT,
@@ -145,7 +145,7 @@ def open_series(
     masked = shortest < steps
     if masked:
         found.notes.append(f"the series have {shortest} to {steps} steps: one channel more says how many are left")
-    channels, value_range, constant = measure(path, found.table.values, found.table.names, masked, to_learn)
+    channels, value_range, constant = fit_scaling(path, found.table.values, found.table.names, masked, to_learn)
     found.notes += [f"the channel {name!r} is constant" for name in constant]
     build = partial(_build, channels=channels, value_range=value_range, steps=steps)
     dataset = build(path, found, None)
@@ -154,7 +154,7 @@ def open_series(
     return dataset
 
 
-def measure(
+def fit_scaling(
     path: str, values: Values, names: Sequence[str], masked: bool = False, to_learn: bool = True
 ) -> tuple[Channels, str, list[str]]:
     """The scaling to mean 0 and standard deviation 1 of a table's channels, none of which is all NaN, in two passes.
@@ -388,7 +388,7 @@ def read_ts(path: str, memory_limit: int) -> Table:
         raise DataError(f"{path} promises {promised[:40]} dimensions but has {channels}: correct its header")
     return Table(
         *spool.finish(),
-        names=unnamed(channels),
+        names=default_names(channels),
         ends=np.array(ends),
         long=False,
         labels=(lambda _: labels) if labels and not regression else None,

@@ -26,9 +26,9 @@ from sparring.data.arrays import (
     Array,
     label_names,
     load_arrays,
-    why_unread,
+    load_error,
 )
-from sparring.data.channels import unnamed
+from sparring.data.channels import default_names
 from sparring.data.dataset import Conditional, DataError
 
 BLOCK_CELLS = 1 << 17
@@ -353,7 +353,7 @@ def read_table(path: str, window: int | None, memory_limit: int, *, alone: bool 
         notes.append(f"each row is one series of {steps} steps; with --window N the file is one long table")
     return Table(
         *spool.finish(),
-        names=unnamed(1) if row_wise else [head.names[column] for column in channels],
+        names=default_names(1) if row_wise else [head.names[column] for column in channels],
         ends=np.arange(steps, spool.rows + 1, steps) if ends is None else ends,
         long=not row_wise and ends is None,
         labels=None if label is None else lambda _: labels,
@@ -474,7 +474,7 @@ def read_arrays(path: str, window: int | None, memory_limit: int) -> Table:
     length = spool.rows if long else steps
     return Table(
         *spool.finish(),
-        names=unnamed(channels),
+        names=default_names(channels),
         ends=np.arange(length, spool.rows + 1, length),
         long=long,
         labels=None if label_key is None else partial(label_names, path, arrays[label_key]),
@@ -486,7 +486,7 @@ def _map(path: str) -> Array:
     try:
         loaded = np.load(path, mmap_mode="r", allow_pickle=False)
     except LOAD_ERRORS as error:
-        raise DataError(f"cannot read {path} as a NumPy array: {why_unread(error)}") from error
+        raise DataError(f"cannot read {path} as a NumPy array: {load_error(error)}") from error
     if not isinstance(loaded, np.ndarray):
         raise DataError(f"{path} holds several arrays: rename it to .npz")
     return loaded
