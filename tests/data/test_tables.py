@@ -106,7 +106,7 @@ def test_other_tables_with_columns_of_these_names_keep_them(tmp_path, text):
     path = written(tmp_path, text)
     dataset = open_series(path, window=4)
     assert dataset.channels.names == ("sample", "step", "a", "b", "c")
-    assert "the columns 'sample' and 'step' are channels: they do not number the samples and their steps from 0" in notes(dataset)
+    assert "the columns 'sample' and 'step' are channels: they do not number the samples" in notes(dataset)
     with pytest.raises(
         DataError, match=r"pass --window N .* 60 rows and 5 columns; the columns 'sample' and 'step' are"
     ):
