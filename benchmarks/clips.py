@@ -1,8 +1,9 @@
 """A run's clips; those by way of a trained codec beside its reconstructions and random latents without a GAN.
 
-    python benchmarks/clips.py runs/bouncing-1
+    python -m benchmarks.clips runs/bouncing-1
 
-Prints a JSON line each, with the scores of `sparring evaluate`; those of real clips are their `_floor`.
+Prints a JSON line each, with the scores of `sparring evaluate` and, of bouncing digits, their motion's
+(`examples/layered_video/motion.py`); those of real clips are their `_floor`.
 """
 
 import argparse
@@ -11,9 +12,10 @@ import json
 import torch
 from torch import Tensor
 
+import examples.layered_video  # noqa: F401  # registers its metric, motion
 import sparring
-from sparring.codecs import TrainedCodec
-from sparring.metrics.clips import BATCH, ClipMetric
+from sparring.metrics.clips import BATCH
+from sparring.modalities.metrics import metric_for
 from sparring.pretrained import open_data_of
 
 
@@ -23,7 +25,8 @@ def main() -> None:
     parser.add_argument("run")
     gan = sparring.load(parser.parse_args().run)
     data = open_data_of(gan)
-    metric, held_out = ClipMetric(data), data.held_out or data
+    metric, held_out = metric_for(data), data.held_out or data
+    assert metric is not None, "clips can be compared from four on"
 
     def reconstructed(count: int) -> tuple[Tensor, None]:
         chosen = torch.arange(len(held_out) - count, len(held_out))
@@ -31,12 +34,11 @@ def main() -> None:
 
     def random(count: int) -> tuple[Tensor, None]:
         latents = torch.randn(count, *gan.codec.latent_shape, generator=torch.Generator().manual_seed(0))
-        return gan.modality.to_user(
-            torch.cat([gan.codec.expand(part) for part in latents.split(BATCH)]), gan.spec
-        ), None
+        clips = torch.cat([gan.codec.decode(part) for part in latents.split(BATCH)])
+        return gan.modality.to_user(clips, gan.spec), None
 
     contestants = {"samples": lambda count: (gan.sample(count), None)}
-    if isinstance(gan.codec, TrainedCodec):
+    if gan.codec.learns:
         contestants |= {"the codec's reconstructions": reconstructed, "random latents": random}
     for name, sample in contestants.items():
         print(json.dumps({"clips": name} | metric(sample)), flush=True)

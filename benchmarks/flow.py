@@ -27,7 +27,7 @@ from sparring.device import choose_dtype
 from sparring.models.generator import Generator
 from sparring.models.positions import Grid
 from sparring.models.stem import Stem
-from sparring.sampling import class_indices, draw_z
+from sparring.sampling import draw_z
 from sparring.training.ema import ExponentialMovingAverage
 
 TIME_DIM = 64
@@ -188,7 +188,7 @@ class FlowTrainer:
     @torch.inference_mode()
     def sample(self, num: int, *, steps: int, seed: int = 0) -> Tensor:
         """`num` samples of the averaged network, their classes in turn; on the CPU, in [-1, 1]."""
-        labels, parts = class_indices(None, num, self.spec.class_names).to(self.device), []
+        labels, parts = self.spec.condition.spread(num).to(self.device), []
         for start in range(0, num, BATCH):
             chosen = labels[start : start + BATCH]
             noise = draw_z(len(chosen), math.prod(self.spec.sample_shape), seed=seed, start=start).to(self.device)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from sparring.build import Networks
+from sparring.build import build
 from sparring.files import load_tensors
 from sparring.pretrained import SHIPPED, read_config, write_model
 
@@ -21,7 +21,7 @@ def ship(run: Path, folder: Path) -> None:
     config, spec = read_config(run)
     tensors, _ = load_tensors(run / "model.safetensors")
     # What a codec has measured, rounded, would make smooth series tremble.
-    measured = {name for name, _ in Networks(config, spec).named_buffers()}
+    measured = {name for name, _ in build(config, spec).named_buffers()}
     halved = {n: t.half() if t.dtype == torch.float32 and n not in measured else t for n, t in tensors.items()}
     folder.mkdir(parents=True, exist_ok=True)
     write_model(folder / "model.safetensors", halved, config, spec)

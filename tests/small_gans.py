@@ -2,20 +2,23 @@
 
 import torch
 
-from sparring.build import Networks
+from sparring.build import build
 from sparring.config import Config
 from sparring.data.channels import Channels
+from sparring.data.conditions import Classes, Vectors
 from sparring.data.spec import DataSpec
 from sparring.data.vocabulary import Vocabulary
 from sparring.pretrained import GAN
 
 SMALL = {"model.width": 16, "model.depth": 1, "model.num_heads": 2, "model.z_dim": 4, "model.noise_dim": 4}
-CODEC = {"codec.name": "autoencoder", "codec.latents": 2, "codec.latent_dim": 8, "codec.width": 16, "codec.depth": 1,
-         "codec.num_heads": 2, "model.bounded": False}  # fmt: skip
-SERIES = {"codec.patch_size": 4, "model.bounded": False}
+CODEC = {"codec.name": "autoencoder", "codec.latents": 2, "codec.latent_dim": 8, "codec.width": 16,
+         "codec.depth": 1}  # fmt: skip
+SERIES = {"codec.patch_size": 4}
 TEXTS = DataSpec((6,), vocabulary=Vocabulary("char", tuple("abcdef")), modality="text")
+NUMBERS = Vectors(("size", "weight"), (1.0, 200.0), (0.5, 50.0), ((1.0, 150.0), (0.5, 250.0), (1.5, 200.0)))
 KINDS = {
-    "pictures": (DataSpec((1, 8, 8), ("left", "right"), modality="image"), {"codec.patch_size": 4}),
+    "pictures": (DataSpec((1, 8, 8), Classes(("left", "right")), modality="image"), {"codec.patch_size": 4}),
+    "pictures of numbers": (DataSpec((1, 8, 8), NUMBERS, modality="image"), {"codec.patch_size": 4}),
     "pictures without noise": (DataSpec((1, 8, 8), modality="image"), {"codec.patch_size": 4, "model.noise_dim": 0}),
     "series": (DataSpec((2, 12), channels=Channels(("a", "b"), (5.0, 0.0), (100.0, 0.1)), modality="series"), SERIES),
     "series that end": (
@@ -23,11 +26,7 @@ KINDS = {
         SERIES,
     ),
     "clips": (DataSpec((1, 4, 8, 8), modality="video"), {"codec.patch_size": 4, **CODEC}),
-    "clips in layers": (
-        DataSpec((1, 4, 8, 8), modality="video"),
-        {"codec.name": "layers", "codec.patch_size": 2, "model.bounded": False},
-    ),
-    "texts": (TEXTS, CODEC),
+    "texts": (TEXTS, {**CODEC, "codec.name": "text"}),
 }  # fmt: skip
 
 
@@ -35,10 +34,7 @@ def gan_of(kind) -> GAN:
     spec, settings = KINDS[kind]
     config = Config().replace(SMALL | settings)
     torch.manual_seed(0)
-    networks = Networks(config, spec)
+    networks = build(config, spec)
     for parameter in networks.parameters():  # at its start a generator hardly heeds z
         torch.nn.init.normal_(parameter, std=0.3)
-    if networks.generator.to_loose is not None:  # or the layers would lie beyond the frame
-        for parameter in networks.generator.to_loose.parameters():
-            parameter.data.mul_(0.1)
     return GAN(config, spec, networks.eval().requires_grad_(False))

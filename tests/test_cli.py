@@ -95,7 +95,7 @@ def test_broken_files_and_ignored_labels_are_told_while_training(pictures, tmp_p
     (pictures / "red/broken.png").write_bytes(b"not a picture")
     assert cli.main(["train", str(pictures), "--out", str(tmp_path / "r"), *SMALL, "--unconditional"]) == 0
     told = capsys.readouterr().err
-    assert "skipped 1 that cannot be used" in told
+    assert "skipped 1 unusable" in told
     assert "broken.png" in told
     assert "ignored" in told
     assert sparring.load(tmp_path / "r").class_names == ()

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from sparring.data.conditions import Classes, Unconditional
 from sparring.directions import SAMPLES, directions
 from sparring.models.generator import Generator
 
@@ -9,14 +10,14 @@ from sparring.models.generator import Generator
 class Linear(nn.Module):
     """A generator whose derivative is known: tokens = A z."""
 
-    num_classes, num_tokens = 0, 1
+    condition, num_tokens = Unconditional(), 1
 
     def __init__(self, matrix):
         super().__init__()
         self.matrix = nn.Parameter(matrix)
         self.z_size = matrix.shape[1]
 
-    def forward(self, z, class_labels):
+    def forward(self, z, condition):
         return (z @ self.matrix.T).unflatten(1, (-1, 2))
 
 
@@ -31,7 +32,7 @@ def test_of_a_linear_generator_they_are_its_singular_vectors():
 
 def test_generators_move_further_along_the_first_than_along_the_last_or_a_random_one():
     torch.manual_seed(0)
-    generator = Generator((1, 4, 4), 4, width=16, depth=2, num_heads=2, num_classes=3, z_dim=4, noise_dim=4)
+    generator = Generator((1, 4, 4), 4, width=16, depth=2, num_heads=2, condition=Classes(("a", "b", "c")), z_dim=4, noise_dim=4)
     for block in generator.blocks:
         for parameter in block.parameters():
             nn.init.normal_(parameter, std=0.3)

@@ -120,7 +120,7 @@ def test_a_run_whose_data_has_moved_is_compared_with_what_is_named(tiny, digits_
     compared = of_run(str(digits_apart / "run"), device="cpu", data=str(digits_apart / "pictures"))
     scores = compared.scores(chosen=("frechet",))
     assert scores["frechet"] > scores["frechet_floor"] > 0
-    assert scores["warnings"][-1].startswith("copies: none are looked for")
+    assert scores["warnings"][-1].startswith("copies: none are searched for")
     with pytest.raises(DataError, match="near_copies cannot be measured here"):
         compared.scores(chosen=("frechet", "near_copies"))
 
@@ -143,7 +143,7 @@ def test_samples_that_lack_a_class_are_matched_by_name(digits_apart):
     scores = lacking.scores(chosen=("recall", "recognised"))
     assert scores["recognised"] > 0.95
     assert scores["recall_3"] == 0
-    assert any("of 3 0%" in warning for warning in scores["warnings"])
+    assert any("0% of 3" in warning for warning in scores["warnings"])
     arrays = np.load(digits_apart / "arrays.npz")["samples"]
     np.savez(digits_apart / "turned.npz", samples=arrays[::-1])
     first, second = (
@@ -185,7 +185,7 @@ def test_what_cannot_be_compared_says_so(digits_apart, capsys, monkeypatch):
     fails(capsys, "evaluate", "arrays.npz", "--data", "digits", "--extractor", "digits:x", saying="takes no file")
     fails(capsys, "evaluate", "arrays.npz", "--data", "digits", "--device", "bogus", saying="bogus")
     fails(capsys, "evaluate", "arrays.npz", "--data", "rings", saying="bring them to one shape")
-    fails(capsys, "evaluate", "arrays.npz", "--data", "colours.npz", saying="as many channels")
+    fails(capsys, "evaluate", "arrays.npz", "--data", "colours.npz", saying="the same number of channels")
     fails(capsys, "evaluate", "digits", "--data", "small.npz", saying="28×28: bring them to one shape")
     fails(capsys, "evaluate", "nowhere.npz", "--data", "digits", saying="there is no nowhere.npz")
     fails(capsys, "evaluate", "arrays.npz", "--data", "texts.txt", saying="holds no texts")
@@ -222,7 +222,9 @@ def test_the_report_is_one_file_with_everything_in_it(digits_apart, capsys, monk
     assert json.loads(capsys.readouterr().out)["frechet"] > 0
     text = (digits_apart / "out/report.html").read_text()
     page = _Page(text)
-    assert {"Scores", "Samples", "Real ones", "What is nearest", "Least like anything real"} <= set(page.titles)
+    assert {"Scores", "Samples", "Real samples", "Nearest real samples", "Farthest from all real samples"} <= set(
+        page.titles
+    )
     assert all(picture["src"].startswith("data:image/png;base64,") for picture in page.pictures)
     assert all(picture["alt"] for picture in page.pictures)
     assert "script" not in page.kinds
@@ -240,7 +242,7 @@ def test_points_leave_nothing_to_choose():
 def test_what_lies_nearest_is_found(shapes):
     copies = shapes.samples[[7, 20]]
     compared = Compared("copies", "shapes", shapes, lambda num: (copies, None), most=2)
-    found = report.Look(compared).neighbours()
+    found = report.NearestSamples(compared).pairs()
     assert torch.equal(found[0::2], copies.clamp(-1, 1)) or torch.allclose(found[0::2], copies)
     torch.testing.assert_close(found[1::2], copies.clamp(-1, 1))
 
@@ -248,8 +250,8 @@ def test_what_lies_nearest_is_found(shapes):
 def test_the_report_looks_among_all_pictures_and_at_each_once(shapes, tmp_path, monkeypatch):
     monkeypatch.setenv("SPARRING_CACHE", str(tmp_path))
     compared = Compared("real", "shapes", shapes, lambda num: (shapes.batch(torch.arange(num))[0], None), most=40)
-    look = report.Look(compared)
-    assert look.searched == "all 40"
+    nearest = report.NearestSamples(compared)
+    assert nearest.searched == "all 40"
     (kept,) = (tmp_path / "features").iterdir()
     written = kept.stat().st_ino
     compared.scores(chosen=["near_copies"])
@@ -260,10 +262,12 @@ def test_the_report_looks_among_all_pictures_and_at_each_once(shapes, tmp_path, 
 def test_the_report_shows_real_ones_of_the_samples_classes(shapes):
     classes = torch.tensor([1, 0, 0, 1, 1])
     compared = Compared("real", "shapes", shapes, lambda num: (shapes.samples[:5], classes), most=5)
-    bright_right = report.Look(compared).shown()[:, 0, :, 4:].mean((1, 2)) > 0
+    bright_right = report.NearestSamples(compared).real_samples()[:, 0, :, 4:].mean((1, 2)) > 0
     assert bright_right.long().tolist() == classes.tolist()
     digits = open_dataset("digits")
     held_out = digits.held_out.batch(torch.arange(1000))[0]
     unnamed = Compared("real", "digits", digits, lambda num: (held_out[:num], None), most=30)
-    places = [(held_out == one).flatten(1).all(1).nonzero()[0].item() for one in report.Look(unnamed).shown()]
+    places = [
+        (held_out == one).flatten(1).all(1).nonzero()[0].item() for one in report.NearestSamples(unnamed).real_samples()
+    ]
     assert places != sorted(places)  # the set lies sorted by class, the samples do not

@@ -11,6 +11,7 @@ from markdown_it import MarkdownIt
 from sparring.build import Networks
 from sparring.config import Config
 from sparring.data.channels import Channels
+from sparring.data.conditions import Classes
 from sparring.data.spec import DataSpec
 from sparring.data.vocabulary import Vocabulary
 from sparring.pretrained import GAN
@@ -52,7 +53,7 @@ def run(tmp_path):
 
 
 def test_what_it_says(run):
-    gan = gan_of(DataSpec((1, 8, 8), ("left", "right"), modality="image"), data__path="/home/someone/secret/shapes")
+    gan = gan_of(DataSpec((1, 8, 8), Classes(("left", "right")), modality="image"), data__path="/home/someone/secret/shapes")
     card = model_card(gan, run, "someone/shapes", licence="cc-by-4.0", data_licence="made by me")
     front, rest = front_matter(card)
     assert front == {
@@ -64,8 +65,8 @@ def test_what_it_says(run):
         "![Samples](samples.png)", "pictures of 1×8×8", "2: `left`, `right`", f"generator {parameters:,}",
         'sparring.load("hf:someone/shapes")', "sparring sample hf:someone/shapes --num 64 --out samples.png",
         "(16, 1, 8, 8), float in [-1, 1]", "These weights, measured after 64 samples",
-        "| `frechet` | 8 (real ones: 1) | Fréchet distance of the features: 0 is best |", "after 32 samples",
-        "2.5 (real ones: 1)", "collapse: the samples cover 10% of the data", "`Healthy: the discriminator's gap is 0.6",
+        "| `frechet` | 8 (real data: 1) | Fréchet distance of the features: 0 is best |", "after 32 samples",
+        "2.5 (real data: 1)", "collapse: the samples cover 10% of the data", "`Healthy: the discriminator's gap is 0.6",
         "the data's licence: `made by me`", "The weights' licence: `cc-by-4.0`", '"depth": 1', "1.5 minutes",
     ):  # fmt: skip
         assert said in rest
@@ -85,7 +86,7 @@ def test_what_is_not_known_is_said(tmp_path):
 
 def test_a_best_folder_has_its_own_scores(run):
     card = model_card(gan_of(DataSpec((1, 8, 8), modality="image")), run / "best", "someone/shapes")
-    assert "2.5 (real ones: 1)" in card
+    assert "2.5 (real data: 1)" in card
     assert "which are not these" not in card
 
 
@@ -135,7 +136,7 @@ def test_names_are_nothing_but_text(name, run):
         (run / "verdict.txt").write_text(name)
         (run / "samples.txt").write_text(f"{name}\n````\n{name}\n")
         (run / "best" / "metrics.json").write_text(json.dumps({name: 1.0, "frechet": name, "kid": 2.0, "fid": [name]}))
-        gan = gan_of(DataSpec((1, 8, 8), (name, "b"), modality="image"), data__path=f"/x/{name}", data__field=name)
+        gan = gan_of(DataSpec((1, 8, 8), Classes((name, "b")), modality="image"), data__path=f"/x/{name}", data__field=name)
         return model_card(gan, run, "someone/shapes", data_licence=name or " ")
 
     assert front_matter(card_with(name))[0] == front_matter(card_with("a name"))[0]

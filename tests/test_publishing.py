@@ -119,7 +119,7 @@ def test_private_ones(hub, run, capsys, monkeypatch):
     assert hub.repositories[NAME].private
     assert same_samples(run, NAME)
     push(run, "someone/open")
-    fails(capsys, "push", run, "someone/open", "--private", saying="already and public")
+    fails(capsys, "push", run, "someone/open", "--private", saying="already on the hub and public")
     assert len(hub.repositories["someone/open"].commits) == 1
     hub.tokens["hf_of_another"] = "another"
     monkeypatch.setenv("HF_TOKEN", "hf_of_another")
@@ -173,14 +173,14 @@ def test_names_and_licences(hub, run, capsys):
         fails(capsys, "pull", name, saying="write USER/NAME")
         fails(capsys, "push", run, name, saying="write USER/NAME")
     fails(capsys, "push", run, "someone/a..b", saying="someone/a..b")  # which the library knows
-    fails(capsys, "push", run, NAME, "--licence", "all: mine", saying="is no licence's name on the hub")
+    fails(capsys, "push", run, NAME, "--licence", "all: mine", saying="is no name of a licence on the hub")
     fails(capsys, "push", run, NAME, "--licence", "mine-2.0", saying="does it know the licence mine-2.0?")
     assert NAME not in hub.repositories
     fails(capsys, "push", run, NAME, "--token", "hf_of_someone", saying="unrecognized arguments: --token")
 
 
 def test_no_model_to_push(hub, run, capsys):
-    fails(capsys, "push", "nowhere", NAME, saying="nowhere is no run's folder")
+    fails(capsys, "push", "nowhere", NAME, saying="nowhere is no folder of a run")
     (run / "model.safetensors").unlink()
     fails(capsys, "push", run, NAME, saying="has saved no model yet")
     assert not hub.requests
@@ -197,9 +197,9 @@ def test_nothing_is_overwritten(hub, run, tmp_path, capsys):
     notes = tmp_path / "notes"
     notes.mkdir()
     (notes / "thesis.txt").write_text("years of work")
-    fails(capsys, "pull", NAME, "--out", notes, saying="holds something else already")
-    fails(capsys, "pull", NAME, "--out", run, saying="holds something else already")  # its paths are still whole
-    fails(capsys, "pull", NAME, "--out", notes / "thesis.txt", saying="holds something else already")
+    fails(capsys, "pull", NAME, "--out", notes, saying="already holds something else")
+    fails(capsys, "pull", NAME, "--out", run, saying="already holds something else")  # its paths are still whole
+    fails(capsys, "pull", NAME, "--out", notes / "thesis.txt", saying="already holds something else")
     assert [path.name for path in notes.iterdir()] == ["thesis.txt"]
     pulled = pull(NAME, tmp_path / "pulled")
     (pulled / "samples.png").unlink()

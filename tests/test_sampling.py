@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from sparring.config import ConfigError
+from sparring.data.conditions import Classes, Unconditional, Vectors
 from sparring.models.generator import Generator
-from sparring.sampling import MEAN_SAMPLES, class_indices, draw_z, interpolate, mean_w
+from sparring.sampling import FEW_MEAN_SAMPLES, MEAN_SAMPLES, draw_z, interpolate, mean_w
 
 
 @pytest.mark.parametrize("size", [1, 7, 300])
@@ -40,7 +41,7 @@ def test_z_leaves_the_global_generator_alone():
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-NAMES = ["owl", "ant", "7", "cat"]
+NAMES = Classes(("owl", "ant", "7", "cat"))
 
 
 @pytest.mark.parametrize(
@@ -59,23 +60,24 @@ NAMES = ["owl", "ant", "7", "cat"]
 def test_classes_by_number_and_by_name(wanted, expected):
     if expected is None:
         with pytest.raises(ConfigError, match="there is no class 4"):
-            class_indices(wanted, 5, NAMES)
+            NAMES.parse(wanted, 5)
         return
-    indices = class_indices(wanted, 5, NAMES)
+    indices = NAMES.parse(wanted, 5)
     assert indices.dtype == torch.long
     assert indices.tolist() == expected
 
 
 def test_without_classes_every_label_is_zero():
-    assert class_indices(None, 3, ()).tolist() == [0, 0, 0]
-    assert class_indices(None, 0, NAMES).tolist() == []
+    assert Unconditional().parse(None, 3).tolist() == [0, 0, 0]
+    assert Unconditional().parse(torch.zeros(3, dtype=torch.long), 3).tolist() == [0, 0, 0]
+    assert NAMES.parse(None, 0).tolist() == []
 
 
 @pytest.mark.parametrize(
-    ("wanted", "names", "message"),
+    ("wanted", "classes", "message"),
     [
-        (0, (), "without classes: drop the class"),
-        ("owl", (), "without classes"),
+        (0, Unconditional(), "without classes and other conditions: drop the condition"),
+        ("owl", Unconditional(), "without classes"),
         ("dog", NAMES, "there is no class dog; the classes are owl, ant, 7, cat$"),
         (4, NAMES, "there is no class 4;"),
         (-1, NAMES, "there is no class -1;"),
@@ -84,13 +86,13 @@ def test_without_classes_every_label_is_zero():
         (["owl", "dog", "ant"], NAMES, "there is no class dog"),
         (["owl", "ant"], NAMES, "2 classes were given for 3 samples: give one, or one for each"),
         ([], NAMES, "0 classes were given for 3 samples"),
-        (99, [f"c{number}" for number in range(40)], "c0, c1, .*, c19, ...$"),
+        (99, Classes(tuple(f"c{number}" for number in range(40))), "c0, c1, .*, c19, ...$"),
     ],
 )
-def test_class_errors_say_what_there_is(wanted, names, message):
+def test_class_errors_say_what_there_is(wanted, classes, message):
     wanted = [wanted] * 3 if isinstance(wanted, float) else wanted
     with pytest.raises(ConfigError, match=message):
-        class_indices(wanted, 3, names)
+        classes.parse(wanted, 3)
 
 
 # ---- the walk -------------------------------------------------------------------------------------------------------
@@ -137,18 +139,16 @@ def test_a_finer_walk_is_the_same_walk():
 # ---- the mean of w --------------------------------------------------------------------------------------------------
 
 
-def make_generator(num_classes):
+def make_generator(condition):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return Generator(
-            (1, 2, 2), 3, width=16, depth=1, num_heads=2, num_classes=num_classes, z_dim=6, noise_dim=2, mlp_ratio=2.0,
-            qk_norm=True, positions="learned", rotary=True, adaln_gain=1.0, gate_bias=0.1, stem=0, stem_channels=4,
-            bounded=False,
+            (1, 2, 2), 3, width=16, depth=1, num_heads=2, condition=condition, z_dim=6, noise_dim=2,
         )  # fmt: skip
 
 
 def test_mean_w_is_the_mean_over_z_for_each_label():
-    generator, labels = make_generator(4), torch.tensor([2, 0, 2, 3])
+    generator, labels = make_generator(NAMES), torch.tensor([2, 0, 2, 3])
     means = mean_w(generator, labels)
     assert means.shape == (4, 16)
     assert torch.equal(means[0], means[2])
@@ -162,9 +162,20 @@ def test_mean_w_is_the_mean_over_z_for_each_label():
 
 
 def test_mean_w_without_classes_and_on_every_call_alike():
-    generator = make_generator(0)
+    generator = make_generator(Unconditional())
     means = mean_w(generator, torch.zeros(3, dtype=torch.long))
     assert means.shape == (3, 16)
     assert torch.equal(means[0], means[1])
     assert torch.equal(mean_w(generator, torch.zeros(1, dtype=torch.long))[0], means[0])
     assert not means.requires_grad
+
+
+def test_mean_w_of_numbers_is_that_under_each_of_them():
+    numbers = Vectors.fit(torch.randn(50, 2, generator=torch.Generator().manual_seed(0)))
+    generator, condition = make_generator(numbers), numbers.spread(3)
+    means = mean_w(generator, condition)
+    z = draw_z(FEW_MEAN_SAMPLES, 6, seed=0)
+    for one, mean in zip(condition, means, strict=True):
+        expected = generator.mapping(z, one.expand(len(z), -1)).mean(0)
+        torch.testing.assert_close(mean, expected, rtol=1e-4, atol=1e-5)
+    assert (means[0] - means[1]).norm() > 0.01 * means[0].norm()

@@ -11,6 +11,7 @@ import pytest
 from sparring import cli, share
 from sparring.build import Networks
 from sparring.config import ConfigError
+from sparring.data.conditions import Classes
 from sparring.data.spec import DataSpec
 from sparring.data.vocabulary import BYTES, Vocabulary
 from sparring.modalities.text.modality import bytes_of_letters
@@ -40,8 +41,8 @@ def test_everything_is_inside_and_strangers_names_are_only_text(runtime, tmp_pat
     name = "</script><script>alert(1)</script>"
     gan = GAN(
         gan.config,
-        DataSpec((1, 8, 8), (name, "<!--"), modality="image"),
-        Networks(gan.config, DataSpec((1, 8, 8), ("a", "b"), modality="image")),
+        DataSpec((1, 8, 8), Classes((name, "<!--")), modality="image"),
+        Networks(gan.config, DataSpec((1, 8, 8), Classes(("a", "b")), modality="image")),
     )
     written = share.share(gan, tmp_path / "page.html", title="<i>shapes</i>")
     page = written.path.read_text(encoding="utf-8")

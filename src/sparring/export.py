@@ -48,28 +48,28 @@ class Sampler(nn.Module):
         self.generator, self.codec = copy.deepcopy(gan.generator).cpu(), copy.deepcopy(gan.codec).cpu()
         self.spec, self.modality = gan.spec, gan.modality
         table = gan.spec.condition.table()
-        if table is None:
-            self.register_buffer("mean_z", draw_z(FEW_MEAN_SAMPLES, self.generator.z_dim, seed=0))
-        else:
-            self.register_buffer("mean_w", mean_w(self.generator, table).clone())
+        self.register_buffer("mean_w", None if table is None else mean_w(self.generator, table).clone())
+        self.register_buffer("mean_z", draw_z(FEW_MEAN_SAMPLES, self.generator.z_dim, seed=0) if table is None else None)
         self.eval().requires_grad_(False)
 
-    mean_w: Tensor | None = None
+    mean_w: Tensor | None
     """That under each condition, where they can be counted."""
-    mean_z: Tensor
+    mean_z: Tensor | None
 
     def forward(self, z: Tensor, truncation_psi: Tensor, condition: Tensor | None = None) -> Tensor:
         """See the top of this file."""
         global_z, noise = self.generator.split(z)
         w = self.generator.mapping(global_z, condition)
-        if self.mean_w is None:
-            assert condition is not None, "conditions that cannot be counted are told"
-            mean = mean_of_each(self.generator, self.mean_z, condition)
-        else:
-            mean = self.mean_w if condition is None else self.mean_w[condition]
-        psi = truncation_psi[:, None]
+        mean, psi = self._mean(condition), truncation_psi[:, None]
         tokens = self.generator.synthesize(mean + psi * (w - mean), noise * psi[..., None])
-        return self.modality.to_user_tensor(self.codec.decode(tokens), self.spec)
+        return self.modality.to_user_tensor(self.codec.decode(self.codec.unpatchify(tokens)), self.spec)
+
+    def _mean(self, condition: Tensor | None) -> Tensor:
+        """The mean of w under each condition."""
+        if self.mean_w is not None:
+            return self.mean_w if condition is None else self.mean_w[condition]
+        assert condition is not None and self.mean_z is not None, "conditions that cannot be counted are told"
+        return mean_of_each(self.generator, self.mean_z, condition)
 
     def inputs(self, num: int, seed: int = 0) -> dict[str, Tensor]:
         """Random ones, conditions in turn."""

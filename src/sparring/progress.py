@@ -1,4 +1,4 @@
-"""What a person sees while a GAN trains: one live line on a terminal, a line every so often elsewhere."""
+"""The progress of a training run: one live line on a terminal, else a line every few seconds."""
 
 import sys
 import time
@@ -46,7 +46,7 @@ class TrainingProgress:
 
 
 def describe(progress: Progress) -> str:
-    """Samples seen, speed, time left, both losses, the gap, the penalties, and what was measured."""
+    """Samples seen, speed, time left, losses, logit gap, penalties and scores, on one line."""
     row, rate = progress.row, progress.samples_per_second
     left = max(0, progress.num_samples - progress.samples_seen) / rate if rate else 0
     parts = [
@@ -55,7 +55,7 @@ def describe(progress: Progress) -> str:
         f"{int(left) // 60}:{int(left) % 60:02} left",
     ]
     if "loss/reconstruction" in row:
-        parts.append(f"codec's error {row['loss/reconstruction']:.4f}")
+        parts.append(f"codec error {row['loss/reconstruction']:.4f}")
     if "loss/d" in row:
         parts += [
             f"loss D {row['loss/d']:.3f} G {row['loss/g']:.3f}",

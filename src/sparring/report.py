@@ -1,6 +1,6 @@
-"""A page about an evaluation: samples beside data, curves, scores beside their floors, what is nearest, what failed.
+"""An HTML report of an evaluation: samples, real samples, curves, scores, nearest real samples and failures.
 
-One file without scripts, whose pictures are inside it.
+The report is one file, without scripts and with embedded images.
 """
 
 import tempfile
@@ -12,7 +12,6 @@ from string import Template
 from typing import Any
 
 import torch
-from torch import Tensor
 
 import sparring
 from sparring.config import ConfigError
@@ -29,11 +28,11 @@ from sparring.training.logs import logged_rows
 
 SHOWN, PAIRS, FAILURES = 48, 12, 8
 CANDIDATES = 500
-"""Samples among which the failures are looked for."""
+"""The number of samples that are searched for failures."""
 
 
 def check_files(compared: Compared, report: str | None, neighbours: str | None) -> None:
-    """Raises `ConfigError` for a file that cannot be written, before minutes of work."""
+    """Raises `ConfigError` if a file cannot be written, before the slow work."""
     sheet = modality_of(compared.dataset).display.sheet_suffix
     for option, name, suffixes in (("report", report, (".html", ".htm")), ("neighbours", neighbours, (sheet,))):
         if name is None:
@@ -50,39 +49,38 @@ def check_files(compared: Compared, report: str | None, neighbours: str | None) 
             raise ConfigError(f"--{option} {name} cannot be written: {error.strerror}") from error
 
 
-def save_neighbours(look: "Look", path: Path) -> Path:
-    """Samples, each beside the real one nearest to it."""
+def save_neighbours(nearest: "NearestSamples", path: Path) -> Path:
+    """Saves samples, each next to its nearest real sample."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    return look.display.save_sheet(look.neighbours(), path, 8)
+    return nearest.display.save_sheet(nearest.pairs(), path, 8)
 
 
-def write_report(look: "Look", scores: Mapping[str, Any], path: Path) -> None:
-    """Scores as `Compared.scores` gives them."""
-    compared = look.compared
+def write_report(nearest: "NearestSamples", scores: Mapping[str, Any], path: Path) -> None:
+    """Writes the report of `Compared.scores`."""
+    compared, html = nearest.compared, nearest.display.html
     title = f"{printable(compared.samples)} beside {printable(compared.data)}"
     parts = [
         f"<h1>{escape(title)}</h1>",
-        f"<p>Sparring {sparring.__version__}, {date.today().isoformat()}. Beside each score stands its floor: what "
-        "as many other real samples get.</p>",
+        f"<p>Sparring {sparring.__version__}, {date.today().isoformat()}. Each score has a floor: the score of as many "
+        "other real samples.</p>",
         *(f'<p class="warning">{escape(text)}</p>' for text in scores.get("warnings", ())),
         _verdict(compared.run),
         _section("Scores", _table(scores)),
         '<div class="pair">',
-        _section("Samples", look.display.html(look.samples[:SHOWN], "samples")),
-        _section("Real ones", look.display.html(look.shown(), "real ones")),
+        _section("Samples", html(nearest.samples[:SHOWN], "samples")),
+        _section("Real samples", html(nearest.real_samples(), "real samples")),
         "</div>",
         _section(
-            "What is nearest",
-            f"<p>Samples, each followed by the real one nearest to it among {look.searched}, in the features of "
-            f"{escape(look.name)}."
-            + " Copies would show here." * look.compared.trained_on
+            "Nearest real samples",
+            f"<p>Samples, each followed by the nearest of {nearest.searched} real samples, in the features of "
+            f"{escape(nearest.name)}."
+            + " A copy of training data would show here." * compared.trained_on
             + "</p>"
-            + look.display.html(look.neighbours(), "samples and their nearest real ones", 8),
+            + html(nearest.pairs(), "samples and their nearest real samples", 8),
         ),
         _section(
-            "Least like anything real",
-            "<p>What to look at first.</p>"
-            + look.display.html(look.failures(), "samples far from all real ones", FAILURES),
+            "Farthest from all real samples",
+            "<p>Probable failures.</p>" + html(nearest.failures(), "samples far from all real samples", FAILURES),
         ),
         _curves(compared.run),
         _settings(compared.run),
@@ -92,8 +90,8 @@ def write_report(look: "Look", scores: Mapping[str, Any], path: Path) -> None:
     write_atomic(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
 
 
-class Look:
-    """Samples, and the real ones nearest to them."""
+class NearestSamples:
+    """Samples and their nearest real samples, in the features of the modality or of an extractor."""
 
     def __init__(self, compared: Compared, extractor: str | None = None) -> None:
         self.compared = compared
@@ -103,20 +101,16 @@ class Look:
         count = CANDIDATES if compared.most is None else min(CANDIDATES, compared.most)
         self.samples, self.classes = compared.sample(count)
         found = self.modality.scoring.features(compared.dataset, extractor, compared.device)
-        self.name, self.places = found.name, found.indices
+        self.name, self.indices = found.name, found.indices
         self.distance, self.nearest = nearest(found.embed(self.samples), found.real)
 
     @property
     def searched(self) -> str:
-        there, whole = len(self.places), len(self.dataset)
-        return f"all {whole:,}" if there == whole else f"{there:,} of {whole:,} drawn at random"
+        count, whole = len(self.indices), len(self.dataset)
+        return f"all {whole:,}" if count == whole else f"{count:,} of {whole:,} random"
 
-    def real(self, places: Tensor) -> Any:
-        return self.modality.to_user(self.dataset.batch(places)[0], self.spec)
-
-    def shown(self) -> Any:
-        """Real ones, of those that the samples are compared with: of the samples' classes, in their order, else at
-        random, as a set often lies sorted."""
+    def real_samples(self) -> Any:
+        """Random samples of the data that is compared with, of the same classes as the generated samples."""
         if self.compared.reference is not None:
             return list(self.compared.reference[:SHOWN])
         source = self.dataset.held_out or self.dataset
@@ -125,17 +119,19 @@ class Look:
         classes = renumbered(source.labels(), source.class_names, self.dataset.class_names).tolist()
         chosen = []
         for number in wanted[: len(source)]:
-            place = next((place for place in left if classes[place] == number), left[0])
-            left.remove(place)
-            chosen.append(place)
+            index = next((index for index in left if classes[index] == number), left[0])
+            left.remove(index)
+            chosen.append(index)
         return self.modality.to_user(source.batch(torch.tensor(chosen))[0], self.spec)
 
-    def neighbours(self) -> Any:
-        return self.modality.interleaved(self.samples[:PAIRS], self.real(self.places[self.nearest[:PAIRS]]))
+    def pairs(self) -> Any:
+        """Samples, each followed by its nearest real sample."""
+        stored = self.dataset.batch(self.indices[self.nearest[:PAIRS]])[0]
+        return self.modality.interleaved(self.samples[:PAIRS], self.modality.to_user(stored, self.spec))
 
     def failures(self) -> Any:
         worst = self.distance.topk(min(FAILURES, len(self.distance)))[1]
-        return self.modality.stacked([self.samples[place] for place in worst.tolist()])
+        return self.modality.stacked([self.samples[index] for index in worst.tolist()])
 
 
 def _section(title: str, content: str) -> str:
@@ -154,7 +150,7 @@ def _table(scores: Mapping[str, Any]) -> str:
             f"<tr><th>{escape(printable(name.replace('_', ' ')))}</th><td>{shown}{spread}</td>"
             f"<td>{'' if floor is None else f'{floor:.4g}'}</td><td>{meaning_of(name)}</td></tr>"
         )
-    head = "<tr><th>score</th><th>samples</th><th>real ones</th><th></th></tr>"
+    head = "<tr><th>score</th><th>samples</th><th>real data</th><th></th></tr>"
     return f'<div class="wide"><table>{head}{"".join(rows)}</table></div>'
 
 

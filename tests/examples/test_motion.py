@@ -1,7 +1,9 @@
 import pytest
 import torch
 
-from examples.layered_video.motion import MotionMetric, histograms, persistent, track
+from examples.layered_video.motion import MotionMetric, histograms
+from examples.layered_video.persistence import persistent
+from examples.layered_video.tracking import track
 from sparring.data import DataError
 from sparring.data.bouncing import SPEED, bouncing
 from sparring.data.dataset import TensorDataset

@@ -225,7 +225,7 @@ def test_series_are_in_their_own_units_and_nan_beyond_their_ends(tiny, tmp_path)
         class_names=[], fingerprint="waves", value_range="", samples=samples,
         channels=Channels(("height", "width"), (100.0, 0.0), (2.0, 1.0), masked=True),
     )  # fmt: skip
-    config = tiny.replace({"train.evaluate_every": 0, "train.num_samples": 16, "model.bounded": False})
+    config = tiny.replace({"train.evaluate_every": 0, "train.num_samples": 16})
     train(config, tmp_path / "waves", dataset=dataset)
     page, gan = client(tmp_path / "waves"), sparring.load(tmp_path / "waves", "cpu")
     facts = page.get("/api/model").json()
@@ -257,9 +257,9 @@ def test_texts_are_strings(tmp_path):
     lines = tmp_path / "lines.txt"
     lines.write_text("".join(f"{a}{b}{c}\n" for a in "abcd" for b in "efgh" for c in "ijkl"), encoding="utf-8")
     settings = {
-        "data.path": str(lines), "codec.name": "autoencoder", "codec.width": 16, "codec.depth": 1, "model.width": 16,
+        "data.path": str(lines), "codec.name": "text", "codec.width": 16, "codec.depth": 1, "model.width": 16,
         "model.depth": 1, "model.num_heads": 2, "train.num_samples": 16, "codec.num_samples": 16,
-        "train.batch_size": 8, "train.evaluate_every": 0, "train.device": "cpu", "model.bounded": False,
+        "train.batch_size": 8, "train.evaluate_every": 0, "train.device": "cpu",
     }  # fmt: skip
     train(Config().replace(settings), tmp_path / "words")
     page = client(tmp_path / "words")

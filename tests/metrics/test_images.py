@@ -122,7 +122,7 @@ def test_copies_are_looked_for_in_all_of_a_large_set_or_it_says_in_how_much(monk
     assert copied["near_copies"] == 1
     assert "near_copies_searched" not in copied
     assert new["near_copies"] < 0.05
-    assert warning == ["copies: 100% of the samples are all but training samples"]
+    assert warning == ["copies: 100% of the samples are nearly equal a training sample"]
     assert not none
     monkeypatch.setattr(real_images, "SEARCHED", 1800)
     said, copied, new, warning, none = judge()
@@ -170,7 +170,7 @@ def test_a_class_that_collapsed_or_is_missing_is_named():
     scores = evaluation(lambda count: (collapsed, classes))
     assert scores["recall"] > 0.8
     assert scores["recall_3"] < 0.05 < 0.8 < scores["recall_3_floor"]
-    assert warnings_of(scores) == ["collapse within a class: the samples cover of 3 1% (real ones: 96%)"]
+    assert warnings_of(scores) == ["collapse within a class: the samples cover 1% of 3 (real data: 96%)"]
     assert scores["recognised_floor"] == pytest.approx(0.988)
     without = evaluation(lambda count: (held_out[~threes], classes[~threes]))
     assert without["recall_3"] == 0

@@ -8,6 +8,7 @@ from PIL import Image
 
 from sparring.config import ConfigError
 from sparring.data.channels import Channels
+from sparring.data.conditions import Classes
 from sparring.data.spec import DataSpec
 from sparring.data.vocabulary import Vocabulary
 from sparring.modalities.registry import MODALITIES, modality_of, open_dataset
@@ -150,7 +151,8 @@ def test_texts_are_lines_side_by_side_where_they_fit(tmp_path):
 
 
 def test_a_page_shows_series_without_the_channel_that_says_where_they_end():
-    spec = DataSpec((3, 12), ("a",), Channels(("x", "y"), (0.0, 0.0), (1.0, 1.0), masked=True), modality="series")
+    channels = Channels(("x", "y"), (0.0, 0.0), (1.0, 1.0), masked=True)
+    spec = DataSpec((3, 12), Classes(("a",)), channels, modality="series")
     assert modality_of(spec).page.facts(spec) == {
         "kind": "series",
         "shape": [2, 12],

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sparring.training.diagnostics import Alarm, diversity, judge
+from sparring.training.diagnostics import Alarm, diversity, verdict_on
 
 
 def rows(gap=0.8, r1=0.05, **last):
@@ -17,7 +17,7 @@ def rows(gap=0.8, r1=0.05, **last):
         (rows(diversity=31.9), 0, "scattered", "31.9 times as diverse"),
         (rows(diversity=0.9, recall=0.1, recall_floor=0.8), 0, "collapsed", "cover 10% of the data"),
         (rows(recall=0.3, recall_floor=0.8, most_share=0.2), 0, "healthy", "Healthy"),
-        (rows(diversity=0.9, most_share=1.0), 0, "collapsed", "100% of the samples are taken for one class"),
+        (rows(diversity=0.9, most_share=1.0), 0, "collapsed", "100% of the samples are classified as one class"),
         (rows(gap=8.0, diversity=0.9), 0, "discriminator-too-strong", "--augment.probability"),
         (rows(gap=0.001, r1=1e-6, diversity=0.9), 0, "discriminator-idle", "--optim.lr"),
         (rows(diversity=0.9), 2, "unstable", "2 time"),
@@ -25,7 +25,7 @@ def rows(gap=0.8, r1=0.05, **last):
     ],
 )
 def test_verdicts(history, rollbacks, status, says):
-    verdict = judge(history, rollbacks)
+    verdict = verdict_on(history, rollbacks)
     assert verdict.status == status
     assert says in verdict.text
     assert "nan" not in verdict.text
@@ -43,25 +43,25 @@ REAL_TEXTS = {
     [
         ({}, "healthy", "Healthy"),
         ({"unique": 0.82, "copied": 0.2, "repeated": 0.2, "entropy": 4.2}, "healthy", "Healthy"),
-        ({"unique": 0.1}, "collapsed", "only 10% of the texts differ (real ones: 99%)"),
+        ({"unique": 0.1}, "collapsed", "only 10% of the texts differ (real data: 99%)"),
         ({"unique": 0.6}, "collapsed", "only 60% of the texts differ"),
         ({"unique": 0.78}, "collapsed", "only 78% of the texts differ"),
         ({"unique": 0.7, "unique_floor": 0.8}, "healthy", "Healthy"),  # real ones recur too
-        ({"entropy": 1.0}, "collapsed", "entropy 1.0, of real ones 5.0"),
-        ({"entropy": 3.9}, "collapsed", "entropy 3.9, of real ones 5.0"),
+        ({"entropy": 1.0}, "collapsed", "entropy 1.0, real data: 5.0"),
+        ({"entropy": 3.9}, "collapsed", "entropy 3.9, real data: 5.0"),
         ({"entropy": 6.0}, "healthy", "Healthy"),
-        ({"copied": 0.8}, "copies", "80% of the texts are word for word"),
-        ({"copied": 0.4}, "copies", "40% of the texts are word for word those of the data (real ones: 1%)"),
+        ({"copied": 0.8}, "copies", "80% of the texts equal a training text"),
+        ({"copied": 0.4}, "copies", "40% of the texts equal a training text word for word (real data: 1%)"),
         ({"copied": 0.28}, "copies", "--codec.noise"),
         ({"copied": 0.7, "copied_floor": 0.5}, "healthy", "Healthy"),
-        ({"repeated": 0.5}, "repeats", "50% of the texts say a symbol twice"),
-        ({"repeated": 0.3}, "repeats", "real ones: 3%"),
+        ({"repeated": 0.5}, "repeats", "50% of the texts have a symbol twice"),
+        ({"repeated": 0.3}, "repeats", "real data: 3%"),
         ({"repeated": 0.4, "repeated_floor": 0.22}, "healthy", "Healthy"),  # letters do come twice
         ({"repeated": 0.6, "repeated_floor": 0.22}, "repeats", "60% of the texts"),
     ],
 )
 def test_verdicts_on_texts_compare_with_real_ones(texts, status, says):
-    verdict = judge(rows(**REAL_TEXTS | texts), 0)
+    verdict = verdict_on(rows(**REAL_TEXTS | texts), 0)
     assert verdict.status == status
     assert says in verdict.text
     assert "nan" not in verdict.text
@@ -69,7 +69,7 @@ def test_verdicts_on_texts_compare_with_real_ones(texts, status, says):
 
 
 def test_the_metric_is_quoted_beside_its_floor():
-    assert "12 (real data: 1.5)" in judge(rows(diversity=0.9, frechet=12.0, frechet_floor=1.5), 0).text
+    assert "12 (real data: 1.5)" in verdict_on(rows(diversity=0.9, frechet=12.0, frechet_floor=1.5), 0).text
 
 
 def test_diversity_is_that_within_a_class():
@@ -90,10 +90,10 @@ def test_alarm_tells_once_that_the_discriminator_has_won():
     assert alarm.check(won, 10) is None
 
 
-def test_alarm_rings_at_a_slope_of_nothing_but_not_where_none_is_measured():
+def test_alarm_at_a_vanishing_gradient_but_not_without_penalties():
     won = {"logits/gap": 8.0, "loss/r1": 0.0, "loss/d": 0.0}
     assert "R1 0.0e+00" in Alarm().check(won, 10)
-    assert Alarm(slopes=False).check(won, 10) is None
+    assert Alarm(penalized=False).check(won, 10) is None
 
 
 def test_alarm_tells_that_the_discriminator_is_dead_after_200_steps_of_it():
@@ -107,4 +107,4 @@ def test_alarm_tells_that_the_discriminator_is_dead_after_200_steps_of_it():
 
 def test_rows_of_a_codec_are_not_judged():
     codec = [{"samples_seen": i, "loss/reconstruction": 0.1} for i in range(500)]
-    assert judge(codec + rows(diversity=0.95), 0) == judge(rows(diversity=0.95), 0)
+    assert verdict_on(codec + rows(diversity=0.95), 0) == verdict_on(rows(diversity=0.95), 0)

@@ -68,9 +68,9 @@ def test_a_run_stops_once_its_goal_is_reached_and_stays_stopped(tiny, shapes, tm
 
 
 @pytest.mark.parametrize(("r1", "r2", "measured"), [(0, 0, False), (0, 1, True), (1, 1, True)])
-def test_the_alarm_knows_whether_slopes_are_measured(tiny, shapes, tmp_path, r1, r2, measured):
+def test_the_alarm_knows_whether_penalties_are_computed(tiny, shapes, tmp_path, r1, r2, measured):
     config = tiny.replace({"loss.r1": r1, "loss.r2": r2})
-    assert Run(config, tmp_path / "run", shapes, print).alarm.slopes == measured
+    assert Run(config, tmp_path / "run", shapes, print).alarm.penalized == measured
 
 
 def test_a_goal_that_nothing_measures_is_refused_before_anything_is_written(tiny, shapes, tmp_path):

@@ -51,8 +51,8 @@ def add(command: Command) -> None:
 
 
 def run_evaluate(arguments: argparse.Namespace) -> int:
-    from sparring.evaluation import beside_floors, open_compared
-    from sparring.report import Look, check_files, save_neighbours, write_report
+    from sparring.evaluation import open_compared, with_floors
+    from sparring.report import NearestSamples, check_files, save_neighbours, write_report
 
     names = ("resolution", "window", "stride", "fill_gaps", "frames", "frame_step", "field")
     settings = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
@@ -67,13 +67,13 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     for warning in scores["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
     facts = {"samples": compared.samples, "data": compared.data} | scores
-    print_facts(facts if arguments.json else beside_floors(facts), arguments.json)
+    print_facts(facts if arguments.json else with_floors(facts), arguments.json)
     if arguments.neighbours or arguments.report:
-        look = Look(compared, arguments.extractor)
+        nearest = NearestSamples(compared, arguments.extractor)
         if arguments.neighbours:
-            save_neighbours(look, Path(arguments.neighbours))
+            save_neighbours(nearest, Path(arguments.neighbours))
         if arguments.report:
-            write_report(look, scores, Path(arguments.report))
+            write_report(nearest, scores, Path(arguments.report))
     return 0
 
 

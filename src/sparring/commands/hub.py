@@ -26,7 +26,7 @@ def run_push(arguments: argparse.Namespace) -> int:
 
     address = push(
         arguments.folder, arguments.name, private=arguments.private, licence=arguments.licence,
-        data_licence=arguments.data_licence, say=lambda line: print(line, file=sys.stderr),
+        data_licence=arguments.data_licence, log=lambda line: print(line, file=sys.stderr),
     )  # fmt: skip
     print(address)
     return 0

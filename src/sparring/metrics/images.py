@@ -43,8 +43,8 @@ class ImageEvaluation(Metric):
         device: torch.device | str = "cpu",
     ) -> None:
         """`metrics` are some of `METRICS`; None: all that the data and the extractor allow. Copies are searched for
-        only if the generator was `trained_on` the data set. The choice of real images depends on their content if
-        `by_content`, else on their order, which saves reading them all. The extractor runs on the `device`."""
+        only if the generator was `trained_on` the data set. The random choice of real images depends on their content
+        if `by_content`, else on their order, which saves reading them all. The extractor runs on the `device`."""
         self.extractor, self.seed = make_extractor(extractor, dataset.sample_shape, device), seed
         self.dataset, self.classes, self.named = dataset, tuple(dataset.class_names), metrics is not None
         self.metrics = self._possible(metrics, trained_on)

@@ -35,14 +35,14 @@ def _repeats(scores: Scores) -> str:
     if scores["repeats"] <= 0.2 + scores.get("repeats_floor", 0):
         return ""
     return (
-        f"collapse: {scores['repeats']:.0%} of the samples nearly repeat another sample (real samples: "
+        f"collapse: {scores['repeats']:.0%} of the samples nearly repeat another sample (real data: "
         f"{scores['repeats_floor']:.0%})"
     )
 
 
 def _recall(scores: Scores) -> str:
     if scores["recall"] < UNCOVERED * scores.get("recall_floor", 1):
-        real = f"(real samples: {scores['recall_floor']:.0%})"
+        real = f"(real data: {scores['recall_floor']:.0%})"
         return f"collapse: the samples cover {scores['recall']:.0%} of the data {real}"
     classes = [
         (printable(name.removeprefix("recall_")), value, scores[f"{name}_floor"])
@@ -50,7 +50,7 @@ def _recall(scores: Scores) -> str:
         if name.startswith("recall_") and f"{name}_floor" in scores
     ]
     lost = [(name, recall, floor) for name, recall, floor in classes if recall < UNCOVERED * floor]
-    shown = ", ".join(f"{recall:.0%} of {name} (real samples: {floor:.0%})" for name, recall, floor in lost[:5])
+    shown = ", ".join(f"{recall:.0%} of {name} (real data: {floor:.0%})" for name, recall, floor in lost[:5])
     more = f", and as little of {len(lost) - 5} more classes" if len(lost) > 5 else ""
     return f"collapse within a class: the samples cover {shown}{more}" if lost else ""
 

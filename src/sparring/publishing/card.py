@@ -1,7 +1,7 @@
-"""The README of a model on the Hugging Face hub: what it makes, how well, how it was trained, what not to expect.
+"""The model card (README.md) of a GAN on the Hugging Face hub: samples, use, scores, limits, licences, settings.
 
-Names that come with data or a stranger's run stand in code spans, where they can be neither Markdown nor HTML; none of
-them is in the YAML at the top.
+Names from data or from another person's run are written in code spans, where they are neither Markdown nor HTML; the
+YAML front matter contains none of them.
 """
 
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 import sparring
 from sparring.config import Config
 from sparring.data.dataset import printable
-from sparring.evaluation import beside_floors
+from sparring.evaluation import with_floors
 from sparring.metrics.scores import meaning_of, warnings_of
 from sparring.modalities.display import Drawing
 from sparring.modalities.page import Page
@@ -22,33 +22,33 @@ from sparring.privacy import without_paths
 from sparring.training.logs import rows_of
 
 NAMES, LINES, LENGTH = 20, 20, 80
-"""Class names and texts that are shown, and of each so many characters."""
+"""The most class names, the most texts, and the most characters of each."""
 
 
 def model_card(gan: GAN, run: Path, name: str, *, licence: str | None = None, data_licence: str | None = None) -> str:
-    """The card of the GAN in the folder `run`, to be published as `name` (USER/NAME) beside the folder's pictures."""
+    """The card of the GAN in the folder `run`, published as `name` (USER/NAME) together with the folder's images."""
     page = gan.modality.page
     last, best = (_measured(run / file) for file in ("metrics.jsonl", "best/metrics.json"))
-    last = last or _measured(run / "metrics.json")  # the folder is itself a `best`
+    last = last or _measured(run / "metrics.json")  # a `best` folder
     config = without_paths(gan.config)
     parts = [
         _front_matter(page, licence),
         f"# {_code(name)}",
         _samples(run),
-        f"A generative adversarial network of transformers that makes {page.kind}, a sample in one forward pass. Made "
+        f"A generative adversarial network of transformers that generates {page.kind}, each in one forward pass. Made "
         f"with Sparring {sparring.__version__}.",
         _facts(gan, config, page, last),
         "## Use",
         _use(gan, page, name),
         "## Scores",
         _scores("These weights", last) or "Nothing was measured.",
-        _scores("The best weights of the run, which are not these", best) if best != last else "",
+        _scores("The best weights of the run, which are other weights", best) if best != last else "",
         "## Limits",
         _limits(run, last),
         "## Data and licence",
         _licences(config, licence, data_licence),
         "<details>\n<summary>Training settings</summary>",
-        "![Losses, gap, penalties and distance while training](training.png)" * (run / "training.png").is_file(),
+        "![Losses, gap, penalties and distance during training](training.png)" * (run / "training.png").is_file(),
         _block([json.dumps(config.to_dict(), indent=2)], "json"),
         "</details>",
     ]
@@ -71,7 +71,7 @@ def _samples(run: Path) -> str:
     if not (run / "samples.txt").is_file():
         return ""
     lines = (run / "samples.txt").read_text(encoding="utf-8", errors="replace").splitlines()
-    texts = [text for line in lines[:LINES] for text in re.split(" {3,}", line)]  # as `TextDisplay.save_sheet` has them
+    texts = [text for line in lines[:LINES] for text in re.split(" {3,}", line)]  # columns of `TextDisplay.save_sheet`
     return _block(map(printable, texts[:LINES]))
 
 
@@ -109,21 +109,19 @@ def _scores(title: str, row: Mapping[str, float]) -> str:
     if not scores:
         return ""
     table = ["| score | value | |", "| - | - | - |"]
-    table += [f"| {_code(name)} | {text} | {meaning_of(name)} |" for name, text in beside_floors(scores).items()]
+    table += [f"| {_code(name)} | {text} | {meaning_of(name)} |" for name, text in with_floors(scores).items()]
     after = f" after {row['samples_seen']:,.0f} samples" if "samples_seen" in row else ""
-    return f"{title}, measured{after}, beside what real samples get:\n\n" + "\n".join(table)
+    return f"{title}, measured{after}, with the scores of real data:\n\n" + "\n".join(table)
 
 
 def _limits(run: Path, row: Mapping[str, float]) -> str:
-    limits = [f"{_code(text, None)}." for text in warnings_of(row)]  # they hold the names of classes
+    limits = [f"{_code(text, None)}." for text in warnings_of(row)]  # they contain class names
     verdict = run / "verdict.txt"
     if verdict.is_file():
         limits.append("The run's own verdict: " + _code(verdict.read_text(encoding="utf-8", errors="replace"), None))
     else:
-        limits.append("The run's own verdict is not there.")
-    limits.append(
-        "It makes what its data held, with its gaps and its slant, and may come near single training samples."
-    )
+        limits.append("The run has no verdict.")
+    limits.append("It reproduces its data, including gaps and biases, and may come close to single training samples.")
     return "\n".join(f"- {limit}" for limit in limits)
 
 
@@ -134,7 +132,7 @@ def _licences(config: Config, licence: str | None, data_licence: str | None) -> 
 
 
 def _measured(file: Path) -> dict[str, float]:
-    """The last row of a file that has scores: those of its numbers that have a plain name."""
+    """The last row of a file with scores, without entries that are no numbers or have no plain name."""
     for row in reversed(rows_of(file)):
         row = {name: value for name, value in row.items() if re.fullmatch(r"\w+", name) and type(value) in (int, float)}
         if row.keys() - {"samples_seen", "seconds", "diversity"}:
@@ -149,7 +147,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _code(text: str, length: int | None = LENGTH) -> str:
-    """Any text as a code span, which ends where this says and not where the text wants it to."""
+    """Any text as a code span, which backticks in the text cannot end."""
     text = printable(text)
     text = text if length is None or len(text) <= length else text[:length] + "…"
     fence = "`" * (_longest_run(text) + 1)

@@ -1,7 +1,7 @@
-"""A GAN to the Hugging Face hub and back. The token is the library's own affair: `hf auth login`, or HF_TOKEN.
+"""Upload to and download from the Hugging Face hub. The hub's library reads the token: `hf auth login`, or HF_TOKEN.
 
-What is taken in either direction is the list FILES, by name, and nothing else; what comes from the hub is JSON,
-tensors, text and pictures, of which only the first two are read.
+Only the files named in FILES are transferred. They are JSON, tensors, texts and images; of downloaded files only JSON
+and tensors are read.
 """
 
 import filecmp
@@ -33,18 +33,18 @@ def push(
     private: bool = False,
     licence: str | None = None,
     data_licence: str | None = None,
-    say: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
 ) -> str:
-    """Uploads the GAN of a run's folder as one commit to `name` (USER/NAME), which is made where it is not there yet;
-    returns its address.
+    """Uploads the GAN of a run's folder as one commit to the repository `name` (USER/NAME), which is created if
+    necessary; returns its address.
 
-    Of paths in the settings only the last part is published. Raises `ConfigError` or `CheckpointError`.
+    Paths in the settings are shortened to their last part. Raises `ConfigError` or `CheckpointError`.
     """
     run, name = Path(run), repository(name)
     if licence is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", licence := licence.lower()):
-        raise ConfigError(f"--licence {licence} is no licence's name on the hub, such as apache-2.0 or cc-by-4.0")
+        raise ConfigError(f"--licence {licence} is no name of a licence on the hub, such as apache-2.0 or cc-by-4.0")
     if not run.is_dir():
-        raise CheckpointError(f"{run} is no run's folder")
+        raise CheckpointError(f"{run} is no folder of a run")
     gan = load(run.resolve(), "cpu")
     hub = library()
     api = hub.HfApi()
@@ -58,14 +58,14 @@ def push(
         files = {file: folder / file for file in (*MODEL, "README.md")}
         files |= {file: run / file for file in BESIDE if (run / file).is_file()}
         sizes = {file: path.stat().st_size / 1000 for file, path in files.items()}
-        say(f"uploading to {api.endpoint}/{name}: " + ", ".join(f"{file} ({kb:,.1f} kB)" for file, kb in sizes.items()))
+        log(f"uploading to {api.endpoint}/{name}: " + ", ".join(f"{file} ({kb:,.1f} kB)" for file, kb in sizes.items()))
         with asking(name):
-            _check(hub, card, licence)  # before anything is made there
+            _check(hub, card, licence)  # before the repository is created
             api.create_repo(name, private=private or None, exist_ok=True)
             earlier = api.list_repo_files(name)
             public = private and not api.model_info(name).private
         if public:
-            raise ConfigError(f"{name} is on the hub already and public: name another, or drop --private")
+            raise ConfigError(f"{name} is already on the hub and public: name another, or drop --private")
         changes = [hub.CommitOperationAdd(file, path) for file, path in files.items()]
         changes += [hub.CommitOperationDelete(file) for file in earlier if file in FILES and file not in files]
         with asking(name):
@@ -74,25 +74,25 @@ def push(
 
 
 def pull(name: str, out: str | Path | None = None) -> Path:
-    """Downloads the GAN `name` (USER/NAME) into the folder `out` (unset: runs/NAME), which is returned, once it is
-    known that it can be loaded. What lies there already stays as it is.
+    """Downloads the GAN `name` (USER/NAME), checks that it can be loaded, and copies it into the folder `out` (unset:
+    runs/NAME), which is returned. Existing files are not changed.
 
-    Raises `ConfigError` where something else is there, `CheckpointError` for what is no GAN.
+    Raises `ConfigError` if the folder holds something else, `CheckpointError` if `name` is no GAN.
     """
     name = repository(name)
     folder = Path(out or Path("runs") / name.partition("/")[2])
-    there = folder / "model.safetensors"
-    occupied = ConfigError(f"--out {folder} holds something else already: name a new folder")
-    if folder.exists() and not (folder.is_dir() and (there.is_file() or not any(folder.iterdir()))):
+    model = folder / "model.safetensors"
+    occupied = ConfigError(f"--out {folder} already holds something else: name a new folder")
+    if folder.exists() and not (folder.is_dir() and (model.is_file() or not any(folder.iterdir()))):
         raise occupied
     found = download(name, FILES)
     try:
         load(found, "cpu")
-    except (ValueError, RuntimeError, MemoryError) as error:  # of JSON too deep to read, among others
+    except (ValueError, RuntimeError, MemoryError) as error:  # RuntimeError: deeply nested JSON, for example
         raise CheckpointError(f"{name} holds no GAN that can be loaded: {error}") from error
-    if there.exists() and not filecmp.cmp(found / "model.safetensors", there, shallow=False):
+    if model.exists() and not filecmp.cmp(found / "model.safetensors", model, shallow=False):
         raise occupied
-    for file in FILES:  # the model first: interrupted, the same command finds it and goes on
+    for file in FILES:  # model first, so that the same command resumes an interrupted download
         if (found / file).is_file() and not (folder / file).exists():
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             write_atomic(folder / file, lambda temporary, source=found / file: shutil.copyfile(source, temporary))
@@ -100,10 +100,10 @@ def pull(name: str, out: str | Path | None = None) -> Path:
 
 
 def _check(hub: Any, card: str, licence: str | None) -> None:
-    """Asks the hub whether it takes the card."""
+    """Asks the hub to validate the card."""
     try:
         hub.ModelCard(card).validate(repo_type="model")
     except ValueError as error:
-        if isinstance(error, OSError):  # no answer at all
+        if isinstance(error, OSError):  # no answer
             raise
         raise ConfigError(f"the hub refuses the card; does it know the licence {licence}? {error}") from error

@@ -1,4 +1,4 @@
-"""Complete training states: one safetensors file each, written whole or not at all."""
+"""Checkpoints: complete training states, each in one safetensors file that is written atomically."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ KEPT = 2
 
 
 class Checkpoints:
-    """The folder of a run's checkpoints, named by samples seen; the newest `keep` stay."""
+    """The folder of a run's checkpoints, named by samples seen; it keeps the newest `keep`."""
 
     def __init__(self, folder: Path, keep: int = KEPT) -> None:
         self.folder, self.keep = folder, keep
@@ -24,7 +24,7 @@ class Checkpoints:
         path = self.folder / f"{samples_seen:012d}.safetensors"
         save_tensors(path, tensors, meta)
         for old in self.paths()[: -self.keep]:
-            if old != path:  # damaged ones with more samples may be there still
+            if old != path:  # a damaged checkpoint may have more samples
                 old.unlink(missing_ok=True)
         return path
 
@@ -35,7 +35,7 @@ class Checkpoints:
         return sorted(path for path in self.folder.iterdir() if re.fullmatch(r"\d{12}\.safetensors", path.name))
 
     def load_latest(self) -> tuple[dict[str, Tensor], dict[str, Any], list[str]] | None:
-        """The newest readable state and what was wrong with newer ones; None where there is no checkpoint."""
+        """The newest readable state and the problems with newer ones; None if there is no checkpoint."""
         problems: list[str] = []
         for path in reversed(self.paths()):
             try:

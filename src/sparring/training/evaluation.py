@@ -1,4 +1,4 @@
-"""Evaluation while a run goes on: the metric, the best state, and the goal that ends the run."""
+"""Evaluation during a run: the metric, the best state, and the goal that ends the run."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,9 +12,9 @@ from sparring.training.logs import Row
 
 
 class Evaluation:
-    """Scores `sample` by `metric`, keeps the best state in the run's folder, and tells when the goal is reached.
+    """Scores samples by `metric`, keeps the best state in the run's folder, and checks the goal.
 
-    `state` gives the tensors of the run as it is now.
+    `state` returns the run's present tensors.
     """
 
     def __init__(
@@ -30,29 +30,28 @@ class Evaluation:
         self.metric, self.sample, self.folder, self.state, self.log = metric, sample, folder, state, log
 
     def check(self) -> None:
-        """Refuses an `until` that nothing measures before anything is trained."""
+        """Raises `ConfigError` if no score belongs to `until`, before training."""
         if self.goal is None:
             return
         scores = {} if self.metric is None else self.metric(self.sample)
         if self.goal.key(scores) is None:
-            there = [name for name in scores if not name.endswith("_floor")]
-            raise ConfigError(f"--train.until {self.until}: this data is measured by {', '.join(there) or 'nothing'}")
+            names = [name for name in scores if not name.endswith("_floor")]
+            raise ConfigError(f"--train.until {self.until}: the scores of this data are {', '.join(names) or 'none'}")
 
     def observe(self, row: Row) -> Row:
-        """The scores; writes the model to `best/` where no earlier row was as good."""
+        """Returns the scores; writes the model to `best/` if no earlier row was as good."""
         assert self.metric is not None, "only a run with a metric is evaluated"
         scores = self.metric(self.sample)
         row = row | scores
         goal = self.goal or Goal.lowest(row)
         if goal is not None and goal.better(row, self.folder.best()):
-            facts = getattr(self.metric, "facts", {})  # in which features, of how many samples
-            self.folder.keep_best(row | facts, self.state())
+            self.folder.keep_best(row | dict(self.metric.facts), self.state())
         if self.goal and (key := self.goal.key(row)):
-            self.log(f"{key} {row[key]:.3g}, and {self.until} is asked for")
+            self.log(f"{key} {row[key]:.3g}, goal {self.until}")
         return scores
 
     def reached(self, rows: Sequence[Row]) -> bool:
-        """Whether the last row that was measured reaches the goal."""
+        """Whether the last row with the goal's score reaches the goal."""
         measured = [row for row in rows if self.goal and self.goal.key(row)]
         if not measured or self.goal is None or not self.goal.reached(measured[-1]):
             return False
@@ -60,10 +59,12 @@ class Evaluation:
         return True
 
     def missed(self) -> str:
-        """A sentence on the best row, where the goal was not reached."""
+        """A sentence about the best row if the goal was not reached, else an empty string."""
         best = self.folder.best()
         key = self.goal.key(best) if self.goal else None
-        if self.goal is None or key is None or self.goal.reached(best):  # a best by another goal may not have it
+        if (
+            self.goal is None or key is None or self.goal.reached(best)
+        ):  # the best row of an earlier goal may lack the score
             return ""
         return (
             f"{self.until} was not reached: best was {best[key]:.3g} at {best['samples_seen']:,} samples, "

@@ -1,12 +1,12 @@
-"""The folder of a run: what is written there, and which folder a run may go on in.
+"""The folder of a run.
 
-config.json          every setting, and what the networks must know of the data
-model.safetensors    the averaged generator and the discriminator; the config is in its metadata too
-best/                the same two files as they were when the metric was best, a run folder to sample from, and its row
-checkpoints/         complete training states, the newest few
-samples/             a grid of samples (of texts a list) at intervals, always from the same z
-metrics.jsonl        one line of measurements every so often
-samples.png (of texts .txt), training.png, verdict.txt     at the end
+config.json          all settings, and the data specification
+model.safetensors    the averaged generator, the critics and the codec; the metadata hold the config too
+best/                a run folder with the same two files at the best score, and metrics.json with that row
+checkpoints/         the newest complete training states
+samples/             a sheet of samples at intervals, always from the same z
+metrics.jsonl        one row of scores and losses at intervals
+samples.png (.txt for texts), training.png, verdict.txt     at the end
 """
 
 import json
@@ -25,14 +25,14 @@ from sparring.training.state import under
 
 
 class RunFolder:
-    """The files of a run with these settings on these data."""
+    """Reads and writes the files of a run."""
 
     def __init__(self, path: Path, config: Config, spec: DataSpec) -> None:
         self.path, self.config, self.spec = path, config, spec
         self.checkpoints = Checkpoints(path / "checkpoints")
 
     def check(self) -> None:
-        """Refuses a folder that holds another run, or something else."""
+        """Raises `ConfigError` if the folder holds another run or something else."""
         if self.path.is_file():
             raise ConfigError(f"--out {self.path} is a file: name a folder")
         if not (self.path / "config.json").exists():
@@ -53,8 +53,8 @@ class RunFolder:
             )
 
     def open(self, fingerprint: str) -> tuple[dict[str, Tensor], dict[str, Any], list[str]] | None:
-        """The newest state and what was wrong with newer ones; None for a new run. Refuses a run on other data, makes
-        the folder and writes its config."""
+        """Makes the folder and writes the config. Returns the newest readable state and the problems with newer
+        ones, or None for a new run; raises `ConfigError` if the run was trained on other data."""
         latest = self.checkpoints.load_latest()
         if latest is not None and latest[1]["data"] != fingerprint:
             raise ConfigError(f"the data at {self.config.data.path} changed since {self.path} began: use another --out")
@@ -63,12 +63,12 @@ class RunFolder:
         return latest
 
     def save(self, samples_seen: int, tensors: dict[str, Tensor], meta: Mapping[str, Any]) -> None:
-        """Writes a checkpoint, and the model as it is now."""
+        """Writes a checkpoint and the model."""
         self.checkpoints.save(samples_seen, tensors, meta)
         self._write_model(self.path, tensors)
 
     def keep_best(self, row: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:
-        """Writes the model to `best/`, and the row that it was measured with."""
+        """Writes the model and its row to `best/`."""
         file = self.path / "best" / "metrics.json"
         file.parent.mkdir(exist_ok=True)
         self._write_config(file.parent)
@@ -76,7 +76,7 @@ class RunFolder:
         write_atomic(file, lambda temporary: temporary.write_text(json.dumps(row), encoding="utf-8"))
 
     def best(self) -> dict[str, Any]:
-        """The best row so far and what was measured in, or nothing."""
+        """The best row so far, with the facts of its metric; empty if there is none."""
         file = self.path / "best" / "metrics.json"
         return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 

@@ -1,4 +1,4 @@
-"""When a run is good enough, and which of its states was the best: what the measurements say."""
+"""The goal of a run: when to stop, and which state is the best."""
 
 import math
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ Row = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Goal:
-    """A metric that should be at most, or at least, so much."""
+    """A score that should be at most, or at least, `value`."""
 
     name: str
     at_most: bool
@@ -20,17 +20,17 @@ class Goal:
 
     @classmethod
     def of(cls, train: TrainConfig) -> "Goal | None":
-        """What `--train.until` asks for."""
+        """The goal of `--train.until`, or None."""
         return None if train.goal is None else cls(train.goal[0], train.goal[1] == "<=", train.goal[2])
 
     @classmethod
     def lowest(cls, row: Row) -> "Goal | None":
-        """As low a Fréchet distance as can be, where there is one."""
+        """The lowest Fréchet distance; None if the row has none."""
         name = next((name for name in DISTANCES if name in row), None)
         return None if name is None else cls(name, True, 0.0)
 
     def key(self, row: Row) -> str | None:
-        """The name under which a row holds the metric: `fd` is the data's own Fréchet distance."""
+        """The key of the score in a row; `fd` is the row's Fréchet distance."""
         names = DISTANCES if self.name == "fd" else (self.name,)
         return next((name for name in names if name in row), None)
 
@@ -39,7 +39,7 @@ class Goal:
         return key is not None and (row[key] <= self.value if self.at_most else row[key] >= self.value)
 
     def better(self, row: Row, earlier: Row) -> bool:
-        """Whether a row is better than an earlier one, or the earlier one says nothing."""
+        """Whether a row is better than an earlier one, or the earlier one lacks the score."""
         key = self.key(row)
         if key is None or math.isnan(row[key]):
             return False

@@ -1,4 +1,4 @@
-"""What a run measured: `metrics.jsonl`, and TensorBoard where asked for."""
+"""The log of a run: `metrics.jsonl`, and TensorBoard if chosen."""
 
 import contextlib
 import json
@@ -12,7 +12,7 @@ Row = dict[str, float]
 
 
 class MetricsLog:
-    """The rows of a run, each with its `samples_seen`, in memory and in the file."""
+    """The rows of a run, each with `samples_seen`, in memory and in the file."""
 
     def __init__(self, folder: Path, *, tensorboard: bool = False) -> None:
         self.path = folder / "metrics.jsonl"
@@ -29,25 +29,25 @@ class MetricsLog:
             self.board.flush()
 
     def go_back_to(self, samples_seen: int) -> None:
-        """Reads the file and drops what was logged later, or was cut short by a crash."""
+        """Reads the file and drops later rows and incomplete lines."""
         self.rows = [row for row in logged_rows(self.path.parent) if row["samples_seen"] <= samples_seen]
         text = "".join(json.dumps(row) + "\n" for row in self.rows)
         write_atomic(self.path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def logged_rows(folder: Path) -> list[Row]:
-    """The rows of a run's folder; a line may have been cut short by a crash, and a folder may have none."""
+    """The rows of a run's folder, without incomplete lines; empty if there are none."""
     return rows_of(folder / "metrics.jsonl")
 
 
 def rows_of(file: Path) -> list[Row]:
-    """Those of a file, one a line, or none."""
+    """The rows of a file; empty if it does not exist."""
     lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
     return [row for line in lines if (row := row_of(line))]
 
 
 def row_of(line: str | bytes) -> Row | None:
-    """None of a line that is cut short, or somebody else's."""
+    """The row of a line; None for an incomplete line or another format."""
     with contextlib.suppress(ValueError):
         row = json.loads(line)
         if isinstance(row, dict) and isinstance(row.get("samples_seen"), int | float):

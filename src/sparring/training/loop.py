@@ -1,6 +1,6 @@
-"""The loop of a run: steps, rows of measurements, observers, roll-backs, checkpoints, the end.
+"""The training loop of a run: steps, logging, observers, roll-backs, checkpoints.
 
-The loop knows nothing of samples. Whatever looks at them (pictures, metrics) is an `Observer`.
+The loop does not handle samples; an `Observer` draws or scores them.
 """
 
 import math
@@ -17,7 +17,7 @@ from sparring.training.logs import MetricsLog, Row
 from sparring.training.signals import Interrupted
 
 MAX_ROLLBACKS = 3
-ROWS = 400  # lines of metrics.jsonl in a whole run
+ROWS = 400  # rows of metrics.jsonl for a whole run
 
 
 class Diverged(RuntimeError):
@@ -26,7 +26,7 @@ class Diverged(RuntimeError):
 
 @dataclass(frozen=True)
 class Progress:
-    """The state of a run after a logged row, for `report`."""
+    """The state of a run after a logged row."""
 
     samples_seen: int
     num_samples: int
@@ -38,7 +38,7 @@ Report = Callable[[Progress], None]
 
 
 class Steps(Protocol):
-    """A trainer, as the loop sees it."""
+    """The interface of a trainer for the loop."""
 
     samples_seen: int
     num_samples: int
@@ -46,13 +46,12 @@ class Steps(Protocol):
     rollbacks: int
 
     def step(self) -> dict[str, Tensor]:
-        """One step; returns what to log, still on the device."""
+        """Takes one step; returns values to log, on the device."""
 
 
 @dataclass(frozen=True)
 class Observer:
-    """A function that is called every so many samples, and at a phase's end, with the row so far. It returns what to
-    add to the row."""
+    """A function that gets the row every `every` samples and at the end of a phase, and returns entries to add."""
 
     every: int
     observe: Callable[[Row], Row]
@@ -60,20 +59,22 @@ class Observer:
 
 @dataclass(frozen=True)
 class Phase:
-    """A trainer with what surrounds it: the setting of its learning rate, a preparation, observers in their order, and
-    whether the last of some rows is good enough to stop at."""
+    """A trainer and its surroundings."""
 
     trainer: Steps
     lr: str
+    """The setting of its learning rate, for messages."""
     observers: Sequence[Observer]
     prepare: Callable[[], None] = lambda: None
+    """Called before the first step."""
     reached: Callable[[Sequence[Row]], bool] = lambda rows: False
+    """Whether the last row reaches the goal, which ends the phase."""
 
 
 class Loop:
-    """The phases of a run one after the other.
+    """Runs the phases of a run one after the other.
 
-    `save` writes a checkpoint of everything that trains, and `restore` goes back to the last one.
+    `save` writes a checkpoint of all phases, and `restore` loads the last one.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class Loop:
 
     @property
     def samples_seen(self) -> int:
-        """The samples seen in all phases: what rows, checkpoints and pictures count in."""
+        """The samples seen in all phases, which number rows, checkpoints and sample sheets."""
         return sum(phase.trainer.samples_seen for phase in self.phases)
 
     def fit(self, report: Report, caught: Sequence[int]) -> None:
@@ -129,7 +130,7 @@ class Loop:
             row = {"samples_seen": self.samples_seen, "seconds": self.seconds} | row
             stop = False
             for observer in phase.observers:
-                if due(observer.every) or stop:  # those that follow see what the phase stops with
+                if due(observer.every) or stop:  # at a stop, the later observers see the final state too
                     row |= observer.observe(row)
                     stop = stop or phase.reached([row])
             self.metrics.add(row)
@@ -145,7 +146,7 @@ class Loop:
                 return
 
     def _roll_back(self, phase: Phase) -> None:
-        """Back to the last checkpoint, with smaller steps and other noise."""
+        """Restores the last checkpoint; the learning rate and the random numbers then change."""
         at, rollbacks = self.samples_seen, phase.trainer.rollbacks + 1
         if rollbacks > MAX_ROLLBACKS:
             raise Diverged(
@@ -156,13 +157,13 @@ class Loop:
         phase.trainer.rollbacks = rollbacks
         self.metrics.go_back_to(self.samples_seen)
         self.log(
-            f"the loss became non-finite at {at:,} samples: went back to {self.samples_seen:,} with half the learning "
-            f"rate (roll-back {rollbacks} of {MAX_ROLLBACKS})"
+            f"the loss became non-finite at {at:,} samples: rolled back to {self.samples_seen:,} with half the "
+            f"learning rate (roll-back {rollbacks} of {MAX_ROLLBACKS})"
         )
 
 
 class _Window:
-    """The mean of what the steps since the last line logged; reading it waits for the device."""
+    """The mean of the values that steps log between two rows; reading it waits for the device."""
 
     def __init__(self) -> None:
         self.clear()

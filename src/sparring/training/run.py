@@ -1,4 +1,4 @@
-"""A training run: data, networks, trainers, a folder (`folder.py`) and a loop (`loop.py`), put together."""
+"""A training run: data, networks, trainers, folder (`folder.py`) and loop (`loop.py`)."""
 
 import dataclasses
 import os
@@ -22,12 +22,12 @@ from sparring.modalities.registry import modality_of, open_dataset
 from sparring.models.initialization import parameter_count
 from sparring.pretrained import GAN
 from sparring.training.codec_trainer import encoded, prepare_codec
-from sparring.training.diagnostics import Alarm, Verdict, judge
+from sparring.training.diagnostics import Alarm, Verdict, verdict_on
 from sparring.training.evaluation import Evaluation
 from sparring.training.folder import RunFolder
 from sparring.training.logs import MetricsLog
 from sparring.training.loop import Diverged, Loop, Observer, Phase, Progress, Report
-from sparring.training.pictures import Pictures
+from sparring.training.samples import SampleSheets
 from sparring.training.signals import Interrupted, caught_signals, flushed_denormals, kept_threads
 from sparring.training.state import flatten, under
 from sparring.training.trainer import Trainer
@@ -45,10 +45,10 @@ def train(
     report: Report = lambda progress: None,
     log: Log = lambda line: None,
 ) -> Verdict:
-    """Trains a GAN into the folder `out`, or goes on where a run there stopped; returns the verdict.
+    """Trains a GAN into the folder `out`, or resumes the run there; returns the verdict.
 
-    Raises `ConfigError` where `out` holds a run with other settings, `DataError` for unusable data, `Diverged`, and
-    `Interrupted` once an interrupted run is saved.
+    Raises `ConfigError` if `out` holds a run with other settings, `DataError` for unusable data, `Diverged`, and
+    `Interrupted` after an interrupted run is saved.
     """
     with kept_threads(), caught_signals() as caught, flushed_denormals():
         run = Run(config, Path(out), dataset, log)
@@ -57,7 +57,7 @@ def train(
 
 
 class Run:
-    """One run folder and the trainers that fill it: the codec's, where it learns, and the GAN's."""
+    """A run folder and its trainers: the GAN's, and the codec's if it learns."""
 
     def __init__(self, config: Config, folder: Path, dataset: Dataset | None, log: Log) -> None:
         self.config, self.log = config, log
@@ -73,13 +73,13 @@ class Run:
         self.codec = networks.codec
         self.trainer = Trainer(config, networks, self.dataset, device, dtype)
         self.codec_trainer = prepare_codec(config, self.codec, self.dataset, device, dtype)
-        probe = None if config.train.compile else self.trainer.probe  # which would be compiled for this alone
+        probe = None if config.train.compile else self.trainer.probe  # not worth compiling
         self.threads, why = choose_threads(probe, device)
         self.evaluation = self._evaluation()
         self.evaluation.check()
-        self.pictures = Pictures(folder, self.dataset, self.spec, self.sample, log)
-        zeros, slopes = torch.zeros(1), bool(config.loss.r1 or config.loss.r2)
-        self.alarm = Alarm(self.trainer.loss.discriminator(zeros, zeros).item(), slopes=slopes)
+        self.sheets = SampleSheets(folder, self.dataset, self.spec, self.sample, log)
+        zeros, penalized = torch.zeros(1), bool(config.loss.r1 or config.loss.r2)
+        self.alarm = Alarm(self.trainer.loss.discriminator(zeros, zeros).item(), penalized=penalized)
         self.metrics = MetricsLog(folder, tensorboard=config.train.tensorboard)
         self.loop = Loop(
             config.train, self._phases(), self.metrics, self.alarm, save=self._save, restore=self._go_back, log=log
@@ -87,25 +87,25 @@ class Run:
         threads = f"; threads: {self.threads}, {why}" if device.type == "cpu" else ""
         self._describe(networks, f"{device}, {reason}{threads}")
         self._start_or_resume()
-        torch.set_num_threads(self.threads)  # those of the run's start: sums of other numbers of threads differ
+        torch.set_num_threads(self.threads)  # as at the run's start, as sums depend on the number of threads
 
     def fit(self, report: Report, caught: Sequence[int]) -> None:
         """Trains to the configured length; saves and raises `Interrupted` once a signal number is `caught`."""
         self.loop.fit(report, caught)
 
     def finish(self) -> Verdict:
-        """The pictures, the plot and the verdict on the whole run."""
+        """Writes the last sample sheet, the plot and the verdict."""
         folder = self.folder.path
-        self.pictures.save_last()
+        self.sheets.save_last()
         plot_training(self.metrics.rows, folder / "training.png")
-        verdict = judge(self.metrics.rows, sum(phase.trainer.rollbacks for phase in self.loop.phases))
+        verdict = verdict_on(self.metrics.rows, sum(phase.trainer.rollbacks for phase in self.loop.phases))
         if missed := self.evaluation.missed():
             verdict = dataclasses.replace(verdict, text=f"{verdict.text} {missed}")
         (folder / "verdict.txt").write_text(verdict.text + "\n", encoding="utf-8")
         return verdict
 
     def sample(self, num: int) -> tuple[Any, Tensor | None]:
-        """The averaged generator's samples for seed 0 and their classes, all classes in turn."""
+        """Samples of the averaged generator for seed 0, and their classes, all classes in turn."""
         networks = Networks(self.codec, self.trainer.ema.model, self.trainer.critics)
         samples = GAN(self.config, self.spec, networks).sample(num)
         classes = torch.arange(num) % self.spec.num_classes if self.spec.num_classes else None
@@ -114,7 +114,7 @@ class Run:
     # ---- the parts ------------------------------------------------------------------------------------------------
 
     def _evaluation(self) -> Evaluation:
-        """The data's own metric and the goal; a run with `evaluate_every` 0 measures nothing."""
+        """The metric of the data, and the goal; with `evaluate_every` 0 there is no metric."""
         train, metric = self.config.train, None
         if train.evaluate_every:
             also = train.goal[0] if train.goal else None
@@ -122,24 +122,24 @@ class Run:
         return Evaluation(train, metric, self.sample, self.folder, lambda: self._state()[0], self.log)
 
     def _phases(self) -> list[Phase]:
-        """The codec's training, where it learns, and the GAN's."""
+        """The codec's training, if it learns, and the GAN's."""
         train, phases = self.config.train, []
         if self.codec_trainer is not None:
-            drawn = partial(self.pictures.observe_codec, self.codec, self.trainer.device)
-            phases.append(Phase(self.codec_trainer, "--codec.lr", [Observer(train.sample_every, drawn)]))
-        observers = [Observer(train.sample_every, self.pictures.observe)]
+            observe = partial(self.sheets.observe_codec, self.codec, self.trainer.device)
+            phases.append(Phase(self.codec_trainer, "--codec.lr", [Observer(train.sample_every, observe)]))
+        observers = [Observer(train.sample_every, self.sheets.observe)]
         if self.evaluation.metric is not None:
             observers.insert(0, Observer(train.evaluate_every, self.evaluation.observe))
         phases.append(Phase(self.trainer, "--optim.lr", observers, self._set_data, self.evaluation.reached))
         return phases
 
     def _set_data(self) -> None:
-        """Gives the GAN's trainer what the codec, now finished, makes of the data."""
+        """Gives the GAN's trainer the data as encoded by the trained codec."""
         self.trainer.dataset = encoded(self.dataset, self.codec, self.trainer.device)
 
     def _check_batches(self) -> None:
-        """Refuses texts that are fewer than a batch. Of other data a few are a fair set: pictures are shifted and
-        mirrored, windows overlap; a text comes again as it is, and twice in a batch it teaches nothing."""
+        """Raises `ConfigError` if there are fewer texts than a batch: a text that occurs twice in a batch is useless.
+        Other data may be few, as augmentation and cropping vary them."""
         count = len(self.dataset)
         sizes = {"train": self.config.train.batch_size}
         if isinstance(self.config.codec, LearntSettings):
@@ -153,7 +153,7 @@ class Run:
             )
 
     def _describe(self, networks: Networks, device: str) -> None:
-        """Logs the sizes of data and networks, and where and how they are trained."""
+        """Logs the sizes of data and networks, and the device."""
         counts = [parameter_count(network) for network in (networks.generator, networks.critics)]
         learnt = parameter_count(self.codec)
         self.log(
@@ -165,7 +165,7 @@ class Run:
         for note in self.dataset.notes:
             self.log(f"note: {note}")
         if self.dataset.skipped:
-            self.log(f"skipped {len(self.dataset.skipped)} that cannot be used, first {self.dataset.skipped[0]}")
+            self.log(f"skipped {len(self.dataset.skipped)} unusable files or samples, first {self.dataset.skipped[0]}")
 
     # ---- the state ------------------------------------------------------------------------------------------------
 

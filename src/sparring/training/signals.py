@@ -1,4 +1,4 @@
-"""Process-wide state during a run: threads, denormal numbers, SIGINT and SIGTERM."""
+"""Process-wide state during a run: threads, denormal numbers, signals."""
 
 import contextlib
 import signal
@@ -10,7 +10,7 @@ import torch
 
 
 class Interrupted(Exception):
-    """SIGINT or SIGTERM arrived; the run is saved. `signal` is its number."""
+    """The run was saved after SIGINT or SIGTERM; `signal` is the number."""
 
     def __init__(self, number: int) -> None:
         super().__init__("interrupted")
@@ -19,7 +19,7 @@ class Interrupted(Exception):
 
 @contextlib.contextmanager
 def kept_threads() -> Iterator[None]:
-    """The caller's number of threads is as it was after the block."""
+    """Restores the number of threads after the block."""
     threads = torch.get_num_threads()
     try:
         yield
@@ -29,7 +29,7 @@ def kept_threads() -> Iterator[None]:
 
 @contextlib.contextmanager
 def flushed_denormals() -> Iterator[None]:
-    """A saturated tanh leaves numbers so small that a CPU slows down on them; within the block they are zero."""
+    """Sets denormal numbers to zero: those of a saturated tanh slow down a CPU."""
     torch.set_flush_denormal(True)
     try:
         yield
@@ -39,7 +39,7 @@ def flushed_denormals() -> Iterator[None]:
 
 @contextlib.contextmanager
 def caught_signals() -> Iterator[list[int]]:
-    """A list that SIGINT and SIGTERM append themselves to; a second one ends the program at once."""
+    """Yields a list to which SIGINT and SIGTERM append their number; a second signal ends the program at once."""
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield caught

@@ -1,4 +1,4 @@
-"""Everything that changes while a GAN trains, as named tensors and back."""
+"""The training state of modules and optimizers as named tensors."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +21,7 @@ def restore(
     modules: Mapping[str, nn.Module],
     optimizers: Mapping[str, torch.optim.Optimizer],
 ) -> None:
-    """The inverse of `flatten`, into existing modules and optimisers."""
+    """The inverse of `flatten`: loads the tensors into modules and optimizers."""
     for name, module in modules.items():
         module.load_state_dict(under(tensors, f"{name}."))
     for name, optimizer in optimizers.items():
@@ -33,5 +33,5 @@ def restore(
 
 
 def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose names start with `prefix`, without it."""
+    """The tensors whose names start with `prefix`, named without it."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

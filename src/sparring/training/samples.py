@@ -1,4 +1,4 @@
-"""Pictures of a run: samples at intervals, and what the codec makes of the data."""
+"""Sheets of samples during a run, and of the codec's reconstructions."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,12 +15,12 @@ from sparring.modalities.registry import modality_of
 from sparring.training.diagnostics import diversity
 from sparring.training.logs import Row
 
-GRID = 100  # samples in a picture
-CODEC_GRID = 20  # samples in a picture of a codec's work
+COUNT = 100  # samples of a sheet
+CODEC_COUNT = 20  # samples and reconstructions of a codec's sheet
 
 
-class Pictures:
-    """Draws into a run's folder. `sample` gives the same z's samples each time."""
+class SampleSheets:
+    """Draws sheets into a run's folder; `sample` uses the same z at each call."""
 
     def __init__(
         self, folder: Path, dataset: Dataset, spec: DataSpec, sample: Sampler, log: Callable[[str], None]
@@ -29,21 +29,21 @@ class Pictures:
         self.modality = modality_of(spec)
 
     def observe(self, row: Row) -> Row:
-        """Saves a grid of samples, and says how diverse they are."""
-        samples, classes = self.sample(GRID)
+        """Saves a sheet of samples; returns their diversity."""
+        samples, classes = self.sample(COUNT)
         self._save(samples, row, self._columns())
         if lines := self.modality.display.lines(samples):
             self.log(f"samples: {' | '.join(lines[:3])}")
         if classes is None:
-            classes = torch.zeros(GRID, dtype=torch.long)
-        made, real = self.modality.to_model(samples, self.spec), self._real_of(classes)
+            classes = torch.zeros(COUNT, dtype=torch.long)
+        made, real = self.modality.to_model(samples, self.spec), self._real_samples(classes)
         made, real = (self.modality.comparable(part, self.spec) for part in (made, real))
         return {"diversity": diversity(made, real, classes)}
 
     @torch.no_grad()
     def observe_codec(self, codec: Codec, device: torch.device, row: Row) -> Row:
-        """Saves samples of the data, each beside what the codec makes of it; their mean squared difference."""
-        shown = torch.linspace(0, len(self.dataset) - 1, CODEC_GRID).long()
+        """Saves a sheet of real samples, each next to its reconstruction; returns the codec's error."""
+        shown = torch.linspace(0, len(self.dataset) - 1, CODEC_COUNT).long()
         samples = self.dataset.batch(shown)[0]
         decoded = codec.decode(codec.encode(samples.to(device))).to(samples)
         pairs = torch.stack([samples, decoded], 1).flatten(0, 1)
@@ -51,25 +51,25 @@ class Pictures:
         return {"codec/error": codec.error(samples, decoded)}
 
     def save_last(self) -> None:
-        """Saves the grid of a finished run."""
-        self.modality.display.save_sheet(self.sample(GRID)[0], self.folder / "samples", self._columns())
+        """Saves the sheet of a finished run."""
+        self.modality.display.save_sheet(self.sample(COUNT)[0], self.folder / "samples", self._columns())
 
     def _save(self, samples: Any, row: Row, columns: int) -> None:
         folder = self.folder / "samples"
         folder.mkdir(exist_ok=True)
         self.modality.display.save_sheet(samples, folder / f"{row['samples_seen']:012d}", columns)
 
-    def _real_of(self, classes: Tensor) -> Tensor:
-        """Real samples of these classes, spread over the data set."""
+    def _real_samples(self, classes: Tensor) -> Tensor:
+        """Real samples of these classes, at evenly spaced indices."""
         labels, chosen = self.dataset.labels(), torch.empty_like(classes)
         for label in classes.unique():
-            places = (labels == label).nonzero().flatten()
-            places = places if len(places) else torch.arange(len(labels))
+            indices = (labels == label).nonzero().flatten()
+            indices = indices if len(indices) else torch.arange(len(labels))
             wanted = classes == label
-            chosen[wanted] = places[torch.linspace(0, len(places) - 1, int(wanted.sum())).long()]
+            chosen[wanted] = indices[torch.linspace(0, len(indices) - 1, int(wanted.sum())).long()]
         return self.dataset.batch(chosen)[0]
 
     def _columns(self) -> int:
-        """Classes side by side where they fit, so that a column is a class."""
+        """The number of columns; up to 20 classes have columns of their own."""
         classes = self.spec.num_classes
         return classes * max(1, 10 // classes) if 2 <= classes <= 20 else 10
