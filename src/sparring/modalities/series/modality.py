@@ -67,10 +67,10 @@ class Series(Modality):
         from torch import nan
         from torch.nn.functional import pad
 
-        from sparring.data.channels import unnamed
+        from sparring.data.channels import default_names
 
         names, found = _channels(ours).names, list(theirs.channel_names)
-        if found == unnamed(len(names)):
+        if found == default_names(len(names)):
             found = list(names)
         if sorted(found) != sorted(names):
             return None
