@@ -230,7 +230,7 @@ def test_bad_input_ends_with_one_line(run, tmp_path, capsys):
         ([run, "broken.png"], "broken.png cannot be read as pictures of 1×8×8"),
         ([run, "sines"], "sines cannot be read as pictures of 1×8×8, which this GAN makes"),
         ([run, "names"], "names cannot be read as pictures of 1×8×8, which this GAN makes"),
-        ([run, "projected.png"], "--picture projected.png is what holds the samples"),
+        ([run, "projected.png"], "--picture projected.png is the file of the samples"),
         ([run, "colour.png", "--out", "z.pt"], "--out z.pt must end in .safetensors"),
         ([run, "colour.png", "--picture", "z.csv"], "--picture z.csv must end in .png"),
         ([run, "digits", "--class", "up"], "there is no class up; the classes are left, right"),
