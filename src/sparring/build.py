@@ -18,8 +18,6 @@ MAX_TOKENS = 65_536
 
 
 class Networks(nn.Module):
-
-
     def __init__(self, codec: Codec, generator: Generator, critics: list[Critic]) -> None:
         super().__init__()
         self.codec, self.generator = codec, generator

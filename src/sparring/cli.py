@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.errno == errno.ENOSPC:
             return _fail("the disk is full: free some space and run the same command again; saved files are intact", 2)
         return _fail(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), 2)
-    except ValueError as error:  # UsageError, ConfigError, DataError, CheckpointError: each is one line that says what to do
+    except ValueError as error:  # UsageError, ConfigError, DataError, CheckpointError: one line with the remedy
         return _fail(str(error), 2)
     except (RuntimeError, MemoryError) as error:
         return _fail(_explain(error), 2)

@@ -28,7 +28,7 @@ BATCH = 16
 
 @dataclass(frozen=True)
 class Found:
-    """The projections of N samples. Errors are those of `codec.error`: mean squared errors (pixels in [-1, 1], series in
+    """The projections of N samples. Errors are `codec.error`'s: mean squared errors (pixels in [-1, 1], series in
     standard deviations of their channels) or, for texts, the share of wrong tokens."""
 
     z: Tensor
@@ -69,8 +69,8 @@ class _Features:
         return self.latents.flatten(1), self.features.flatten(1)
 
 
-# Karras et al. 2020 (StyleGAN2, "projection of images to latent space"), Abdal et al. 2019 (Image2StyleGAN): Adam on the
-# latent, here z, with the discriminator's features instead of a classifier's.
+# Karras et al. 2020 (StyleGAN2, "projection of images to latent space"), Abdal et al. 2019 (Image2StyleGAN): Adam on
+# the latent, here z, with the discriminator's features instead of a classifier's.
 def project(
     gan: GAN,
     samples: Tensor,

@@ -14,9 +14,7 @@ def add(command: Command) -> None:
     evaluate = command(
         "evaluate", run_evaluate, "Compare generated samples with real ones: a trained GAN's, or samples in files."
     )
-    add_run(
-        evaluate, "a run: its folder, name or hub id; or samples in files (a folder, .npz, ...), which need --data"
-    )
+    add_run(evaluate, "a run: its folder, name or hub id; or samples in files (a folder, .npz, ...), which need --data")
     evaluate.add_argument(
         "--data", help="compare with this data (default: the run's held-out data; the training data for series)"
     )

@@ -17,9 +17,7 @@ def add(command: Command) -> None:
         "--num", type=positive, default=8, help="number of samples, evenly spaced in FILE (default: 8)"
     )
     add_condition(project, "class of the samples, by name or number (default: that of the nearest random sample)")
-    project.add_argument(
-        "--steps", type=positive, help="optimization steps, from the nearest random z (default: 300)"
-    )
+    project.add_argument("--steps", type=positive, help="optimization steps, from the nearest random z (default: 300)")
     project.add_argument(
         "--out", default="projected.safetensors", help="file for the latents (default: projected.safetensors)"
     )

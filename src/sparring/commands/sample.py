@@ -27,7 +27,7 @@ def add(command: Command) -> None:
         help="share of samples rejected, those with the lowest logits of the discriminator: 0.5",
     )
     sample.add_argument("--json", action="store_true", help="print JSON")
-    sample.add_argument("--truncation", type=float, default=1.0, help="truncation psi; below 1: more typical, less diverse")
+    sample.add_argument("--truncation", type=float, default=1.0, help="truncation psi, below 1: less diverse samples")
 
     walk = command("interpolate", run_interpolate, "Make a video of an interpolation in z; print it for texts.")
     add_run(walk)

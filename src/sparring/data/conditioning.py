@@ -64,7 +64,7 @@ def _of_labels(dataset: Dataset) -> Values:
     sizes = {len(row): name for row, name in zip(rows, dataset.class_names, strict=True)}
     if len(sizes) > 1:
         first, second = list(sizes.values())[:2]
-        raise DataError(f"--data.condition numbers: the labels {first!r} and {second!r} differ in their count of numbers")
+        raise DataError(f"--data.condition numbers: the labels {first!r} and {second!r} differ in length")
     return np.array(rows)[dataset.classes.numpy()]
 
 

@@ -281,7 +281,7 @@ class Vectors(Condition):
         if values.shape != (num, self.size) or not values.isfinite().all():
             named = ", ".join(self.names[:5]) + ", ..." * (self.size > 5)
             raise ConfigError(
-                f"this GAN's condition is {self.size} finite number(s) ({named}): give one condition for all samples, or "
+                f"this GAN's condition is {self.size} finite number(s) ({named}): give one for all samples, or "
                 f"one for each of {num}"
             )
         return values

@@ -57,7 +57,7 @@ class Dataset(ABC):
     vocabulary: Vocabulary | None = None  # tokens of texts
     conditions: torch.Tensor | None = None  # (N, K) float32, if samples are conditioned on numbers instead of classes
     vectors: Vectors | None = None  # describes `conditions`
-    file_rows: tuple[torch.Tensor, int] | None = None  # (N,) rows in the file and their count, if some rows were left out
+    file_rows: tuple[torch.Tensor, int] | None = None  # (N,) rows of the file, their number; if some are left out
 
     storage: ClassVar[str]
 
@@ -170,7 +170,7 @@ def number_classes(labels: Sequence[str] | None, count: int) -> tuple[torch.Tens
 
 
 def renumbered(classes: torch.Tensor, names: Sequence[str], wanted: Sequence[str]) -> torch.Tensor:
-    """Maps class numbers (N,) in `names` to the numbers of the same names in `wanted`; -1 if a name is missing there."""
+    """Maps class numbers (N,) of `names` to those of the same names in `wanted`; -1 if a name is missing."""
     number = {name: index for index, name in enumerate(wanted)}
     table = torch.tensor([number.get(name, -1) for name in names] or [-1], dtype=torch.int64)
     return table[classes.cpu()]
