@@ -57,7 +57,7 @@ class Dataset(ABC):
     vocabulary: Vocabulary | None = None  # tokens of texts
     conditions: torch.Tensor | None = None  # (N, K) float32, if samples are conditioned on numbers instead of classes
     vectors: Vectors | None = None  # describes `conditions`
-    file_rows: tuple[torch.Tensor, int] | None = None  # (N,) rows of the file, their number; if some are left out
+    file_rows: tuple[torch.Tensor, int] | None = None  # (N,) rows of the file, and its row count
 
     storage: ClassVar[str]
 
