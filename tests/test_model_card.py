@@ -8,7 +8,7 @@ import torch
 import yaml
 from markdown_it import MarkdownIt
 
-from sparring.build import Networks
+from sparring.build import build
 from sparring.config import Config
 from sparring.data.channels import Channels
 from sparring.data.conditions import Classes
@@ -17,8 +17,8 @@ from sparring.data.vocabulary import Vocabulary
 from sparring.pretrained import GAN
 from sparring.publishing.card import model_card
 
-SMALL = {"model.width": 16, "model.depth": 1, "model.num_heads": 2, "codec.patch_size": 4}
-CODEC = {"codec.name": "autoencoder", "codec.latents": 2, "codec.width": 16, "codec.depth": 1, "model.bounded": False}
+SMALL = {"model.width": 16, "model.depth": 1, "model.num_heads": 2}
+CODEC = {"codec.name": "text", "codec.latents": 2, "codec.width": 16, "codec.depth": 1}
 HOSTILE = [
     "<img src=x onerror=alert(1)>", "`</details><script>", "``` ```", "a\n---\nlicense: mit", "[x](https://a.b)",
     "# heading", "a | b", "\u202eevil", "https://example.com", "", " ", "`", "**bold**", "&lt;", "\\", "\n\n    a",
@@ -28,7 +28,7 @@ HOSTILE = [
 def gan_of(spec, **settings) -> GAN:
     torch.manual_seed(0)
     config = Config().replace(SMALL | {name.replace("__", "."): value for name, value in settings.items()})
-    return GAN(config, spec, Networks(config, spec))
+    return GAN(config, spec, build(config, spec))
 
 
 def front_matter(card):
@@ -53,7 +53,8 @@ def run(tmp_path):
 
 
 def test_what_it_says(run):
-    gan = gan_of(DataSpec((1, 8, 8), Classes(("left", "right")), modality="image"), data__path="/home/someone/secret/shapes")
+    spec = DataSpec((1, 8, 8), Classes(("left", "right")), modality="image")
+    gan = gan_of(spec, data__path="/home/someone/secret/shapes")
     card = model_card(gan, run, "someone/shapes", licence="cc-by-4.0", data_licence="made by me")
     front, rest = front_matter(card)
     assert front == {
@@ -109,7 +110,6 @@ def test_texts(tmp_path):
 def test_series_and_clips(tmp_path):
     series = gan_of(
         DataSpec((2, 12), channels=Channels(("a", "b"), (0.0, 0.0), (1.0, 1.0)), modality="series"),
-        model__bounded=False,
     )
     front, rest = front_matter(model_card(series, tmp_path, "someone/series"))
     assert "pipeline_tag" not in front
@@ -136,7 +136,8 @@ def test_names_are_nothing_but_text(name, run):
         (run / "verdict.txt").write_text(name)
         (run / "samples.txt").write_text(f"{name}\n````\n{name}\n")
         (run / "best" / "metrics.json").write_text(json.dumps({name: 1.0, "frechet": name, "kid": 2.0, "fid": [name]}))
-        gan = gan_of(DataSpec((1, 8, 8), Classes((name, "b")), modality="image"), data__path=f"/x/{name}", data__field=name)
+        spec = DataSpec((1, 8, 8), Classes((name, "b")), modality="image")
+        gan = gan_of(spec, data__path=f"/x/{name}", data__field=name)
         return model_card(gan, run, "someone/shapes", data_licence=name or " ")
 
     assert front_matter(card_with(name))[0] == front_matter(card_with("a name"))[0]
@@ -145,7 +146,7 @@ def test_names_are_nothing_but_text(name, run):
 
 
 def test_many_and_long_names_are_cut_short(tmp_path):
-    spec = DataSpec((1, 8, 8), ("x" * 500, *(f"class {i}" for i in range(1, 1000))), modality="image")
+    spec = DataSpec((1, 8, 8), Classes(("x" * 500, *(f"class {i}" for i in range(1, 1000)))), modality="image")
     card = model_card(gan_of(spec), tmp_path, "someone/many")
     assert "`class 19` and 980 more" in card
     assert f"`{'x' * 80}…`, `class 1`" in card
