@@ -1,4 +1,4 @@
-"""The picture that opens the README: walks through z of the four runs that come with the package, side by side.
+"""The animation at the top of the README: walks through z of the four runs that come with the package.
 
 python recipes/moving.py docs/moving.webp
 """
@@ -61,7 +61,7 @@ def main(path: Path) -> None:
     for step in range(FRAMES):
         panels = {
             "pictures": tiles(digits[step], 5),
-            "films": tiles(clips[:, :, step // 2 % clips.shape[2]], 2),
+            "clips": tiles(clips[:, :, step // 2 % clips.shape[2]], 2),
             "time series": plots(series[step]),
             "text": lines(names[step]),
         }

@@ -165,8 +165,10 @@ def test_labels_that_do_not_match(pictures, tmp_path, capsys):
 
 
 def test_bad_devices_and_folders(pictures, run, tmp_path, capsys):
-    fails(capsys, "sample", run, "--device", "cuda:7" if torch.cuda.is_available() else "cuda", saying="is not here")
-    fails(capsys, "sample", run, "--device", "toaster", saying="is not here")
+    fails(
+        capsys, "sample", run, "--device", "cuda:7" if torch.cuda.is_available() else "cuda", saying="is not available"
+    )
+    fails(capsys, "sample", run, "--device", "toaster", saying="is not available")
     fails(capsys, "sample", tmp_path / "missing", saying="missing")
     fails(capsys, "sample", pictures, saying="not a run folder")
     fails(capsys, "sample", run, "--class", "green", saying="there is no class green; the classes are blue, red")

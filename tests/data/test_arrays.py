@@ -128,7 +128,7 @@ def test_a_broken_file_is_told_from_one_of_objects(tmp_path, suffix, window):
 
 @pytest.mark.parametrize(("key", "named"), [("x", False), ("arr_0", False), ("walks", False), ("images", True)])
 def test_an_unnamed_array_of_floats_says_that_it_was_taken_for_pictures(tmp_path, key, named):
-    floats, said = np.linspace(0, 1, 144).reshape(2, 24, 3), "taken for pictures of 24x3; .* pass --window 24 or name"
+    floats, said = np.linspace(0, 1, 144).reshape(2, 24, 3), "read as pictures of 24x3; .* pass --window 24 or name"
     found = open_dataset(saved(tmp_path, **{key: floats}))
     assert found.sample_shape == (1, 24, 3)
     assert [bool(re.search(said, note)) for note in found.notes] == [True] * (not named)

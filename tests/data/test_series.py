@@ -159,9 +159,9 @@ def test_labels_beside_arrays_and_in_a_file(tmp_path):
 
 def test_what_is_not_to_be_learnt_from_may_be_one_sample_and_constant(tmp_path):
     path = written(tmp_path, "a,b,c\n" + lines(TABLE[:8]))
-    with pytest.raises(DataError, match=r"only one sample.*\(a smaller --window cuts"):
+    with pytest.raises(DataError, match=r"only one sample.*\(pass a smaller --window\)"):
         open_series(path, window=8)
-    with pytest.raises(DataError, match=r"only one sample.*\(a --window cuts"):
+    with pytest.raises(DataError, match=r"only one sample.*\(pass --window N\)"):
         open_series(saved(tmp_path, series=ROWS[:1]))
     assert close(restored(open_series(path, window=8, to_learn=False)), TABLE[:8].T[None])
     row = written(tmp_path, lines(ROWS[:1]))

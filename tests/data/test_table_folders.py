@@ -115,7 +115,7 @@ def test_broken_files_are_skipped_and_named(tmp_path):
         "(numbers have a decimal point, class labels the name 'label')"
     )
     assert dataset.describe()["skipped"]["count"] == 4
-    assert "1 files that are no tables were left out" in notes(dataset)
+    assert "1 files that are not tables were left out" in notes(dataset)
 
 
 @pytest.mark.parametrize(

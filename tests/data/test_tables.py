@@ -106,7 +106,7 @@ def test_other_tables_with_columns_of_these_names_keep_them(tmp_path, text):
     path = written(tmp_path, text)
     dataset = open_series(path, window=4)
     assert dataset.channels.names == ("sample", "step", "a", "b", "c")
-    assert "the columns 'sample' and 'step' are channels: not one sample after another, steps from 0" in notes(dataset)
+    assert "the columns 'sample' and 'step' are channels: they do not number the samples" in notes(dataset)
     with pytest.raises(
         DataError, match=r"pass --window N .* 60 rows and 5 columns; the columns 'sample' and 'step' are"
     ):
@@ -247,14 +247,14 @@ LONG = "a,b\n" + "1,2\n3,4\n" * 10
         ("1,2\n3,4\n", {"window": None}, "table of 2 rows and 2 columns"),
         ("a,b\n1,2\n3\n", {}, "line 3 has 1 cells, the first has 2"),
         ("a,b\n1,2\n3,4,5\n", {}, "line 3 has 3 cells"),
-        (LONG + "\n5,x y\n", {}, "line 23, column 'b' holds 'x y', which is no number"),
+        (LONG + "\n5,x y\n", {}, "line 23, column 'b' holds 'x y', which is not a number"),
         ("a,b\n1,red\n2,blue\n3,red\n", {}, "column 'b' of .* is text, e.g. 'red': remove it .*--field b"),
         ("a;b\n1,5;2,5\n2,5;3,5\n", {}, "decimal point"),
         ("class,b\n" + "".join(f"n{i},{i}\n" for i in range(101)), {}, "column 'class' has over 100 labels, remove"),
         ("class,label,b\nx,y,1\nx,y,2\n", {}, "2 columns of class labels"),
         ("date,label\n2020-01-01,y\n2020-01-02,y\n", {}, "no column of numbers"),
         (LONG, {"window": 21}, "window of 21 steps is longer than .*set.csv with 20"),
-        ("a,b\n1,2\n", {}, "no series of .* has 2 or more steps, .*: add rows"),
+        ("a,b\n1,2\n", {}, "no series of .* has the 2 steps that a window needs: add rows"),
         ("a,b\n1,2\n2,3\n", {}, r"only one sample.*\(add more rows\)"),
         (LONG, {"window": 20}, "only one sample"),
         (LONG, {"window": 1}, "window must be a whole number of at least 2"),

@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 from sparring.data.vocabulary import (
     BYTES,
     END,
-    SPAN,
+    MAX_UNSPACED,
     SPECIAL,
     UNKNOWN,
     Vocabulary,
     clean,
     describe_symbols,
-    pieces,
-    up_to_the_end,
+    split_symbols,
+    target_mask,
 )
 
 LINES = ["a cat, a dog.", "don't feed the cat!", "the cat's “owner” sleeps; 3 dogs bark"]
@@ -26,7 +26,7 @@ def test_texts_of_any_script_come_back_as_they_were(tokenizer):
         pytest.importorskip("tokenizers")
     texts = [clean(line) for line in LINES + SCRIPTS]
     vocabulary = Vocabulary.learn(texts * 2, tokenizer, 1000)
-    length = max(len(vocabulary.numbers(text)) for text in texts)
+    length = max(len(vocabulary.ids(text)) for text in texts)
     stored = vocabulary.encode(texts, length)
     assert vocabulary.decode(stored) == texts
     assert stored.max() < len(vocabulary)
@@ -50,9 +50,9 @@ def test_byte_pairs_of_scripts_without_spaces_are_words_not_sentences(texts):
     pytest.importorskip("tokenizers")
     vocabulary = Vocabulary.learn(texts, "bpe", 2000)
     spelled = [vocabulary.spell(index).strip() for index in range(BYTES, len(vocabulary.symbols))]
-    assert 1 < max(map(len, spelled)) <= SPAN
-    assert min(len(vocabulary.numbers(text)) for text in texts) >= 3
-    assert sum(len(vocabulary.numbers(text)) for text in texts) < sum(map(len, texts))  # words, not characters
+    assert 1 < max(map(len, spelled)) <= MAX_UNSPACED
+    assert min(len(vocabulary.ids(text)) for text in texts) >= 3
+    assert sum(len(vocabulary.ids(text)) for text in texts) < sum(map(len, texts))  # words, not characters
 
 
 def test_byte_pairs_that_occur_once_are_no_symbols_and_long_english_words_are_whole():
@@ -76,18 +76,18 @@ def test_any_text_survives_its_characters(text):
     text = clean(text)
     assert clean(text) == text
     vocabulary = Vocabulary.learn([text], "char", 10_000)
-    assert vocabulary.text(vocabulary.numbers(text)) == text
+    assert vocabulary.text(vocabulary.ids(text)) == text
 
 
 def test_words_keep_their_space_and_marks_stand_alone():
-    assert pieces("a cat, don't", "word") == [" a", " cat", ",", " don't"]
+    assert split_symbols("a cat, don't", "word") == [" a", " cat", ",", " don't"]
 
 
 def test_the_rarest_symbols_are_unknown():
     vocabulary = Vocabulary.learn(["a a b", "a c b"], "word", 9)
     assert vocabulary.symbols == (" a", " b")  # a word that occurs once cannot be learnt
     assert Vocabulary.learn(["aab"], "char", 1).symbols == ("a",)
-    assert vocabulary.numbers("c a") == [UNKNOWN, SPECIAL]
+    assert vocabulary.ids("c a") == [UNKNOWN, SPECIAL]
     assert vocabulary.text([UNKNOWN, SPECIAL]) == "� a"
 
 
@@ -114,12 +114,12 @@ def test_a_strangers_nonsense_is_refused(values):
 
 def test_a_strangers_byte_pairs_that_make_no_sense_are_refused():
     pytest.importorskip("tokenizers")
-    with pytest.raises(ValueError, match="make no sense"):
+    with pytest.raises(ValueError, match="byte pairs are invalid"):
         Vocabulary("bpe", ("a",), (("b", "c"),)).decode(torch.tensor([[2]]))
     with pytest.raises(ValueError, match=r"a larger --data\.vocabulary"):
         Vocabulary.learn(LINES, "bpe", 256)
 
 
-def test_which_symbols_are_to_be_foretold():
+def test_the_mask_of_targets():
     texts = torch.tensor([[2, UNKNOWN, 3, END, END], [2, 3, 4, 5, 6], [END] * 5])
-    assert up_to_the_end(texts).int().tolist() == [[1, 0, 1, 1, 0], [1, 1, 1, 1, 1], [1, 0, 0, 0, 0]]
+    assert target_mask(texts).int().tolist() == [[1, 0, 1, 1, 0], [1, 1, 1, 1, 1], [1, 0, 0, 0, 0]]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sparring.codecs.codec import Codec, normalized
 from sparring.codecs.patch import Patches
-from sparring.data.vocabulary import END, UNKNOWN, share_changed, up_to_the_end
+from sparring.data.vocabulary import END, UNKNOWN, symbol_error_rate, target_mask
 from sparring.models.attention import KVCache
 from sparring.models.blocks import DiscriminatorBlock
 from sparring.models.initialization import initialize
@@ -101,7 +101,7 @@ class TextCodec(Codec):
 
     def error(self, samples: Tensor, decoded: Tensor) -> float:
         """The share of differing symbols, relative to the longer text of each pair."""
-        return share_changed(samples, decoded)
+        return symbol_error_rate(samples, decoded)
 
     def loss(self, samples: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """The cross-entropy of the symbols up to the end, given noisy latents."""
@@ -109,7 +109,7 @@ class TextCodec(Codec):
         noise = torch.randn(latents.shape, generator=generator, device=latents.device)
         latents = latents + self.noise * noise
         # The output layer over thousands of symbols is the most expensive part: compute it for targets only.
-        targets = up_to_the_end(samples)
+        targets = target_mask(samples)
         # With some input symbols missing, the decoder has to use the latents.
         dropped = torch.rand(samples.shape, generator=generator, device=samples.device) < WORD_DROPOUT
         logits = self._to_symbols(self._features(latents, samples.masked_fill(dropped, UNKNOWN))[targets])

@@ -1,5 +1,4 @@
-"""Data sets and the readers that make them, each for the files that it knows. `sparring.open_dataset` chooses among
-them."""
+"""Data sets, and a reader for each file format; `sparring.open_dataset` chooses the reader."""
 
 from sparring.data.dataset import DataError, Dataset
 from sparring.data.synthetic import mode_coverage

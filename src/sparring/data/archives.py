@@ -1,4 +1,4 @@
-"""Where image files come from: a folder, a zip or a tar archive."""
+"""Sources of image files: a folder, a zip or a tar archive."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2"
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MAX_FILE_BYTES = 512 * 1024**2
 
-# What Pillow, zipfile and tarfile let out on broken bytes: more than their own error types.
+# Pillow, zipfile and tarfile raise all of these on broken bytes, beside their own error types.
 PARSE_ERRORS = (
     ArithmeticError,
     EOFError,
@@ -47,7 +47,7 @@ class Source(ABC):
     endings: ClassVar[tuple[str, ...]] = EXTENSIONS
 
     def __init__(self) -> None:
-        self.rereadable = True  # whether reading in any order is cheap
+        self.rereadable = True  # whether random access is fast
         self.names: list[str] = []  # relative to the set, separated by "/"
         self.sizes: list[int] = []  # bytes
         self.unreadable: list[str] = []
@@ -55,13 +55,13 @@ class Source(ABC):
 
     @abstractmethod
     def read(self, index: int, limit: int = -1) -> bytes:
-        """One file's bytes, at most `limit` if that is not negative; raises one of ARCHIVE_ERRORS.
+        """The bytes of a file, at most `limit` unless negative; raises one of ARCHIVE_ERRORS.
 
-        Safe to call from many threads.
+        It is thread-safe.
         """
 
     def _accept(self, raw_name: str, size: int) -> bool:
-        """Enter a file if it is an image that a person put there."""
+        """Adds a file if it is an image and not hidden or made by an operating system; returns whether it was added."""
         parts = [part for part in raw_name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
         if not parts or any(part.startswith(".") or part == "__MACOSX" for part in parts):
             return False
@@ -78,7 +78,7 @@ class Source(ABC):
 
 
 class FolderSource(Source):
-    """Image files under a folder, in natural order; links to folders are followed once."""
+    """Image files below a folder, in natural order; links to folders are followed once."""
 
     def __init__(self, path: str) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class FolderSource(Source):
             return handle.read(limit)
 
     def _walk(self, root: str) -> Iterable[tuple[str, str, int]]:
-        # Real folders come before links, so that a link to one never takes over its name.
+        # Folders come before links, so that a linked folder keeps its own name.
         waiting = deque([(root, "")])
         seen = set()
         while waiting:
@@ -119,11 +119,11 @@ class FolderSource(Source):
                 elif os.path.isfile(entry.path):
                     yield name, entry.path, os.stat(entry.path).st_size
                 elif name.lower().endswith(self.endings):
-                    self.unreadable.append(printable(f"{name}: not a file, or a link to nothing"))
+                    self.unreadable.append(printable(f"{name}: not a file, or a broken link"))
 
 
 class ZipSource(Source):
-    """Image members of a zip archive, in natural order; nothing is ever extracted to disk."""
+    """Image members of a zip archive, in natural order; nothing is extracted to disk."""
 
     def __init__(self, path: str) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ class ZipSource(Source):
             entries = sorted(self._archive.infolist(), key=lambda info: natural_key(info.filename))
         except ARCHIVE_ERRORS as error:
             raise DataError(f"{path} is not a readable zip archive ({reason(error)})") from error
-        # Not `is_dir`, which cannot take the empty name that damage leaves.
+        # Not `is_dir`, which fails on the empty name of a damaged entry.
         files = [info for info in entries if not info.filename.endswith("/")]
         self._infos = [info for info in files if self._accept(info.filename, info.file_size)]
 
@@ -154,7 +154,7 @@ class TarSource(Source):
             entries = self._archive.getmembers()
         except ARCHIVE_ERRORS as error:
             raise DataError(f"{path} is not a readable tar archive ({reason(error)})") from error
-        # Stepping back in a compressed archive decompresses it from its start again.
+        # Seeking back in a compressed archive decompresses it again from the start.
         self.rereadable = isinstance(self._archive.fileobj, BufferedReader)
         self._infos = [info for info in entries if info.isreg() and self._accept(info.name, info.size)]
 
@@ -166,7 +166,7 @@ class TarSource(Source):
 
 
 def reason(error: Exception) -> str:
-    """The error in words for a person, on one line."""
+    """The error's text on one line."""
     if isinstance(error, UnidentifiedImageError):
-        return "not a readable image"  # Pillow's own words name a memory address
+        return "not a readable image"  # Pillow's text contains a memory address
     return printable(str(error)) or type(error).__name__

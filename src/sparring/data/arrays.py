@@ -1,4 +1,4 @@
-"""Images or clips in one array: NumPy's .npz and .npy, and the IDX files that MNIST came in."""
+"""Images or clips in one array: NumPy's .npz and .npy files, and MNIST's IDX files."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ ENDINGS = (".npz", ".npy")
 IMAGE_KEYS = ("images", "x", "data", "arr_0", "x_train", "train_images")
 LABEL_KEYS = ("labels", "y", "label", "y_train", "train_labels")
 CONDITIONS = "conditions"
-"""The array of what samples are conditioned on, which is read where `--data.condition` names its file."""
+"""The array of conditions, which is read if `--data.condition` names its file."""
 _NAMED_AS_IMAGES = ("images", "train_images")
 _IDX_IMAGES = re.compile(r"images([-.])idx3-ubyte(\.gz)?$")
-_IDX_MAGIC = {3: b"\0\0\x08\x03", 1: b"\0\0\x08\x01"}  # by the number of dimensions; 8 is for bytes
+_IDX_MAGIC = {3: b"\0\0\x08\x03", 1: b"\0\0\x08\x01"}  # by the number of dimensions; 8 means bytes
 _ROWS_AT_ONCE = 256
-_TOLERANCE = 1e-4  # how far float rounding may reach past the ends of a range
+_TOLERANCE = 1e-4  # for rounding errors at the ends of a range
 
-# What numpy.load lets out on broken bytes.
+# numpy.load raises all of these on broken bytes.
 LOAD_ERRORS = (*PARSE_ERRORS, tokenize.TokenError, zipfile.BadZipFile)
 
 Array = npt.NDArray[np.generic]
@@ -51,11 +51,10 @@ Array = npt.NDArray[np.generic]
 def open_numpy(
     path: str, *, resolution: int | None = None, labels: str | None = None, conditional: Conditional = True
 ) -> TensorDataset:
-    """The images of an .npz or .npy file: (N, H, W), (N, H, W, C) or (N, C, H, W); clips too: (N, C, T, H, W) or
-    (N, T, H, W, C).
+    """The images (N, H, W), (N, H, W, C) or (N, C, H, W), or clips (N, C, T, H, W) or (N, T, H, W, C), of an .npz or
+    .npy file.
 
-    In an .npz, labels lie beside the images (`labels`, `y` or `label`); the CSV file `labels`, one
-    label a row, goes before them.
+    Labels are an array `labels`, `y` or `label` of an .npz; the CSV file `labels`, one label a row, overrides it.
     """
     arrays = load_arrays(path)
     notes = []
@@ -69,7 +68,7 @@ def open_numpy(
     if not named and images.ndim == 3 and images.dtype.kind == "f":
         _, height, width = images.shape
         notes.append(
-            f"the array of the shape {images.shape} was taken for pictures of {height}x{width}; if it holds series of "
+            f"the array of the shape {images.shape} was read as pictures of {height}x{width}; if it holds series of "
             f"{height} steps, pass --window {height} or name it 'series' in an .npz"
         )
     classes: Sequence[str] | None = None
@@ -83,18 +82,18 @@ def open_numpy(
 
 
 def holds_clips(path: str) -> bool:
-    """Whether an .npz or .npy file holds clips, by the five axes of its array."""
+    """Whether the array of an .npz or .npy file has the five axes of clips."""
     return _key_and_axes(path)[1] == 5
 
 
 def holds_rows(path: str) -> bool:
-    """Whether an .npz or .npy file holds rows of numbers: its array has too few axes for pictures, nor their name."""
+    """Whether the array of an .npz or .npy file has fewer axes than pictures, and not their name."""
     key, axes = _key_and_axes(path)
     return axes in (1, 2) and key not in _NAMED_AS_IMAGES
 
 
 def _key_and_axes(path: str) -> tuple[str, int]:
-    """What the array is called and how many axes it has, without reading more of it; 0 where that cannot be read."""
+    """The array's name and number of axes, from its header only; 0 axes where the header cannot be read."""
     try:
         if path.lower().endswith(".npy"):
             with open(path, "rb") as file:
@@ -107,7 +106,7 @@ def _key_and_axes(path: str) -> tuple[str, int]:
         key = _image_key(path, axes)
         return key, axes[key]
     except (DataError, *LOAD_ERRORS):
-        return "", 0  # `open_numpy` says what is wrong
+        return "", 0  # `open_numpy` raises the error
 
 
 def _axes(file: IO[bytes]) -> int:
@@ -117,7 +116,7 @@ def _axes(file: IO[bytes]) -> int:
 
 
 def idx_pair_in(folder: str) -> str | None:
-    """The IDX images file in `folder`, the training one if there are more; None without one."""
+    """The IDX images file in `folder`, the training file if there are several; None without one."""
     try:
         found = sorted(name for name in os.listdir(folder) if _IDX_IMAGES.search(name))
     except OSError:
@@ -127,14 +126,14 @@ def idx_pair_in(folder: str) -> str | None:
 
 
 def is_idx(path: str) -> bool:
-    """Whether the file's name is that of IDX images or ends in .gz."""
+    """Whether the file name is that of IDX images, or ends in .gz."""
     return path.endswith(".gz") or _IDX_IMAGES.search(path) is not None
 
 
 def open_idx(
     path: str, *, resolution: int | None = None, labels: str | None = None, conditional: Conditional = True
 ) -> TensorDataset:
-    """IDX images; the labels file is `labels` or, by MNIST's naming, the one beside the images."""
+    """IDX images; labels are in the file `labels`, else in the IDX file beside the images."""
     images = _read_idx(path, dimensions=3)
     if labels is None:
         beside = _IDX_IMAGES.sub(r"labels\1idx1-ubyte\2", path)
@@ -142,7 +141,7 @@ def open_idx(
     notes = []
     classes: Sequence[str] | None = None
     if labels is None:
-        notes.append("no labels: no labels-idx1-ubyte file lies beside the images")
+        notes.append("no labels: there is no labels-idx1-ubyte file beside the images")
     elif not conditional:
         notes.append(IGNORED_LABELS)
     elif labels.lower().endswith(".csv"):
@@ -160,7 +159,7 @@ def build(
     resolution: int | None = None,
     notes: Sequence[str] = (),
 ) -> TensorDataset:
-    """A data set in memory from an array of images or clips (see `open_numpy`); raises DataError where it is none."""
+    """A data set in memory from an array of images or clips (see `open_numpy`); raises DataError for other arrays."""
     samples, value_range = _scale(name, _channels_first(name, images), _or_series(images))
     if labels is not None and len(labels) != len(samples):
         raise DataError(f"{name} has {len(samples)} images but {len(labels)} labels: the counts must match")
@@ -193,15 +192,15 @@ def load_arrays(path: str) -> dict[str, Array]:
             members = [(key, loaded[key]) for key in loaded.files]
         return {key: member for key, member in members if isinstance(member, np.ndarray)}
     except LOAD_ERRORS as error:
-        raise DataError(f"cannot read {path} as NumPy arrays: {why_unread(error)}") from error
+        raise DataError(f"cannot read {path} as NumPy arrays: {load_error(error)}") from error
 
 
-def why_unread(error: BaseException) -> str:
-    """What one of LOAD_ERRORS means."""
+def load_error(error: BaseException) -> str:
+    """The text of one of LOAD_ERRORS."""
     text = str(error)
     if "Object arrays" in text or "Python objects" in text:
         return "arrays of Python objects are not read"
-    if "pickle" in text:  # what numpy takes any file for that begins like none of its own
+    if "pickle" in text:  # NumPy's guess for any file with an unknown beginning
         return "it is broken, or was not written by NumPy"
     return text or "broken"
 
@@ -218,7 +217,7 @@ def _image_key(path: str, arrays: Mapping[str, object]) -> str:
 
 
 def label_names(path: str, labels: Array, conditional: Conditional = True) -> list[str]:
-    """Labels as text: whole numbers or names; as numbers that are no classes, any (N,) or (N, K)."""
+    """Labels as text: whole numbers or names of classes; with "numbers", any numbers (N,) or (N, K)."""
     if conditional == "numbers" and labels.dtype.kind in "biuf" and labels.ndim in (1, 2):
         return [" ".join(map(repr, row)) for row in labels.reshape(len(labels), -1).tolist()]
     flat = labels.reshape(len(labels)) if labels.ndim == 2 and labels.shape[1] == 1 else labels
@@ -249,7 +248,7 @@ def _channels_first(name: str, images: Array) -> Array:
 
 
 def _or_series(images: Array) -> str:
-    """What to do where an array of this shape was meant as series, after a message that it holds no pictures."""
+    """The end of a message about an array that is not pictures but may be series."""
     if images.ndim not in (2, 3) or 0 in images.shape:
         return ""
     if images.ndim == 2:
@@ -260,7 +259,7 @@ def _or_series(images: Array) -> str:
 
 
 def _scale(name: str, images: Array, or_series: str) -> tuple[torch.Tensor, str]:
-    """uint8 in 0..255 or float32 in [-1, 1], and how the values were understood."""
+    """Pixels as uint8 in 0..255 or float32 in [-1, 1], and the range in which they were stored."""
     kind, dtype = images.dtype.kind, images.dtype.name
     if kind == "b":
         return torch.from_numpy(images.astype(np.uint8, order="C") * 255), "bool, 0 and 1"
@@ -287,7 +286,7 @@ def _scale(name: str, images: Array, or_series: str) -> tuple[torch.Tensor, str]
 
 
 def _square(name: str, samples: torch.Tensor, resolution: int) -> torch.Tensor:
-    """Crop centrally and resize; the type stays."""
+    """Crops the central square and resizes it; keeps the type."""
     *counts, height, width = samples.shape
     if (height, width) == (resolution, resolution):
         return samples

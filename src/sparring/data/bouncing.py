@@ -1,4 +1,4 @@
-"""Moving MNIST (Srivastava et al. 2015), made on the fly from the built-in digits."""
+"""Moving MNIST (Srivastava et al. 2015), generated from the built-in digits."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from sparring.data.dataset import IGNORED_LABELS, Conditional, DataError, Datase
 from sparring.data.digits import open_digits
 
 SPEED = 0.1
-"""Step of a digit from frame to frame, as a share of the free range: the frame's side less the digit's.
+"""Movement of a digit per frame, relative to the free range (the frame's side minus the digit's side).
 
-At 64x64 that is 3.6 pixels, 9/160 of the frame's side.
+At 64x64 this is 3.6 pixels, 9/160 of the frame's side.
 """
 
 _HELD_OUT = 1_000
-_SIDE = 28 / 64  # of a digit, as a share of the frame's
+_SIDE = 28 / 64  # side of a digit, relative to the frame's side
 
 
 @dataclass(kw_only=True, eq=False)
 class Bouncing(Dataset):
-    """Grey clips (1, T, R, R) of digits that move straight, each on its own, and bounce off the walls.
+    """Grey clips (1, T, R, R) of digits that move on straight lines, independently, and bounce off the walls.
 
-    Clip i follows from the seed and i alone. Where digits overlap, the brighter pixel wins.
+    Clip i depends on the seed and i only. Where digits overlap, the brighter pixel is shown.
     """
 
     digits: torch.Tensor  # (K, side, side) uint8
     digit_classes: torch.Tensor  # (K,) int64
-    chosen: torch.Tensor  # (N, digits) int64, places in `digits`
-    start: torch.Tensor  # (N, digits, 2) float64, x and y of the upper left corner, 0..1 of the free range
-    step: torch.Tensor  # (N, digits, 2) float64, a frame, before any wall
+    chosen: torch.Tensor  # (N, digits) int64, indices in `digits`
+    start: torch.Tensor  # (N, digits, 2) float64, x and y of the upper left corner in the free range 0..1
+    step: torch.Tensor  # (N, digits, 2) float64, movement per frame, without walls
 
     storage: ClassVar[str] = "made on the fly"
 
@@ -56,10 +56,10 @@ class Bouncing(Dataset):
         return samples, self.conditions_of(picked)
 
     def truth(self, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Where the digits' centres are and which digits they are, for clips `indices` (B,).
+        """The centres and the classes of the digits, for clips `indices` (B,).
 
-        Positions (B, digits, T, 2) are x and y in shares of the frame's side, before the rounding to
-        whole pixels; classes (B, digits) are 0 to 9, whether the set has labels or not.
+        Centres (B, digits, T, 2) are x and y relative to the frame's side, before rounding to whole pixels. Classes
+        (B, digits) are 0 to 9, also if the set has no labels.
         """
         picked = indices.to("cpu", torch.int64)
         side, digit_side = self.sample_shape[-1], self.digits.shape[-1]
@@ -67,10 +67,10 @@ class Bouncing(Dataset):
         return positions, self.digit_classes[self.chosen[picked]]
 
     def _corners(self, picked: torch.Tensor) -> torch.Tensor:
-        """Upper left corners (B, digits, T, 2) in 0..1 of the free range."""
+        """Upper left corners (B, digits, T, 2) in the free range 0..1."""
         time = torch.arange(self.sample_shape[1], dtype=torch.float64)[:, None]
         unfolded = self.start[picked][:, :, None] + self.step[picked][:, :, None] * time
-        # A wall mirrors the path, so that of a digit without walls has only to be folded at 0 and 1.
+        # A wall mirrors the path: fold the path without walls at 0 and 1.
         return 1 - (1 - unfolded.remainder(2)).abs()
 
 
@@ -82,12 +82,11 @@ def bouncing(
     seed: int = 0,
     conditional: Conditional = True,
 ) -> Bouncing:
-    """`count` clips of the training digits, unset 10,000 of one digit and 100,000 of two, as their paths and pairs are
-    so many more; `held_out` has 1,000 of the held-out ones.
+    """`count` clips of the training digits (unset: 10,000 with one digit; 100,000 with two, as there are more paths and
+    pairs); `held_out` has 1,000 clips of the held-out digits.
 
-    Digits are 28x28 in frames of 64x64 and in proportion at any other `resolution`; they start anywhere, in any
-    direction, at the constant speed SPEED. With one digit its class is the clip's, unless `conditional` is off; with
-    two a clip has none.
+    Digits are 28x28 in frames of 64x64, and in proportion at other resolutions. Start and direction are random, the
+    speed is SPEED. A clip with one digit has its class, unless `conditional` is off; a clip with two has none.
     """
     if count is None:
         count = 100_000 if num_digits == 2 else 10_000
@@ -107,7 +106,7 @@ def bouncing(
     notes = [IGNORED_LABELS] if num_digits == 1 and not conditional else []
 
     def part(name: str, digits: TensorDataset, count: int, stream: int) -> Bouncing:
-        # Drawn row by row, so that a clip does not depend on how many there are.
+        # Drawn row by row, so that a clip does not depend on `count`.
         drawn = torch.from_numpy(np.random.default_rng([seed, stream]).random((count, num_digits, 4)))
         chosen = (drawn[..., 0] * len(digits)).long()
         angle = drawn[..., 1] * (2 * math.pi)

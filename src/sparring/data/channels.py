@@ -1,4 +1,4 @@
-"""What the channels of a series are called, and how its own units become the networks' numbers and back."""
+"""Names of a series' channels, and their scaling from physical units to the networks' values."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -7,19 +7,20 @@ import torch
 from torch import Tensor
 
 
-def unnamed(count: int) -> list[str]:
-    """What channels are called where the file does not say."""
+def default_names(count: int) -> list[str]:
+    """Names for channels without names in the file."""
     return [f"channel {index}" for index in range(1, count + 1)]
 
 
 @dataclass(frozen=True)
 class Channels:
-    """A series' own value is `offset + scale * stored`, channel by channel; a constant channel has the scale 0, so that
-    it comes back as it was whatever the networks make of it.
+    """Each channel's value in physical units is `offset + scale * stored`. Constant channels have the scale 0, so that
+    generated ones are constant too.
 
-    With `masked`, series end at different steps: one stored channel more follows the named ones and says how many
-    steps are left, twice their share of all, which falls through 0 at the end; beyond it the others are 0. A mask of
-    ones would be exact in real series and never in generated ones, and a single slip would end one of these.
+    With `masked`, series have unequal lengths. An extra channel after the named ones then stores the number of
+    remaining steps, divided by half of all steps; it crosses 0 at the end of the series. Beyond the end the other
+    channels are 0. A binary mask would be exact in real series but not in generated ones, where one error would end
+    the series.
     """
 
     names: tuple[str, ...]
@@ -28,7 +29,7 @@ class Channels:
     masked: bool = False
 
     def store(self, values: Tensor) -> Tensor:
-        """Own units (..., C, T), NaN beyond a series' end -> what the networks see, (..., C or C + 1, T)."""
+        """Physical units (..., C, T), NaN beyond a series' end -> stored values (..., C or C + 1, T)."""
         offset, scale = (values.new_tensor(v)[:, None] for v in (self.offset, self.scale))
         stored = (values - offset) / scale.masked_fill(scale == 0, 1)
         if not self.masked:
@@ -38,7 +39,7 @@ class Channels:
         return torch.cat([stored.masked_fill(beyond, 0), 2 * left / stored.shape[-1]], -2)
 
     def restore(self, stored: Tensor) -> Tensor:
-        """The inverse of `store`: (..., C, T), NaN beyond a series' end. At least one step is always there."""
+        """The inverse of `store`: (..., C, T), NaN beyond a series' end; a series has at least one step."""
         count = len(self.names)
         offset, scale = (stored.new_tensor(v)[:, None] for v in (self.offset, self.scale))
         values = offset + scale * stored[..., :count, :]
@@ -50,7 +51,7 @@ class Channels:
 
     @staticmethod
     def _steps(stored: Tensor) -> Tensor:
-        """The middles of all steps (T,), 0.5 the first."""
+        """The middle of each step (T,): 0.5, 1.5, ..."""
         return torch.arange(stored.shape[-1], dtype=stored.dtype, device=stored.device) + 0.5
 
     def to_dict(self) -> dict[str, Any]:
@@ -61,5 +62,5 @@ class Channels:
         numbers = {key: tuple(float(v) for v in values[key]) for key in ("offset", "scale")}
         names = tuple(map(str, values["names"]))
         if not len(names) == len(numbers["offset"]) == len(numbers["scale"]):
-            raise ValueError("channels have as many names as offsets and scales")
+            raise ValueError("channels need as many names as offsets and scales")
         return cls(names, **numbers, masked=bool(values["masked"]))

@@ -13,10 +13,9 @@ _TRAINING_PER_CLASS = 400
 
 
 def open_digits(*, resolution: int | None = None, conditional: Conditional = True) -> TensorDataset:
-    """The first 400 of each class (4,000 in all); `held_out` has the last 100 of each (1,000).
+    """The first 400 digits of each class (4,000 in all); `held_out` has the last 100 of each class (1,000).
 
-    Samples come class by class, 0 to 9. The images are MNIST's (LeCun, Cortes, Burges; CC BY-SA
-    3.0), all from its training set.
+    Samples are sorted by class, 0 to 9. The images are from MNIST's training set (LeCun, Cortes, Burges; CC BY-SA 3.0).
     """
     with files("sparring.data").joinpath("digits.npz").open("rb") as handle, np.load(handle) as arrays:
         images, labels = arrays["images"], arrays["labels"]

@@ -11,7 +11,7 @@ from sparring.hub.client import PREFIX
 
 
 class HubSource(Source):
-    """The encoded image files in one column of a `datasets.Dataset`."""
+    """The encoded images in a column of a `datasets.Dataset`."""
 
     def __init__(self, rows: Any, column: str) -> None:
         super().__init__()
@@ -38,14 +38,14 @@ def open_hub(
     conditional: Conditional = True,
     memory_limit: int = MEMORY_LIMIT,
 ) -> Dataset:
-    """The images of `hf:NAME[:SPLIT]`; the split is `train` unless given. Needs the extra `hub`."""
+    """The images of `hf:NAME[:SPLIT]` (default: `train`); needs the extra `hub`."""
     try:
         import datasets
     except ImportError as error:
         raise DataError(f'{name} needs the package datasets: pip install "sparring[hub]"') from error
     repository, _, split = name.removeprefix(PREFIX).partition(":")
     if not repository:
-        raise DataError("write a set of the Hugging Face hub as hf:NAME or hf:NAME:SPLIT, e.g. hf:mnist:train")
+        raise DataError("write a data set of the Hugging Face hub as hf:NAME or hf:NAME:SPLIT, e.g. hf:mnist:train")
     try:
         rows = datasets.load_dataset(repository, split=split or "train")
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
@@ -61,7 +61,7 @@ def from_rows(
     conditional: Conditional = True,
     memory_limit: int = MEMORY_LIMIT,
 ) -> Dataset:
-    """The images of a `datasets.Dataset`: its first image column, and its first class column as labels."""
+    """The images of a `datasets.Dataset` from its first image column, with labels from its first class column."""
     import datasets
 
     images = [column for column, kind in rows.features.items() if isinstance(kind, datasets.Image)]

@@ -1,4 +1,4 @@
-"""Series: windows of a long table, one series a row of a file or a table of a folder, with their channels' scaling."""
+"""Series: windows of a long table, the rows of a file, or the tables of a folder, with scaled channels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import torch
 from sparring.data import tables
 from sparring.data.archives import ARCHIVE_ERRORS
 from sparring.data.arrays import holds_rows
-from sparring.data.channels import Channels, unnamed
+from sparring.data.channels import Channels, default_names
 from sparring.data.dataset import (
     IGNORED_LABELS,
     MEMORY_LIMIT,
@@ -40,11 +40,11 @@ Numbers = npt.NDArray[np.int64]
 
 @dataclass(kw_only=True, eq=False)
 class WindowDataset(Dataset):
-    """Series cut out of one table when they are asked for: sample i is `table[starts[i] : starts[i] + T]`, scaled."""
+    """Series cut from one table on demand: sample i is `table[starts[i] : starts[i] + T]`, scaled."""
 
-    table: torch.Tensor  # (R, C) float32, in its own units
+    table: torch.Tensor  # (R, C) float32, in physical units
     starts: torch.Tensor  # (N,) int64
-    lengths: torch.Tensor | None  # (N,) int64; None where every series has all T steps
+    lengths: torch.Tensor | None  # (N,) int64; None if every series has T steps
     channels: Channels
 
     storage: ClassVar[str] = "in memory"
@@ -63,26 +63,29 @@ class WindowDataset(Dataset):
 
 @dataclass(kw_only=True, eq=False)
 class SpooledWindows(WindowDataset):
-    """Windows of a table that was too large for memory."""
+    """Windows of a table that is too large for memory."""
 
     storage: ClassVar[str] = "in a temporary file"
 
 
 @dataclass
 class _Series:
-    """The samples found in a table."""
+    """The samples of a table."""
 
     table: Table
     starts: Numbers  # (N,)
     lengths: Numbers  # (N,)
-    labels: list[str] | None  # one for each of the pieces that windows are cut from
-    pieces: Numbers  # (N,) the piece that each sample is from
+    labels: list[str] | None  # one for each piece from which windows are cut
+    pieces: Numbers  # (N,) the piece of each sample
     notes: list[str]
 
 
 def is_series(path: str, window: int | None = None) -> bool:
-    """Whether the file holds series by its ending; an array does with a `window`, under the name `series` or if it has
-    fewer axes than pictures, a folder if there are tables in it, or a `window` is asked for, and no pictures."""
+    """Whether a file or folder holds series.
+
+    Files are recognised by their suffix; arrays by a `window`, the name `series`, or fewer axes than pictures; folders
+    by tables or a `window`, if they have no pictures.
+    """
     if os.path.isdir(path):
         return is_table_folder(path, asked=window is not None)
     ending = os.path.splitext(path)[1].lower()
@@ -108,30 +111,28 @@ def open_series(
     memory_limit: int = MEMORY_LIMIT,
     to_learn: bool = True,
 ) -> Dataset:
-    """The series of a .csv, .tsv, .txt, .parquet, .npy, .npz or UCR/UEA .ts file or of a folder of tables, as samples
-    (C, T).
+    """The series (C, T) of a .csv, .tsv, .txt, .parquet, .npy, .npz or UCR/UEA .ts file, or of a folder of tables.
 
-    `window` cuts samples of that many steps, one every `stride` (1 unless given), out of a long table or out of each
-    series; what is long and what is one series a row, `read_table` and `read_arrays` say, and of folders `read_folder`.
-    Samples with missing values are left out, or with `fill_gaps` interpolated; missing values at the end of a row are
-    that series' end. `labels` names a CSV file with one label for each series or for each row of a long table, of a
-    folder with the columns file,label. A table of more than `memory_limit` bytes is kept in a temporary file. What
-    there is `to_learn` from has two samples, and not only constants.
+    `window` cuts samples of that many steps, `stride` apart (default 1), from a long table or from each series;
+    `read_table`, `read_arrays` and `read_folder` define which tables are long. Samples with missing values are left
+    out, or interpolated with `fill_gaps`; missing values at the end of a row end the series. `labels` is a CSV file
+    with one label for each series or each row of a long table (for folders: columns file,label). A table of more than
+    `memory_limit` bytes is kept in a temporary file. `to_learn` requires two samples and a channel that varies.
     """
     for what, value, least in (("window", window, 2), ("stride", stride, 1)):
         if value is not None and (type(value) is not int or value < least):
             raise DataError(f"the {what} must be a whole number of at least {least} steps, not {value}")
     if stride is not None and window is None:
-        raise DataError("a stride moves a window: pass --window N (steps a sample) too, or leave out the stride")
+        raise DataError("a stride needs a window: pass --window N (steps a sample) too, or leave out the stride")
 
     def find(file: str, labels: str | None) -> _Series:
         return _find(file, window, stride or 1, fill_gaps, labels, conditional, memory_limit)
 
     found = find(path, labels)
     if to_learn and len(found.starts) < 2:
-        # A row of a CSV is a series only as long as there is no window.
+        # The rows of a CSV are series only without a window.
         cut = window != 2 if window or os.path.isdir(path) else not path.lower().endswith(tables.CSV_ENDINGS)
-        more = f"a{' smaller' if window else ''} --window cuts it into more" if cut else "add more rows"
+        more = ("pass a smaller --window" if window else "pass --window N") if cut else "add more rows"
         raise DataError(f"{path} gives only one sample; it needs at least 2 ({more})")
     beside = path.removesuffix(_TRAIN) + _TEST
     test = None
@@ -144,8 +145,8 @@ def open_series(
         raise DataError(f"the series of {path} have one step: they need at least 2")
     masked = shortest < steps
     if masked:
-        found.notes.append(f"the series have {shortest} to {steps} steps: one channel more says how many are left")
-    channels, value_range, constant = measure(path, found.table.values, found.table.names, masked, to_learn)
+        found.notes.append(f"the series have {shortest} to {steps} steps: an extra channel stores the remaining steps")
+    channels, value_range, constant = fit_scaling(path, found.table.values, found.table.names, masked, to_learn)
     found.notes += [f"the channel {name!r} is constant" for name in constant]
     build = partial(_build, channels=channels, value_range=value_range, steps=steps)
     dataset = build(path, found, None)
@@ -154,12 +155,12 @@ def open_series(
     return dataset
 
 
-def measure(
+def fit_scaling(
     path: str, values: Values, names: Sequence[str], masked: bool = False, to_learn: bool = True
 ) -> tuple[Channels, str, list[str]]:
-    """The scaling to mean 0 and standard deviation 1 of a table's channels, none of which is all NaN, in two passes.
+    """The scaling of a table's channels to mean 0 and standard deviation 1; no channel may be all NaN.
 
-    Beside it the range of the values, for a person to read, and the names of constant channels: these have scale 0.
+    Also returns the range of the values as text, and the names of constant channels, whose scale is 0.
     """
     total, squares, count = np.zeros((3, len(names)))
     low, high = np.full((2, len(names)), np.nan)
@@ -167,7 +168,7 @@ def measure(
         total += np.nansum(block, axis=0, dtype=np.float64)
         count += (~np.isnan(block)).sum(axis=0)
         low, high = np.fmin(low, np.fmin.reduce(block)), np.fmax(high, np.fmax.reduce(block))
-    mean = np.clip(total / count, low, high)  # rounding must not make a constant something else
+    mean = np.clip(total / count, low, high)  # else rounding may change a constant
     for block in _blocks(values):
         squares += np.nansum((block - mean) ** 2, axis=0)
     scale = np.sqrt(squares / count)
@@ -181,7 +182,7 @@ def measure(
 
 
 def _blocks(values: Values) -> Iterator[Values]:
-    """The table a piece at a time, so that a memory map is not copied into memory."""
+    """The table in blocks, so that a memory map is not copied into memory."""
     rows = max(1, tables.BLOCK_CELLS // values.shape[1])
     return (values[start : start + rows] for start in range(0, len(values), rows))
 
@@ -195,7 +196,7 @@ def _find(
     conditional: Conditional,
     memory_limit: int,
 ) -> _Series:
-    """All samples of a file, without those that have gaps."""
+    """The samples of a file or folder without gaps."""
     if os.path.isdir(path):
         table = read_folder(path, window, labels, conditional, memory_limit)
         labels = None if conditional else labels
@@ -245,7 +246,7 @@ def _find(
 def _runs(
     labels: Sequence[str], files: Numbers, files_end: Numbers, window: int | None, notes: list[str]
 ) -> tuple[Numbers, Numbers, list[str] | None]:
-    """Where long tables' runs of one label begin and end, and their labels: no sample may lie in two."""
+    """The beginning, end and label of each run of rows with one label: a sample may not span two runs."""
     changes = [row for row, (last, this) in enumerate(pairwise(labels), 1) if this != last]
     begin = np.union1d(files, np.array(changes, dtype=np.int64))
     end = np.append(begin[1:], len(labels))
@@ -261,14 +262,14 @@ def _runs(
 
 
 def _trim(values: Values, begin: Numbers, end: Numbers) -> Numbers:
-    """The series' ends without the steps that are missing in all channels."""
+    """The series' ends, without trailing steps that are missing in all channels."""
     there = np.flatnonzero(np.concatenate([~np.isnan(block).all(axis=1) for block in _blocks(values)]))
     last = np.searchsorted(there, end) - 1
     return np.maximum(begin, np.where(last >= 0, there[last] + 1, 0)) if len(there) else begin
 
 
 def _fill(values: Values, begin: Numbers, end: Numbers) -> int:
-    """Interpolate a channel (R,) in place, inside each series, and carry its ends outwards; how many it filled."""
+    """Interpolates a channel (R,) in place within each series, extending its ends; returns the number filled."""
     missing = np.flatnonzero(np.isnan(values))
     series = np.searchsorted(begin, missing, "right") - 1
     inside = (series >= 0) & (missing < end[series])
@@ -276,7 +277,7 @@ def _fill(values: Values, begin: Numbers, end: Numbers) -> int:
     if not len(missing):
         return 0
     opens = np.concatenate([[True], (np.diff(missing) > 1) | (np.diff(series) > 0)])
-    run = np.cumsum(opens) - 1  # missing values that follow each other are one run
+    run = np.cumsum(opens) - 1  # consecutive missing values are one run
     first, last = missing[opens], missing[np.concatenate([opens[1:], [True]])]
     has_left, has_right = first > begin[series[opens]], last + 1 < end[series[opens]]
     left = np.where(has_left, values[np.maximum(first - 1, 0)], np.nan)
@@ -290,7 +291,7 @@ def _fill(values: Values, begin: Numbers, end: Numbers) -> int:
 def _cut(
     path: str, begin: Numbers, end: Numbers, window: int | None, stride: int, notes: list[str]
 ) -> tuple[Numbers, Numbers, Numbers]:
-    """Where samples start, how long they are and which series each is from."""
+    """The start, the length and the series of each sample."""
     lengths = end - begin
     counts = (lengths > 0).astype(np.int64) if window is None else np.maximum((lengths - window) // stride + 1, 0)
     pieces = np.repeat(np.arange(len(counts)), counts)
@@ -299,7 +300,7 @@ def _cut(
     if not len(pieces):
         longest = lengths.max(initial=0)
         if longest < 2:
-            raise DataError(f"no series of {path} has 2 or more steps, the least that a window has: add rows")
+            raise DataError(f"no series of {path} has the 2 steps that a window needs: add rows")
         raise DataError(f"a window of {window} steps is longer than {path} with {longest}: pass a smaller --window")
     lost = len(counts) - np.count_nonzero(counts)
     if lost:
@@ -311,7 +312,7 @@ def _cut(
 
 
 def _find_test(find: Callable[[], _Series], training: _Series) -> tuple[_Series | None, str]:
-    """The samples of the test file, or why they do not fit the training file's."""
+    """The samples of the test file, or the reason why they do not fit the training file."""
     try:
         test = find()
     except DataError as error:
@@ -331,7 +332,7 @@ def _find_test(find: Callable[[], _Series], training: _Series) -> tuple[_Series 
 def _build(
     name: str, found: _Series, class_names: list[str] | None, *, channels: Channels, value_range: str, steps: int
 ) -> WindowDataset:
-    """The samples as a data set; `class_names` are those of the training set, if there is one."""
+    """A data set of the samples; `class_names` are those of the training set, if this is its test set."""
     used = np.unique(found.pieces)
     labels = None if found.labels is None else [found.labels[piece] for piece in used.tolist()]
     numbers, own_names = number_classes(labels, len(used))
@@ -358,7 +359,7 @@ def _build(
 
 
 def read_ts(path: str, memory_limit: int) -> Table:
-    """A UCR/UEA file: one series a line, a colon between its channels and before its label."""
+    """The series of a UCR/UEA file: one a line, with colons between channels and before the label."""
     tables.check_text(path)
     header: dict[str, str] = {}
     labels: list[str] = []
@@ -377,18 +378,18 @@ def read_ts(path: str, memory_limit: int) -> Table:
         rows = [channel.split(",") for channel in cells]
         if len({len(row) for row in rows}) > 1:
             raise DataError(f"{where} has channels of different lengths: a series has as many steps in each")
-        numbers = [tables.parse(row, partial(_say_ts, where, at)) for at, row in enumerate(rows)]
+        numbers = [tables.parse(row, partial(_locate_ts, where, at)) for at, row in enumerate(rows)]
         spool = spool or tables.Spool(path, channels, memory_limit)
-        spool.add(tables.narrow(np.array(numbers), partial(_say_ts, where)).T)
+        spool.add(tables.to_float32(np.array(numbers), partial(_locate_ts, where)).T)
         ends.append(spool.rows)
     if spool is None:
-        raise DataError(f"{path} has no series below a line @data: it is no UCR/UEA .ts file or cut off")
+        raise DataError(f"{path} has no series below a line @data: it is not a UCR/UEA .ts file, or it is cut off")
     promised = header.get("dimensions", str(channels))
     if promised != str(channels):
         raise DataError(f"{path} promises {promised[:40]} dimensions but has {channels}: correct its header")
     return Table(
         *spool.finish(),
-        names=unnamed(channels),
+        names=default_names(channels),
         ends=np.array(ends),
         long=False,
         labels=(lambda _: labels) if labels and not regression else None,
@@ -396,12 +397,12 @@ def read_ts(path: str, memory_limit: int) -> Table:
     )
 
 
-def _say_ts(where: str, channel: int, step: int) -> str:
+def _locate_ts(where: str, channel: int, step: int) -> str:
     return f"{where}, channel {channel + 1}, step {step + 1}"
 
 
 def _ts_lines(path: str, header: dict[str, str]) -> Iterator[tuple[int, str]]:
-    """The lines below @data after their numbers; those above it are entered into `header` first."""
+    """The lines below @data, after their line numbers; the lines above are first stored in `header`."""
     data = False
     try:
         with open(path, encoding="utf-8", errors="replace") as handle:
@@ -414,7 +415,7 @@ def _ts_lines(path: str, header: dict[str, str]) -> Iterator[tuple[int, str]]:
                 elif text.lower() == "@data":
                     data = True
                     if header.get("timestamps", "").startswith("true"):
-                        raise DataError(f"{path} has time stamps beside its values: write the values alone")
+                        raise DataError(f"{path} has time stamps beside its values: write the values only")
                 elif text.startswith("@"):
                     key, _, value = text[1:].partition(" ")
                     header[key.lower()] = value.strip().lower()

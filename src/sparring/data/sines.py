@@ -1,4 +1,4 @@
-"""Sines of random frequency and phase, the made-up series of TimeGAN (Yoon et al., 2019)."""
+"""Sines of random frequency and phase, the synthetic series of TimeGAN (Yoon et al., 2019)."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import torch
 
 from sparring.data.channels import Channels
 from sparring.data.dataset import DataError, TensorDataset, digest, number_classes
-from sparring.data.series import measure
+from sparring.data.series import fit_scaling
 
 _NAME = "sines"
 _MOST_NUMBERS = 200_000_000
-_MOST = 0.1  # of the frequency and of the phase, in radians a step
+_MOST = 0.1  # largest frequency in radians a step, and largest phase in radians
 
 
 def sines(length: int = 24, channels: int = 5, count: int = 10_000, seed: int = 0) -> TensorDataset:
     """`count` samples (channels, length) of (sin(f t + p) + 1) / 2 at t = 0, 1, ...
 
-    The frequency f and the phase p are U[0, 0.1], drawn for each channel of each sample.
-    Held out are a tenth as many more, scaled as the others are.
+    Frequency f and phase p are U[0, 0.1] for each channel of each sample. `held_out` has a tenth as many other samples,
+    with the same scaling.
     """
     if length * channels * count > _MOST_NUMBERS:
         raise DataError(f"{count} sines of {length} steps do not fit in memory: lower --window")
     values = _draw(length, channels, count, [seed, 0])
     names = [f"sine {index}" for index in range(1, channels + 1)]
-    scaling, _, _ = measure(_NAME, values.transpose(0, 2, 1).reshape(-1, channels), names)
+    scaling, _, _ = fit_scaling(_NAME, values.transpose(0, 2, 1).reshape(-1, channels), names)
     dataset = _dataset(values, scaling)
     dataset.held_out = _dataset(_draw(length, channels, max(1, count // 10), [seed, 1]), scaling)
     return dataset

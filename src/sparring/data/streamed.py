@@ -1,4 +1,4 @@
-"""Samples that are decoded each time they are asked for."""
+"""Data sets whose samples are decoded on demand."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(kw_only=True, eq=False)
 class StreamedDataset(Dataset):
-    """Pixels read by several threads; a sample that turns bad is reported and replaced by the next."""
+    """Pixels decoded by several threads; an unreadable sample is reported and replaced by the next one."""
 
     storage: ClassVar[str] = "streamed"
 
@@ -33,11 +33,11 @@ class StreamedDataset(Dataset):
 
     @abstractmethod
     def decode(self, position: int) -> Pixels | str:
-        """The pixels (C, *axes) of a sample, or why there are none."""
+        """The pixels (C, *axes) of a sample, or the reason why it cannot be decoded."""
 
     @abstractmethod
     def name_of(self, position: int) -> str:
-        """The file a sample comes from."""
+        """The file of a sample."""
 
     def batch(self, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         chosen = torch.arange(len(self))[indices.to("cpu", torch.int64)]
@@ -58,4 +58,4 @@ class StreamedDataset(Dataset):
                 if position not in self._lost:
                     self._lost.add(position)
                     self.skipped.append(printable(f"{self.name_of(position)}: {pixels}"))
-        raise DataError(f"nothing of {self.name} can be read any more; is its disk still there?")
+        raise DataError(f"no sample of {self.name} can be read any more; is its disk still mounted?")

@@ -1,4 +1,4 @@
-"""Two-dimensional point sets with known modes, on which mode collapse can be counted."""
+"""Two-dimensional points with known modes, to measure mode collapse."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import torch
 from sparring.data.dataset import TensorDataset, digest, number_classes
 
 _COUNT = 50_000
-_REACH = 0.8  # the farthest a mode's centre lies from the origin along an axis
+_EXTENT = 0.8  # largest coordinate of a mode's centre
 _STD = 0.02
-_COVERED = 0.1  # of a mode's fair share of the samples
+_COVERED = 0.1  # share of N / K samples that a covered mode needs
 
 
 @dataclass(kw_only=True, eq=False)
 class Points(TensorDataset):
-    """Points from Gaussians of equal weight, without labels; each is a 2-channel 1x1 image.
+    """Points from a mixture of Gaussians with equal weights, without labels; each is a 2-channel 1x1 image.
 
     `modes` (K, 2) holds the centres and `std` the standard deviation along each axis.
     """
@@ -30,22 +30,21 @@ class Points(TensorDataset):
 
 
 def rings(count: int = _COUNT, seed: int = 0) -> Points:
-    """`count` points from 8 Gaussians spread evenly on a ring."""
+    """`count` points from 8 Gaussians on a circle."""
     angles = torch.arange(8) * (2 * math.pi / 8)
-    return _points("rings", _REACH * torch.stack([angles.cos(), angles.sin()], dim=1), count, seed)
+    return _points("rings", _EXTENT * torch.stack([angles.cos(), angles.sin()], dim=1), count, seed)
 
 
 def grid(count: int = _COUNT, seed: int = 0) -> Points:
     """`count` points from 25 Gaussians on a 5x5 grid."""
-    ticks = torch.linspace(-_REACH, _REACH, 5)
+    ticks = torch.linspace(-_EXTENT, _EXTENT, 5)
     return _points("grid", torch.cartesian_prod(ticks, ticks), count, seed)
 
 
 def mode_coverage(samples: torch.Tensor, modes: torch.Tensor, std: float) -> tuple[int, float]:
-    """How many of `modes` (K, 2) the samples cover, and the share of them within 3 `std` of a mode.
+    """The number of `modes` (K, 2) that samples cover, and the share of samples within 3 `std` of a mode.
 
-    `samples` are (N, 2) or (N, 2, 1, 1). A mode is covered when at least a tenth of its fair
-    share of the samples, N / K, lie within 3 `std` of it.
+    `samples` are (N, 2) or (N, 2, 1, 1). A mode is covered if at least a tenth of N / K samples are within 3 `std`.
     """
     points = samples.detach().flatten(1).to("cpu", torch.float64)
     if points.shape[1:] != modes.shape[1:]:

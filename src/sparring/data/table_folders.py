@@ -1,4 +1,4 @@
-"""A folder of tables, each of which is one series or is cut into windows by itself."""
+"""A folder of tables, each of which is one series or is cut into windows."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _SHOWN = 5
 
 
 class TableFolder(FolderSource):
-    """The tables under a folder."""
+    """The tables below a folder."""
 
     endings = ENDINGS
 
     def files(self, besides: str | None) -> dict[str, str]:
-        """Their paths by their names, without the labels file `besides`."""
+        """Paths by name, without the labels file `besides`."""
         left_out = besides and os.path.realpath(besides)
         found = zip(self.names, self._paths, strict=True)
         return {name: path for name, path in found if os.path.realpath(path) != left_out}
@@ -32,16 +32,15 @@ class TableFolder(FolderSource):
 
 @dataclass
 class _Read:
-    """One file of the folder as read."""
+    """A file of the folder."""
 
     long: bool
-    count: int  # of series
-    labels: Sequence[str] | None  # one a row where it is long, else one a series
+    count: int  # number of series
+    labels: Sequence[str] | None  # one for each row if long, else one for each series
 
 
 def is_table_folder(path: str, *, asked: bool = False) -> bool:
-    """Whether there are tables in a folder, or they are `asked` for, and no pictures or videos: beside these a table
-    may hold labels."""
+    """Whether a folder has tables (or `asked`), and no pictures or videos, beside which tables may hold labels."""
     found = asked
     for _, folders, files in os.walk(path):
         folders[:] = [folder for folder in folders if not folder.startswith(".")]
@@ -55,11 +54,11 @@ def is_table_folder(path: str, *, asked: bool = False) -> bool:
 def read_folder(
     path: str, window: int | None, labels: str | None, conditional: Conditional, memory_limit: int
 ) -> Table:
-    """All tables of a folder under one another, each one series, or several where `sparring sample` wrote it.
+    """All tables of a folder, each with one series, or with several if `sparring sample` wrote it.
 
     Labels come from the CSV file `labels` (columns file,label), from first-level sub-folders, or from a column that all
-    the tables have: then the table is `long`, with a label a row. Those that cannot be read are skipped; the others
-    must have the same columns.
+    tables have; then the result is `long`, with a label for each row. Unreadable tables are skipped; the others must
+    have the same columns.
     """
     source = TableFolder(path)
     files = source.files(labels)
@@ -70,7 +69,7 @@ def read_folder(
     ends = []
     for name, file in files.items():
         if file.lower().endswith(".parquet"):
-            require_parquet(file)  # or each of them would be skipped
+            require_parquet(file)  # else each of them is skipped
         try:
             table = read_table(file, window or 2, memory_limit, alone=False)  # with a window any table is long
         except DataError as error:
@@ -100,7 +99,7 @@ def read_folder(
             "put arrays into one .npy or .npz"
         )
     other = source.other_files
-    notes += [f"{other} files that are no tables were left out"] if other else []
+    notes += [f"{other} files that are not tables were left out"] if other else []
     by_row, chosen = _labels_of_series(found, of_files, notes)
     return Table(
         *spool.finish(),
@@ -125,7 +124,7 @@ def _labels_of_files(
 def _labels_of_series(
     found: dict[str, _Read], of_files: dict[str, str] | None, notes: list[str]
 ) -> tuple[bool, list[str] | None]:
-    """Whether they are one a row, and the labels of all rows or of all series; None where there are none."""
+    """Whether labels are for rows, and the labels of all rows or all series; None without labels."""
     own = [read.labels for read in found.values() if read.labels is not None]
     if of_files is not None:
         notes += ["the tables' columns of class labels were left out: each table has its class"] if own else []

@@ -1,4 +1,4 @@
-"""Numbers read a block at a time into one float32 table: CSV, Parquet and NumPy arrays."""
+"""Tables of numbers from CSV, Parquet and NumPy files, read block by block into one float32 array."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from sparring.data.arrays import (
     Array,
     label_names,
     load_arrays,
-    why_unread,
+    load_error,
 )
-from sparring.data.channels import unnamed
+from sparring.data.channels import default_names
 from sparring.data.dataset import Conditional, DataError
 
 BLOCK_CELLS = 1 << 17
 CSV_ENDINGS = (".csv", ".tsv", ".txt")
-LARGEST = 1e37  # so that the difference of two numbers is still a float32
+LARGEST = 1e37  # the difference of two such numbers is still a float32
 MISSING = {"", "?", "na", "n/a", "nan", "-nan", "null", "none"}
 
-_PLACES = ["sample", "step"]  # the first columns of what `sparring sample` writes
-_ROW_WISE_COLUMNS = 8  # a CSV without --window is one series a row if it has more columns than these
+_PLACES = ["sample", "step"]  # the first columns of tables by `sparring sample`
+_ROW_WISE_COLUMNS = 8  # a CSV with more columns, without --window, has one series a row
 _MOST_CLASSES = 100
 _TIME_NAMES = {"time", "times", "date", "datetime", "timestamp", "epoch"}
 _COUNT_NAMES = {"id", "index", "unix"}
-_UNNAMED = "unnamed: 0"  # what pandas calls the index that it wrote without a name into a CSV
+_UNNAMED = "unnamed: 0"  # pandas' name for an index without a name in a CSV
 _PANDAS_INDEX = re.compile(r"unnamed\b|__index_level_\d+__", re.IGNORECASE)
 _LABEL_NAMES = {"label", "labels", "class", "target", "category", "activity"}
 _MOMENT = re.compile(  # a date, a time of day or both
@@ -54,23 +54,24 @@ Values = npt.NDArray[np.float32]
 
 @dataclass
 class Table:
-    """Series under one another: all of a file's numbers, or a folder's, NaN where one is missing.
+    """The series of a file or folder, one below the other; missing values are NaN.
 
-    A `long` table is one series, of a folder one a file, labelled row by row; in another each series has a label.
+    A `long` table is one series (one for each file of a folder) with a label for each row. Other tables have a label
+    for each series.
     """
 
     values: Values  # (R, C)
     spooled: bool
     names: list[str]  # of the C channels
-    ends: npt.NDArray[np.int64]  # (S,) the row after each series' last one
+    ends: npt.NDArray[np.int64]  # (S,) the row after each series
     long: bool
-    labels: Callable[[Conditional], Sequence[str]] | None = None  # gives R or S labels; broken ones matter only then
+    labels: Callable[[Conditional], Sequence[str]] | None = None  # returns R or S labels, or raises DataError
     notes: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
 
 class Spool:
-    """float32 rows of `width` numbers, in memory up to `memory_limit` bytes and in an unnamed file beyond it."""
+    """float32 rows of `width` numbers, in memory up to `memory_limit` bytes, beyond in a temporary file."""
 
     def __init__(self, path: str, width: int, memory_limit: int) -> None:
         self._path, self._width, self._limit = path, width, memory_limit
@@ -79,11 +80,11 @@ class Spool:
         self.rows = 0
 
     def add(self, values: Values) -> None:
-        """Append rows (n, width)."""
+        """Appends rows (n, width)."""
         self.rows += len(values)
         try:
             if self._file is None and len(self._held) + values.nbytes > self._limit:
-                self._file = tempfile.TemporaryFile()  # noqa: SIM115 - the memory map keeps it
+                self._file = tempfile.TemporaryFile()  # noqa: SIM115 - the memory map keeps it open
                 self._file.write(self._held)
                 self._held = bytearray()
             if self._file is None:
@@ -94,7 +95,7 @@ class Spool:
             raise self._no_room(error) from error
 
     def finish(self) -> tuple[Values, bool]:
-        """All rows (R, width), writable, and whether they lie in a file."""
+        """All rows (R, width), writable, and whether they are in a file."""
         shape = (self.rows, self._width)
         if self._file is None:
             return np.frombuffer(self._held, np.float32).reshape(shape), False
@@ -112,34 +113,34 @@ class Spool:
         )
 
 
-def narrow(values: Array, say: Callable[[int, int], str]) -> Values:
-    """Numbers (n, m) as float32; `say` names the place of one that is infinite or too large."""
+def to_float32(values: Array, locate: Callable[[int, int], str]) -> Values:
+    """Values (n, m) as float32; `locate` names the position of an infinite or too large one in the error."""
     with np.errstate(over="ignore"):
-        narrowed = values.astype(np.float32)
-    wild = np.abs(narrowed) > LARGEST
+        numbers = values.astype(np.float32)
+    wild = np.abs(numbers) > LARGEST
     if wild.any():
         row, column = np.argwhere(wild)[0].tolist()
         number = float(values[row, column])
-        raise DataError(f"{say(row, column)} holds {number:g}: correct it to a finite number below {LARGEST:g}")
-    return narrowed
+        raise DataError(f"{locate(row, column)} holds {number:g}: correct it to a finite number below {LARGEST:g}")
+    return numbers
 
 
-def parse(cells: Sequence[str], say: Callable[[int], str]) -> list[float]:
-    """The cells' numbers, NaN for a missing one; `say` names the place of a cell that is text."""
+def parse(cells: Sequence[str], locate: Callable[[int], str]) -> list[float]:
+    """The cells' numbers, NaN for missing ones; `locate` names the position of a text cell in the error."""
     try:
         return list(map(float, cells))
     except ValueError:
-        return [_number(cell, partial(say, index)) for index, cell in enumerate(cells)]
+        return [_number(cell, partial(locate, index)) for index, cell in enumerate(cells)]
 
 
-def _number(cell: str, say: Callable[[], str]) -> float:
+def _number(cell: str, locate: Callable[[], str]) -> float:
     try:
         return float(cell)
     except ValueError:
         if is_missing(cell):
             return float("nan")
-        text = f"{cell[:40]!r}, which is no number (with a decimal point)"
-        raise DataError(f"{say()} holds {text}: correct it or leave it empty") from None
+        text = f"{cell[:40]!r}, which is not a number (with a decimal point)"
+        raise DataError(f"{locate()} holds {text}: correct it or leave it empty") from None
 
 
 def is_missing(cell: str) -> bool:
@@ -147,7 +148,7 @@ def is_missing(cell: str) -> bool:
 
 
 def check_text(path: str) -> None:
-    """Refuse an empty file or one that is no text."""
+    """Raises DataError for an empty or binary file."""
     try:
         with open(path, "rb") as handle:
             start = handle.read(1 << 16)
@@ -160,7 +161,7 @@ def check_text(path: str) -> None:
 
 
 class Block(ABC):
-    """Some rows of a table of text or numbers; `places` are the numbers under which a person finds them."""
+    """Some rows of a table; `places` are their line or row numbers in the file."""
 
     unit = "line"
 
@@ -173,13 +174,13 @@ class Block(ABC):
 
     @abstractmethod
     def read(self, columns: Sequence[int]) -> npt.NDArray[np.float64]:
-        """The cells (rows, columns) as numbers, NaN where missing; raises DataError at text."""
+        """The cells (rows, columns) as numbers, NaN for missing ones; raises DataError for text."""
 
     def numbers(self, columns: Sequence[int]) -> Values:
-        """What `read` gives, as float32."""
-        return narrow(self.read(columns), lambda row, at: self.say(row, columns[at]))
+        """The numbers of `read` as float32."""
+        return to_float32(self.read(columns), lambda row, at: self.locate(row, columns[at]))
 
-    def say(self, row: int, column: int) -> str:
+    def locate(self, row: int, column: int) -> str:
         return f"{self.path}: {self.unit} {self.places[row]}, column {self.names[column]!r}"
 
 
@@ -196,15 +197,15 @@ class CsvBlock(Block):
 
     def read(self, columns: Sequence[int]) -> npt.NDArray[np.float64]:
         cells, width = [row[column] for row in self._rows for column in columns], len(columns)
-        found = parse(cells, lambda index: self.say(index // width, columns[index % width]))
+        found = parse(cells, lambda index: self.locate(index // width, columns[index % width]))
         return np.array(found).reshape(-1, width)
 
 
 def csv_blocks(path: str) -> Iterator[CsvBlock]:
-    """The rows of a text file with a comma, semicolon or tab between cells, whichever the first line has.
+    """The rows of a text file with tabs, semicolons or commas between cells, whichever the first line has.
 
-    The first row is a header if it holds no number, or text above a number, or if it is an empty cell and 0, 1, 2, ...:
-    so pandas writes a table whose columns have no names. Blank lines are passed over.
+    The first row is a header if it has no number, or text above a number, or if it is an empty cell and 0, 1, 2, ...
+    (pandas' header for columns without names). Blank lines are skipped.
     """
     check_text(path)
     rows = _csv_rows(path)
@@ -270,12 +271,12 @@ class ParquetBlock(Block):
         try:
             cells = self._batch.column(column).cast("float64")
             return np.array(cells.to_numpy(zero_copy_only=False), dtype=np.float64)
-        except PARSE_ERRORS:  # numbers kept as text, "?" among them
-            return np.array(parse(self.texts(column), lambda row: self.say(row, column)))
+        except PARSE_ERRORS:  # numbers stored as text, perhaps with "?"
+            return np.array(parse(self.texts(column), lambda row: self.locate(row, column)))
 
 
 def require_parquet(path: str) -> Any:
-    """The package that reads it."""
+    """The module `pyarrow.parquet`; raises DataError without it."""
     try:
         return importlib.import_module("pyarrow.parquet")
     except ImportError as error:
@@ -296,11 +297,11 @@ def parquet_blocks(path: str) -> Iterator[ParquetBlock]:
 
 
 def read_table(path: str, window: int | None, memory_limit: int, *, alone: bool = True) -> Table:
-    """A CSV or Parquet file: with `window` one long table, whose columns are told apart by their first rows.
+    """The series of a CSV or Parquet file; with `window` it is one long table.
 
-    Without it a CSV may be one series a row: of numbers only, more than 8 in a row, and without a header; in a .tsv as
-    those of the UCR archive the class comes first. With or without it, a table as `sparring sample` writes them is one
-    series a sample. Only the texts of a file `alone`, in no folder, can be learnt instead.
+    The first rows decide each column's kind. Without `window` a CSV has one series a row if it has only numbers, more
+    than 8 in a row, and no header; in a .tsv of the UCR archive the class comes first. A table by `sparring sample` has
+    one series for each sample. `alone` is False in a folder, whose texts cannot be learned.
     """
     read: Callable[[str], Iterator[Block]] = parquet_blocks if path.lower().endswith(".parquet") else csv_blocks
     blocks = read(path)
@@ -312,10 +313,12 @@ def read_table(path: str, window: int | None, memory_limit: int, *, alone: bool 
     ends: npt.NDArray[np.int64] | None = None
     notes: list[str] = []
     if head.header and head.names[:2] == _PLACES and kinds[:2] == ["channel"] * 2 and "channel" in kinds[2:]:
-        # A table of another origin may have such columns too. This reads the file twice, but only those that do.
+        # Other tables may have these columns too, so the whole file is checked.
         ends = _ends_of_samples(read(path), label)
         if ends is None:
-            notes.append("the columns 'sample' and 'step' are channels: not one sample after another, steps from 0")
+            notes.append(
+                "the columns 'sample' and 'step' are channels: they do not number the samples and their steps from 0"
+            )
         else:
             notes.append("each sample is one series; the columns 'sample' and 'step' were left out")
             kinds[:2] = ["place"] * 2
@@ -332,7 +335,7 @@ def read_table(path: str, window: int | None, memory_limit: int, *, alone: bool 
     if kinds.count("label") > 1:
         raise DataError(f"{path} has {kinds.count('label')} columns of class labels: remove all but one")
     labels: list[str] = []
-    known: dict[str, str] = {}  # so that a label is held once
+    known: dict[str, str] = {}  # holds each label once
     spool = Spool(path, 1 if row_wise else len(channels), memory_limit)
     for block in chain([head], blocks):
         numbers = block.numbers(channels)
@@ -344,8 +347,8 @@ def read_table(path: str, window: int | None, memory_limit: int, *, alone: bool 
     steps = len(channels) if row_wise else spool.rows
     if ends is not None:
         labels = [labels[row - 1] for row in ends.tolist()] if labels else []
-    said = {"time": "holds times", "count": "counts the steps"}
-    left_out = ((name, said[kind]) for name, kind in zip(head.names, kinds, strict=True) if kind in said)
+    reasons = {"time": "holds times", "count": "counts the steps"}
+    left_out = ((name, reasons[kind]) for name, kind in zip(head.names, kinds, strict=True) if kind in reasons)
     notes += [f"the column {name!r} {what} and was left out" for name, what in left_out]
     coded = [head.names[column] for column in channels if _words(head.names[column]) & _LABEL_NAMES]
     notes += [f"the column {name!r} of numbers is a channel; class labels are text" for name in coded]
@@ -353,7 +356,7 @@ def read_table(path: str, window: int | None, memory_limit: int, *, alone: bool 
         notes.append(f"each row is one series of {steps} steps; with --window N the file is one long table")
     return Table(
         *spool.finish(),
-        names=unnamed(1) if row_wise else [head.names[column] for column in channels],
+        names=default_names(1) if row_wise else [head.names[column] for column in channels],
         ends=np.arange(steps, spool.rows + 1, steps) if ends is None else ends,
         long=not row_wise and ends is None,
         labels=None if label is None else lambda _: labels,
@@ -362,10 +365,10 @@ def read_table(path: str, window: int | None, memory_limit: int, *, alone: bool 
 
 
 def _ends_of_samples(blocks: Iterator[Block], label: int | None) -> npt.NDArray[np.int64] | None:
-    """The row after each sample's last one, by the first two columns, its number and the step's.
+    """The row after each sample, from the first two columns: the sample's number and the step.
 
-    None unless each number stands for one run of rows, whose steps count from 0, under one label where there are any,
-    and some run has more than one step: anything else is no table of samples for certain.
+    None for any other table: each number must have one run of rows, with steps from 0 and one label at most, and some
+    run must have several steps.
     """
     rows, place, text = 0, np.full((1, 2), np.nan), ""
     starts, numbers = [], []
@@ -390,7 +393,7 @@ def _ends_of_samples(blocks: Iterator[Block], label: int | None) -> npt.NDArray[
 
 
 def _begin_with_classes(rows: npt.NDArray[np.float64]) -> bool:
-    """Whether the first cells of rows (n, m) are a few whole numbers, as the others are not."""
+    """Whether the first cells of rows (n, m) are a few whole numbers, unlike the other cells."""
     first, rest = rows[:, 0], rows[:, 1:]
     whole = (first == np.rint(first)).all() and (rest[np.isfinite(rest)] % 1).any()
     return bool(whole) and 2 <= len(np.unique(first)) <= min(_MOST_CLASSES, len(first) // 2)
@@ -401,7 +404,7 @@ def _words(name: str) -> set[str]:
 
 
 def _kind(path: str, name: str, cells: Sequence[str], alone: bool) -> str:
-    """What a column is, from its first cells: "channel", "time", "count" or "label"; raises DataError at other text."""
+    """A column's kind, from its first cells: "channel", "time", "count" or "label"; raises DataError for other text."""
     words = _words(name)
     present = [cell.strip() for cell in cells if not is_missing(cell)]
     texts = [cell for cell in present if not _is_number(cell)]
@@ -412,7 +415,7 @@ def _kind(path: str, name: str, cells: Sequence[str], alone: bool) -> str:
     if words & _LABEL_NAMES:
         return "label"
     hint = "numbers have a decimal point, class labels the name 'label'"
-    # A column without a name of its own is not found by it, and 1,5 is no text to learn.
+    # `--field` needs a column with a name, and 1,5 is not text.
     named = path.lower().endswith((".csv", ".tsv")) and name != _UNNAMED and not re.fullmatch(r"column \d+", name)
     learnt = alone and named and re.search("[^\\W\\d]", texts[0])
     learn = f", or learn its texts with --field {shlex.quote(name)}" if learnt else ""
@@ -427,14 +430,14 @@ def _kind_of_numbers(name: str, cells: Sequence[str]) -> str:
     runs_on = steps.any() and ((steps >= 0).all() or (steps <= 0).all())
     if runs_on and (index or words & _TIME_NAMES):
         return "count" if index else "time"
-    # An index may also be one of prices, which rises unevenly.
+    # A column "index" may also be a price index, which rises unevenly.
     return "count" if runs_on and words & _COUNT_NAMES and np.allclose(steps, steps[0], atol=0) else "channel"
 
 
 def read_arrays(path: str, window: int | None, memory_limit: int) -> Table:
-    """The series of an .npy or .npz file (`series` or the one array that is no label): (N, T, C) or (N, T).
+    """The series (N, T, C) or (N, T) of an .npy or .npz file (the array `series`, or the only one besides labels).
 
-    With `window` it may be one long table, (T,) or (T, C) with T > C; other arrays are still one series a row.
+    With `window`, (T,) or (T, C) with T > C is one long table; other arrays still have one series a row.
     """
     arrays = {"series": _map(path)} if path.lower().endswith(".npy") else load_arrays(path)
     known = [key for key in ("series", *IMAGE_KEYS) if key in arrays]
@@ -459,22 +462,22 @@ def read_arrays(path: str, window: int | None, memory_limit: int) -> Table:
         readings = f"{rows} series of {columns} steps, one a row", f"one table of {rows} steps and {columns} channels"
         other = f"; with{'out' * long} --window it is {readings[not long]}" if rows > columns else ""
         notes.append(f"the array {array.shape} is {readings[long]}{other}")
-    steps = 1 if long else array.shape[1]  # rows of the table for one of the array
+    steps = 1 if long else array.shape[1]  # table rows for each row of the array
     channels = array.shape[-1] if array.ndim == 3 or (long and array.ndim == 2) else 1
     spool = Spool(path, channels, memory_limit)
     at_once = max(1, BLOCK_CELLS // (steps * channels))
 
-    def say(start: int, row: int, channel: int) -> str:
+    def locate(start: int, row: int, channel: int) -> str:
         series, step = divmod(row, steps)
         where = f"row {start + row + 1}" if long else f"series {start + series + 1}, step {step + 1}"
         return f"{path}: {where}, channel {channel + 1}"
 
     for start in range(0, len(array), at_once):
-        spool.add(narrow(array[start : start + at_once].reshape(-1, channels), partial(say, start)))
+        spool.add(to_float32(array[start : start + at_once].reshape(-1, channels), partial(locate, start)))
     length = spool.rows if long else steps
     return Table(
         *spool.finish(),
-        names=unnamed(channels),
+        names=default_names(channels),
         ends=np.arange(length, spool.rows + 1, length),
         long=long,
         labels=None if label_key is None else partial(label_names, path, arrays[label_key]),
@@ -486,7 +489,7 @@ def _map(path: str) -> Array:
     try:
         loaded = np.load(path, mmap_mode="r", allow_pickle=False)
     except LOAD_ERRORS as error:
-        raise DataError(f"cannot read {path} as a NumPy array: {why_unread(error)}") from error
+        raise DataError(f"cannot read {path} as a NumPy array: {load_error(error)}") from error
     if not isinstance(loaded, np.ndarray):
         raise DataError(f"{path} holds several arrays: rename it to .npz")
     return loaded

@@ -1,4 +1,4 @@
-"""Texts: a line, a sentence, or a field of a table a sample."""
+"""Texts: a sample is a line, a sentence, or a field of a table's row."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from sparring.data.dataset import (
     digest,
     number_classes,
 )
-from sparring.data.vocabulary import UNKNOWN, Tokenizer, Vocabulary, clean, describe_symbols, filled_up
+from sparring.data.vocabulary import UNKNOWN, Tokenizer, Vocabulary, clean, describe_symbols, padded
 
 Split = Literal["line", "sentence"]
 
 FEWEST = 64
 LONGEST_LINE = 100_000  # characters
 LARGEST_FILE = 2 * 1024**3  # bytes
-LENGTHS_KEPT = 0.99  # of the texts, where no length is asked for
-LONGEST = 128  # symbols, where no length is asked for
+LENGTHS_KEPT = 0.99  # share of the texts that fit the default length
+LONGEST = 128  # largest default length, in symbols
 MOST_SYMBOLS = {"char": 4_000, "word": 8_000, "bpe": 2_000}
 MOST_HELD_OUT = 1_000
 
@@ -44,7 +44,7 @@ _SENTENCE = re.compile(r"\S.*?(?:[.!?…]+[\"'”’»)\]]*(?=\s|$)|[。！？]+
 
 @dataclass(kw_only=True, eq=False)
 class TextDataset(TensorDataset):
-    """Texts as the numbers of their symbols: `samples` (N, L) int32, filled up with `vocabulary.END`."""
+    """Texts as ids of their symbols: `samples` (N, L) int32, padded with `vocabulary.END`."""
 
     def batch(self, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Symbols (B, L) int64 and conditions (B, ...)."""
@@ -53,7 +53,7 @@ class TextDataset(TensorDataset):
 
 
 def is_text(path: str, *, field: str | None = None, tokenizer: str | None = None) -> bool:
-    """By the ending; a `.txt` is text unless it begins with rows of numbers, a table where text is asked for."""
+    """Whether a file holds text: a .jsonl, a .txt without numbers at its start, a table with a setting of texts."""
     ending = os.path.splitext(path)[1].lower()
     if ending == ".jsonl":
         return True
@@ -78,8 +78,8 @@ def open_text(
     vocabulary: int | None = None,
     length: int | None = None,
 ) -> TextDataset:
-    """The texts of a `.txt` (a line each, or with `split` a sentence), or of one `field` of a `.jsonl`, `.csv` or
-    `.tsv`, whose column of labels, if it has one, becomes the classes."""
+    """The lines or sentences (`split`) of a .txt, or of one `field` of a .jsonl, .csv or .tsv, whose label column, if
+    any, gives the classes."""
     return build(
         os.path.basename(path), read_texts(path, field=field, split=split), conditional=conditional,
         tokenizer=tokenizer, vocabulary=vocabulary, length=length,
@@ -87,7 +87,7 @@ def open_text(
 
 
 def read_texts(path: str, *, field: str | None = None, split: Split = "line") -> list[tuple[str, str | None]]:
-    """Every text as it stands there, and its label or None."""
+    """The texts of a file, unchanged, each with its label or None."""
     if os.path.getsize(path) > LARGEST_FILE:
         raise DataError(f"{path} is larger than {LARGEST_FILE >> 30} GiB: train on a part of it")
     ending = os.path.splitext(path)[1].lower()
@@ -114,7 +114,7 @@ def build(
     vocabulary: int | None = None,
     length: int | None = None,
 ) -> TextDataset:
-    """A data set of texts, each with its label or None; a fifth, 1,000 at most, is held out."""
+    """A data set of texts with labels or None; a fifth of the texts, at most 1,000, is held out."""
     rows = [(text, label) for text, label in ((clean(text), label) for text, label in rows) if text]
     if not rows:
         raise DataError(f"{name} holds no text")
@@ -123,16 +123,16 @@ def build(
         words = sum(text.count(" ") + 1 for text in texts) / len(texts)
         tokenizer = "word" if words >= 3 else "char"
     limit = vocabulary or MOST_SYMBOLS[tokenizer]
-    # Byte pairs spell whatever they were not learnt from; words and characters of held-out texts would be unknown.
-    aside = {*_shuffled(len(rows))[: _held_out(len(rows))].tolist()} if tokenizer == "bpe" else set()
-    known = Vocabulary.learn((text for row, text in enumerate(texts) if row not in aside), tokenizer, limit)
+    # Byte pairs can encode any text, so they are learned without the held-out texts; words and characters are not.
+    set_aside = {*_shuffled(len(rows))[: _held_out(len(rows))].tolist()} if tokenizer == "bpe" else set()
+    known = Vocabulary.learn((text for row, text in enumerate(texts) if row not in set_aside), tokenizer, limit)
     if not known.symbols:
-        raise DataError(f"no word of {name} occurs twice, so none can be learnt: set --data.tokenizer char or bpe")
-    numbers = [known.numbers(text) for text in texts]
+        raise DataError(f"no word of {name} occurs twice, so the vocabulary is empty: set --data.tokenizer char or bpe")
+    ids = [known.ids(text) for text in texts]
     if length is None:
-        sizes = sorted(map(len, numbers))
+        sizes = sorted(map(len, ids))
         length = max(2, min(LONGEST, sizes[int(LENGTHS_KEPT * (len(sizes) - 1))]))
-    kept = [row for row in range(len(rows)) if len(numbers[row]) <= length]
+    kept = [row for row in range(len(rows)) if len(ids[row]) <= length]
     if len(kept) < FEWEST:
         raise DataError(
             f"{name} holds {len(kept)} texts of up to {length} symbols: at least {FEWEST} are needed"
@@ -141,15 +141,15 @@ def build(
     notes = [describe_symbols(known)]
     if len(kept) < len(rows):
         notes.append(f"{len(rows) - len(kept):,} of {len(rows):,} texts are longer than {length} symbols: left out")
-    odd = sum(UNKNOWN in numbers[row] for row in kept)
-    if odd:
-        notes.append(f"{odd:,} texts hold symbols outside the vocabulary, which are never written")
+    unknown = sum(UNKNOWN in ids[row] for row in kept)
+    if unknown:
+        notes.append(f"{unknown:,} texts hold symbols outside the vocabulary, which are never generated")
     labels = _usable_labels([rows[row][1] for row in kept], conditional, notes)
     classes, class_names = number_classes(labels, len(kept))
-    samples = filled_up([numbers[row] for row in kept], length).int()
-    chosen = torch.tensor([place for place, row in enumerate(kept) if row in aside], dtype=torch.long)
+    samples = padded([ids[row] for row in kept], length).int()
+    chosen = torch.tensor([index for index, row in enumerate(kept) if row in set_aside], dtype=torch.long)
     firsts = classes if conditional != "numbers" else torch.zeros_like(classes)
-    training, held_out = _parted(firsts, chosen if tokenizer == "bpe" else None)
+    training, held_out = _split_rows(firsts, chosen if tokenizer == "bpe" else None)
 
     def part(name: str, chosen: torch.Tensor) -> TextDataset:
         return TextDataset(
@@ -179,10 +179,10 @@ def _shuffled(count: int) -> torch.Tensor:
     return torch.randperm(count, generator=torch.Generator().manual_seed(0))
 
 
-def _parted(classes: torch.Tensor, chosen: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows to train on and rows held out: the `chosen` ones, or some drawn here.
+def _split_rows(classes: torch.Tensor, chosen: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Training rows and held-out rows: the `chosen` ones, or random ones.
 
-    The first of a class to come is never held out: every class has something to learn from.
+    One row of each class is never held out, so that every class has a training sample.
     """
     order = _shuffled(len(classes))
     firsts = torch.tensor([*{int(classes[row]): int(row) for row in order.flip(0)}.values()])
@@ -194,7 +194,7 @@ def _parted(classes: torch.Tensor, chosen: torch.Tensor | None) -> tuple[torch.T
 
 
 def _usable_labels(labels: list[str | None], conditional: Conditional, notes: list[str]) -> list[str] | None:
-    """None where there are none or they are no classes; what was ignored goes into the notes."""
+    """The labels if they are usable as classes, else None; adds a note on ignored labels."""
     given = [label for label in labels if label is not None]
     if not given:
         return None
@@ -225,13 +225,13 @@ def _lines(path: str) -> Iterator[str]:
 
 
 def _not_utf8(path: str) -> str:
-    """What such a file is instead, or where it goes wrong."""
+    """The message about a file that is not UTF-8: its real kind, or the first invalid line."""
     decoder, line = codecs.getincrementaldecoder("utf-8")(), 1
     with open(path, "rb") as handle:
         start = handle.read(4096)
         if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             return f"{path} is UTF-16: save it as UTF-8"
-        if 50 * len(_CONTROLS.findall(start)) > len(start):  # no encoding of any script has so many
+        if 50 * len(_CONTROLS.findall(start)) > len(start):  # no text encoding has so many
             return f"{path} is a binary file, not a text"
         handle.seek(0)
         while block := handle.read(1 << 16):
@@ -245,7 +245,7 @@ def _not_utf8(path: str) -> str:
 
 
 def _paragraphs(rows: Iterator[tuple[str, str | None]]) -> Iterator[tuple[str, str | None]]:
-    """Lines up to the next empty one as one text: sentences go across lines."""
+    """Joins lines up to the next empty line, because sentences span lines."""
     lines: list[str] = []
     for text, _ in rows:
         if text.strip():
@@ -267,12 +267,14 @@ def _records(path: str, ending: str, field: str | None) -> Iterator[tuple[str, s
         text, label = record.get(field or ""), record.get(label_field) if label_field else None
         if field not in record:
             known = ", ".join(map(str, record))
-            raise DataError(f"{path}: line {line} has no field {field!r}; its fields are {known}: --data.field")
+            raise DataError(
+                f"{path}: line {line} has no field {field!r}; its fields are {known}: choose one with --data.field"
+            )
         if text is None:
-            raise DataError(f"{path}: line {line} has no value for {field!r}: fill it in, or take the line out")
+            raise DataError(f"{path}: line {line} has no value for {field!r}: add a value or remove the line")
         if not isinstance(text, str):
             raise DataError(
-                f"{path}: the {field!r} of line {line} is no text but {json.dumps(text)[:40]}: --data.field"
+                f"{path}: the {field!r} of line {line} is {json.dumps(text)[:40]}, not text: name another --data.field"
             )
         yield text, None if label is None else str(label)
 
@@ -286,7 +288,7 @@ def _text_field(path: str, record: dict[str, Any]) -> str:
 
 
 def _json_records(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Each record after the number of its line."""
+    """Each record, after its line number."""
     for number, line in enumerate(_lines(path)):
         if not line.strip():
             continue
@@ -300,13 +302,13 @@ def _json_records(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _table_records(path: str, delimiter: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Each record after the number of its last line."""
+    """Each record, after the number of its last line."""
     try:
         reader = csv.DictReader(_lines(path), delimiter=delimiter)
         for record in reader:
             yield reader.line_num, {key: value for key, value in record.items() if key is not None}
     except csv.Error as error:
-        raise DataError(f"{path} is not a table that can be read: {error}") from error
+        raise DataError(f"{path} is not a readable table: {error}") from error
 
 
 def _begins_with_numbers(path: str) -> bool:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sparring.data.vocabulary import END, up_to_the_end
+from sparring.data.vocabulary import END, target_mask
 from sparring.models.blocks import DiscriminatorBlock
 from sparring.models.normalization import RMSNorm
 from sparring.models.positions import Positions
@@ -44,7 +44,7 @@ class LanguageModel(nn.Module):
 
     def loss(self, texts: Tensor) -> Tensor:
         """The cross-entropy of the known symbols and ends of texts (B, N)."""
-        known = up_to_the_end(texts)
+        known = target_mask(texts)
         return F.cross_entropy(self._to_symbols(self._read(texts)[known]), texts[known])
 
 
@@ -83,7 +83,7 @@ def perplexity(model: LanguageModel, texts: Tensor) -> float:
     model.eval()
     total, count = 0.0, 0
     for chunk in texts.split(256):
-        if known := int(up_to_the_end(chunk).sum()):
+        if known := int(target_mask(chunk).sum()):
             total += model.loss(chunk).item() * known
             count += known
     return math.exp(min(total / max(1, count), 100.0))

@@ -113,7 +113,7 @@ class TextEvaluation:
         if reference is None:
             self.real = evenly_spaced(dataset.held_out or dataset, MOST)
         else:
-            texts = [text for text in map(clean, reference) if text and len(self.vocabulary.numbers(text)) <= length]
+            texts = [text for text in map(clean, reference) if text and len(self.vocabulary.ids(text)) <= length]
             self.real = self.vocabulary.encode(texts[:: math.ceil(len(texts) / MOST) or 1], length)
         if len(self.real) < FEWEST:
             raise DataError(

@@ -5,7 +5,7 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
-from sparring.data.channels import unnamed
+from sparring.data.channels import default_names
 from sparring.data.spec import DataSpec
 from sparring.display import images, plots
 from sparring.modalities.display import Drawing
@@ -20,7 +20,7 @@ class SeriesDisplay(Drawing):
         return plots.plot_series(samples, columns, scale)
 
     def save_one(self, samples: Tensor, path: Path, spec: DataSpec) -> None:
-        plots.save_csv(samples, path, spec.channel_names or tuple(unnamed(samples.shape[1])))
+        plots.save_csv(samples, path, spec.channel_names or tuple(default_names(samples.shape[1])))
 
     def save_all(self, samples: Tensor, path: Path, spec: DataSpec) -> None:
         if path.suffix.lower() == ".csv":

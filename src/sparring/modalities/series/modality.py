@@ -67,10 +67,10 @@ class Series(Modality):
         from torch import nan
         from torch.nn.functional import pad
 
-        from sparring.data.channels import unnamed
+        from sparring.data.channels import default_names
 
         names, found = _channels(ours).names, list(theirs.channel_names)
-        if found == unnamed(len(names)):
+        if found == default_names(len(names)):
             found = list(names)
         if sorted(found) != sorted(names):
             return None
@@ -88,6 +88,8 @@ class Series(Modality):
         super().check(config, spec)
         if spec.channels is None:
             raise ConfigError("series need channels, and these have none")
+        if spec.channels.masked and config.codec.name in ("whitened", "components"):
+            raise ConfigError(f"--codec.name {config.codec.name} is for series of equal length: set it to patch")
         if config.augment.flip or config.augment.color:
             raise ConfigError("--augment.flip and --augment.color are for pictures and clips: drop them for series")
 
