@@ -18,8 +18,6 @@ MAX_TOKENS = 65_536
 
 
 class Networks(nn.Module):
-    """The codec, the generator and the critics."""
-
     def __init__(self, codec: Codec, generator: Generator, critics: list[Critic]) -> None:
         super().__init__()
         self.codec, self.generator = codec, generator
@@ -28,14 +26,9 @@ class Networks(nn.Module):
     def list_critics(self) -> list[Critic]:
         return list(self.critics)  # type: ignore[arg-type]
 
-    @property
-    def discriminator(self) -> Discriminator:
-        """The discriminator of the first critic."""
-        return self.list_critics()[0].discriminator
-
 
 def build(config: Config, spec: DataSpec) -> Networks:
-    """Networks with fresh weights. Raises `ConfigError` or `ValueError` for settings that do not fit the data."""
+    """Networks with initial weights. Raises `ConfigError` or `ValueError` for settings that do not fit the data."""
     modality = modality_of(spec)
     modality.check(config, spec)
     model = config.model
@@ -63,7 +56,7 @@ def build(config: Config, spec: DataSpec) -> Networks:
 
 
 def critic_stem(critic: CriticSettings, config: Config) -> int:
-    """Stride-2 convolutions of a critic's discriminator."""
+    """Number of stride-2 convolutions of a critic's discriminator."""
     return config.model.stem if critic.stem is None else critic.stem
 
 
