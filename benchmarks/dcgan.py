@@ -1,7 +1,7 @@
 """A DCGAN of given size in the shape of our networks, so that our loop trains it: the convolutional peer.
 
 Radford et al. 2016, for 28×28: batch norm and ReLU in the generator, leaky ReLU in the discriminator, tanh at the end.
-The discriminator has no batch norm in our loop, as gradient penalties judge each sample by itself. Classes enter the
+The discriminator has no batch norm in our loop, as gradient penalties need independent samples. Classes enter the
 generator beside z and the discriminator by projection, as in ours. `DCGANTrainer` is the paper's own loop.
 """
 

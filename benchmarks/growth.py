@@ -53,7 +53,7 @@ def stepper(point: dict) -> Callable[[], object]:
     return lambda: gan.step(draw())
 
 
-def measure(point: dict) -> dict:
+def profile(point: dict) -> dict:
     """Seconds of a step and bytes at its peak, in this process."""
     torch.set_num_threads(point["threads"])
     stepper(point | TINY)()  # loads what PyTorch loads late
@@ -174,7 +174,7 @@ def main() -> None:
     parser.add_argument("--point", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.point:
-        print(json.dumps(measure(json.loads(arguments.point))))
+        print(json.dumps(profile(json.loads(arguments.point))))
         return
     found = {}
     for axis in arguments.axes:

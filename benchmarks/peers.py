@@ -89,11 +89,11 @@ def load(path: str, names: tuple[str, ...], missing: tuple[str, ...], cuda: bool
             if isinstance(module, MagicMock) or str(getattr(module, "__file__", None)).startswith(root):
                 del sys.modules[name]
         told = "; CUDA said to be there on import" if cuda else ""
-        say(f"{Path(path).name}: empty modules for {', '.join(missing) or 'none'}{told}")
+        log(f"{Path(path).name}: empty modules for {', '.join(missing) or 'none'}{told}")
 
 
 @functools.cache
-def say(what: str) -> None:
+def log(what: str) -> None:
     """Once only."""
     print(f"  {what}", file=sys.stderr)
 
@@ -139,9 +139,9 @@ def gat(path: str, setting: "Setting", dtype: torch.dtype, draw: Callable[[], Te
     """Hyun et al. 2025, "Scalable GANs with Transformers": train.py without the teacher (its `--enc-type None`)."""
     names = ("train", "models.generator", "models.discriminator", "losses")
     train, generators, discriminators, losses = load(path, names, ("accelerate", "diffusers", "wandb", "torchvision"))
-    say("GAT: no DINOv2 teacher (--enc-type None), no VAE, D's head as wide as the network")
+    log("GAT: no DINOv2 teacher (--enc-type None), no VAE, D's head as wide as the network")
     if setting.depth % 4:
-        say(f"GAT: its four outputs are read from {setting.depth} blocks, as evenly as they allow")
+        log(f"GAT: its four outputs are read from {setting.depth} blocks, as evenly as they allow")
     options = train.parse_args(["--exp-name", "speed"])
     shape = {
         **_shape(setting),
@@ -197,7 +197,7 @@ def afm(path: str, setting: "Setting", dtype: torch.dtype, draw: Callable[[], Te
     names = ("train_adversarial_flow_imagenet", "models.afm.dit.generator", "models.afm.dit.discriminator")
     missing = ("kornia", "torchvision", "wandb", "pandas", "deepdiff", "diffusers")
     module, generators, discriminators = load(path, names, missing)
-    say("AFM: no VAE, one process; for bfloat16 autocast around its networks, which have none")
+    log("AFM: no VAE, one process; for bfloat16 autocast around its networks, which have none")
     module.get_device = lambda: torch.device("cpu")
     trainer = object.__new__(module.AdversarialFlowTrainer)
     trainer.config = module.OmegaConf.load(Path(path) / "configs/train/afm/train_afm_1nfe.yaml")
@@ -233,7 +233,7 @@ def r3gan(
 ) -> tuple[Steps, int]:
     """Huang et al. 2024, "The GAN is dead; long live the GAN!": convolutions, about as many parameters as ours."""
     losses, networks = load(path, ("training.loss", "training.networks"), ("requests", "pkg_resources"))
-    say("R3GAN: its own fallbacks for its CUDA kernels, no augmentation")
+    log("R3GAN: its own fallbacks for its CUDA kernels, no augmentation")
     stages = int(math.log2(setting.picture[1])) - 1  # from 4×4 up
 
     def build(width: int) -> tuple[nn.Module, nn.Module]:
@@ -288,7 +288,7 @@ def stylegan2(
     """
     missing = ("aim", "einops", "fire", "kornia_rs", "torchvision", "tqdm", "vector_quantize_pytorch")
     (module,) = load(path, ("stylegan2_pytorch.stylegan2_pytorch",), missing, cuda=True)
-    say("StyleGAN2: .cuda() does nothing, no files written; for bfloat16 autocast around its networks in place of Apex")
+    log("StyleGAN2: .cuda() does nothing, no files written; for bfloat16 autocast around its networks in place of Apex")
     module.Trainer.init_folders = lambda trainer: None
 
     def shape(capacity: int, width: int) -> dict[str, int]:

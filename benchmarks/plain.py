@@ -2,7 +2,7 @@
 
 Nothing of Sparring is used. The parameters are as many as those of our image preset without stem, and the step is the
 published one: the discriminator called on real and fake in turn, R1 and R2 by double backward on the whole batch, the
-real samples judged again for the generator's loss, Adam as it comes, the average by a loop.
+real samples discriminated again for the generator's loss, Adam as it comes, the average by a loop.
 """
 
 import copy
@@ -129,7 +129,7 @@ class Discriminator(nn.Module):
         self.blocks = nn.ModuleList(DiscriminatorBlock(width, num_heads) for _ in range(depth))
         self.norm = nn.RMSNorm(width)
         self.head = nn.Linear(width, 1)
-        self.judge_tokens = nn.Linear(rows * columns * width, 1)
+        self.token_head = nn.Linear(rows * columns * width, 1)
         cos, sin = rotary(rows, columns, width // num_heads)
         self.register_buffer("cos", F.pad(cos, (0, 0, 1, 0), value=1.0))  # the class token is not rotated
         self.register_buffer("sin", F.pad(sin, (0, 0, 1, 0)))
@@ -140,7 +140,7 @@ class Discriminator(nn.Module):
         for block in self.blocks:
             x = block(x, self.cos, self.sin)
         x = self.norm(x)
-        return (self.head(x[:, 0]) + self.judge_tokens(x[:, 1:].flatten(1))).squeeze(1).float()
+        return (self.head(x[:, 0]) + self.token_head(x[:, 1:].flatten(1))).squeeze(1).float()
 
 
 class PlainGAN:
@@ -174,7 +174,7 @@ class PlainGAN:
             fake = self.generator(torch.randn(count, Z_DIM), torch.randn(count, self.num_tokens, NOISE_DIM))
         return fake.float()
 
-    def judge(self, x: Tensor) -> Tensor:
+    def logits(self, x: Tensor) -> Tensor:
         with torch.autocast("cpu", self.dtype, enabled=self.dtype != torch.float32):
             return self.discriminator(x)
 
@@ -183,7 +183,7 @@ class PlainGAN:
         self.discriminator.requires_grad_(True)
         with sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no second derivative
             samples, fakes = real.detach().requires_grad_(True), fake.detach().requires_grad_(True)
-            logits_real, logits_fake = self.judge(samples), self.judge(fakes)
+            logits_real, logits_fake = self.logits(samples), self.logits(fakes)
             loss = F.softplus(logits_fake - logits_real) + 0.01 * (logits_real + logits_fake).square()
             for x, logits in ((samples, logits_real), (fakes, logits_fake)):
                 (gradient,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
@@ -194,9 +194,9 @@ class PlainGAN:
 
         self.discriminator.requires_grad_(False)
         with torch.no_grad():
-            logits_real = self.judge(real)
+            logits_real = self.logits(real)
         self.optimizer_g.zero_grad()
-        F.softplus(logits_real - self.judge(fake)).mean().backward()
+        F.softplus(logits_real - self.logits(fake)).mean().backward()
         self.optimizer_g.step()
         with torch.no_grad():
             for averaged, current in zip(self.ema.parameters(), self.generator.parameters(), strict=True):

@@ -21,7 +21,7 @@ from unittest.mock import MagicMock
 
 import numpy as np
 import torch
-from peers import Stubs, say, without_cuda
+from peers import Stubs, log, without_cuda
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -71,7 +71,7 @@ def tts_gan(checkout: str, series: Tensor, minutes: float, count: int) -> tuple[
     sys.path.insert(0, checkout)
     stubs = ("cv2", "imageio", "torchsummary", "torchvision", "utils.torch_fid_score")
     sys.meta_path.insert(0, Stubs(stubs))
-    say(f"tts-gan: empty modules for {', '.join(stubs)}; no CUDA")
+    log(f"tts-gan: empty modules for {', '.join(stubs)}; no CUDA")
     from functions import copy_params, load_params, train
     from GANModels import Discriminator, Generator
 

@@ -15,7 +15,7 @@ kind of step and its mean is weighted by how often the kind occurs. Ours comes t
     preset   as `presets.images` sets it: R1 and R2 by finite differences on a quarter of the batch, augmentation
     whole    R1 and R2 by finite differences on the whole batch, no augmentation: what is regularised is plain's
     exact    R1 and R2 by double backward on the whole batch, no augmentation: what is computed is plain's, by a fourth
-             more operations, as the penalties judge the batch once more
+             more operations, as the penalties discriminate the batch once more
 
 Operations are those of matrix products and convolutions as `FlopCounterMode` counts them, in float32 without
 compilation, recomputed ones included; beside them stands the best matrix product of the same run.
