@@ -1,12 +1,12 @@
-"""Quality on the digits after a given time, over several seeds: ours, the textbook's loss, a DCGAN in the same loop.
+"""Quality on the digits after a given time, over several seeds: ours, the non-saturating loss, a DCGAN in our loop.
 
     python benchmarks/digits.py --minutes 5 --seeds 0 1 2                      # ours
     python benchmarks/digits.py --minutes 5 --seeds 0 1 2 --loss non-saturating
     python benchmarks/digits.py --minutes 5 --seeds 0 1 2 --unconditional
     python benchmarks/digits.py --minutes 5 --seeds 0 1 2 --peer dcgan --lr 1e-3
 
-Each run's length in samples is set from the speed of its first seconds, so that its learning rate has decayed when the
-time is over; it is stopped at 1.2 times that. Prints a JSON line a run, then the median.
+A short trial measures the speed; it sets the run's length in samples, so that the schedules end with the time. A run
+is stopped after 1.2 times its time at the latest. Prints a JSON line for each run, then the median.
 """
 
 import argparse
@@ -16,11 +16,10 @@ import time
 from pathlib import Path
 
 import torch
-from dcgan import DCGANDiscriminator, DCGANGenerator, parameters
+from dcgan import DCGANDiscriminator, DCGANGenerator, parameters, pixel_networks
 
 from sparring import presets
-from sparring.build import Networks
-from sparring.codecs.patch import PatchCodec
+from sparring.build import Networks, build
 from sparring.config import Config
 from sparring.data.dataset import Dataset
 from sparring.data.spec import DataSpec
@@ -32,34 +31,35 @@ from sparring.pretrained import GAN
 from sparring.training.trainer import Trainer
 
 DCGAN_CHANNELS = (15, 21)
-"""Of the generator and the discriminator: about as many parameters as ours has."""
+"""Channels of the generator and of the discriminator, which then have about as many parameters as ours."""
 TRIAL_SECONDS = 15
 
 
-def build(config: Config, dataset: Dataset, peer: str | None) -> Trainer:
+def make_trainer(config: Config, dataset: Dataset, peer: str | None) -> Trainer:
     torch.manual_seed(config.train.seed)
     spec = DataSpec.of(dataset)
-    networks = Networks(config, spec)
     if peer == "dcgan":
-        generator = DCGANGenerator(DCGAN_CHANNELS[0], spec.num_classes)
-        discriminator = DCGANDiscriminator(DCGAN_CHANNELS[1], spec.num_classes)
-        networks = Networks.assembled(PatchCodec(spec.sample_shape, 1), generator, discriminator)
+        generator = DCGANGenerator(DCGAN_CHANNELS[0], spec.condition)
+        discriminator = DCGANDiscriminator(DCGAN_CHANNELS[1], spec.condition)
+        networks = pixel_networks(spec.sample_shape, generator, discriminator)
+    else:
+        networks = build(config, spec)
     device = choose_device(config.train.device)
     return Trainer(config, networks, dataset, device, choose_dtype(config.train.precision, device)[0])
 
 
 def run(config: Config, dataset: Dataset, peer: str | None, minutes: float, out: Path) -> dict[str, float]:
-    trial = build(config, dataset, peer)
+    trial = make_trainer(config, dataset, peer)
     trial.step()
     started = time.perf_counter()
     trial.fit(lambda logs: time.perf_counter() - started < TRIAL_SECONDS)
     rate = (trial.samples_seen - config.train.batch_size) / (time.perf_counter() - started)
     config = config.replace({"train.num_samples": int(rate * 60 * minutes)})
-    trainer = build(config, dataset, peer)
+    trainer = make_trainer(config, dataset, peer)
     started = time.perf_counter()
     trainer.fit(lambda logs: time.perf_counter() - started < 60 * minutes * 1.2)
     seconds = time.perf_counter() - started
-    networks = Networks.assembled(trainer.patches, trainer.ema.model, trainer.discriminator)
+    networks = Networks(trainer.codec, trainer.ema.model, trainer.critics)
     gan = GAN(config, DataSpec.of(dataset), networks)
     classes = dataset.num_classes
 
@@ -68,7 +68,7 @@ def run(config: Config, dataset: Dataset, peer: str | None, minutes: float, out:
 
     scores = DigitMetric(dataset)(sample)
     save_image(grid(gan.sample(100), 10), out)
-    counts = {"g": parameters(trainer.generator), "d": parameters(trainer.discriminator)}
+    counts = {"g": parameters(trainer.generator), "d": parameters(*trainer.critics)}
     return {"seconds": seconds, "samples_seen": trainer.samples_seen} | counts | scores
 
 

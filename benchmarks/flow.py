@@ -1,9 +1,9 @@
-"""A flow-matching transformer made of our generator's parts, and its loop: the peer that samples in many passes.
+"""The peer that samples in many passes: a flow-matching transformer made of our generator's blocks, and its loop.
 
-Lipman et al. 2023, Liu et al. 2023 (rectified flow): on the way x_t = (1 - t) x_0 + t x_1 from noise to a sample the
-network learns the velocity v = x_1 - x_0, and Euler steps along it make samples. The network is our generator with two
-inputs changed: noisy tokens, through a stem as the discriminator's, where its own noise came in, and t where z did; its
-MLPs are so wide that it has as many parameters. Nothing is augmented, and no guidance is used.
+Lipman et al. 2023, Liu et al. 2023 (rectified flow): at x_t = (1 - t) x_0 + t x_1, between noise and a sample, the
+network learns the velocity v = x_1 - x_0; Euler steps along the velocity make samples. The network is our generator
+with two other inputs: noisy tokens in place of its noise, through a stem like the discriminator's, and t in place of z.
+The width of its MLPs is chosen for the wanted number of parameters. There is no augmentation and no guidance.
 
 Shapes: B batch, N tokens, C numbers of a token.
 """
@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from dcgan import parameters
 from torch import Tensor
 
-from sparring.build import Networks
-from sparring.codecs import make_codec
+from sparring.build import build
+from sparring.codecs.tokenizer import Tokenizer
 from sparring.config import Config
 from sparring.data.dataset import Dataset
 from sparring.data.order import ShuffledOrder, derive_seed
@@ -28,60 +28,41 @@ from sparring.models.generator import Generator
 from sparring.models.positions import Grid
 from sparring.models.stem import Stem
 from sparring.sampling import draw_z
-from sparring.training.ema import ExponentialMovingAverage
+from sparring.training.ema import RAMPUP, ExponentialMovingAverage
 
 TIME_DIM = 64
 BATCH = 250
-"""Samples made at once."""
+"""Samples in one pass."""
 NEAREST = 0.05
-"""Where a sample is all but there, its distance is taken to be this share of the way."""
+"""Smallest 1 - t that training divides by."""
 
 
 @dataclass(frozen=True)
 class FlowConfig:
-    """Chosen on the digits, half a minute a try."""
+    """Settings chosen on the digits, in runs of half a minute."""
 
     size: Literal["generator", "both"] = "generator"
-    """As many parameters as what samples, at its depth, or as both networks, at their depths' sum."""
+    """As many parameters and blocks as the generator, or as both networks together."""
     predicts: Literal["sample", "velocity"] = "sample"
-    """What the network's output is; the loss is that of the velocity."""
+    """The network's output; the loss is the velocity's in both cases."""
     time: Literal["logit-normal", "uniform"] = "logit-normal"
     mean: float = -1.2
-    """Of the logit of t (Esser et al. 2024): below 0 noisy samples come more often, of which the class is learnt."""
+    """Mean of the logit of t (Esser et al. 2024): below 0, t near the noise is more frequent."""
     lr: float = 3e-3
     batch_size: int = 32
     warmup: int = 2_000
     ema_half_life: int = 200_000
-    ema_rampup: float = 0.1
+    ema_rampup: float = RAMPUP
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
 
 class FlowTransformer(Generator):
-    """Noisy tokens (B, N, C), times (B,) and class labels (B,) to the velocities of the tokens (B, N, C)."""
+    """Noisy tokens (B, N, C), times (B,) and conditions (B, ...) to the velocities of the tokens (B, N, C)."""
 
-    def __init__(
-        self,
-        grid: Grid,
-        token_dim: int,
-        *,
-        width: int,
-        stem: int,
-        stem_channels: int,
-        predicts: str,
-        **shared: Any,
-    ) -> None:
-        super().__init__(
-            grid,
-            token_dim,
-            width=width,
-            stem=stem,
-            stem_channels=stem_channels,
-            z_dim=TIME_DIM,
-            noise_dim=token_dim,
-            **shared,
-        )
+    def __init__(self, grid: Grid, token_dim: int, *, width: int, stem: int, predicts: str, **shared: Any) -> None:
+        super().__init__(grid, token_dim, width=width, stem=stem, z_dim=TIME_DIM, noise_dim=token_dim, **shared)
         if stem:
-            self.embed = Stem(grid, token_dim, width, levels=stem, channels=stem_channels)
+            self.embed = Stem(grid, token_dim, width, levels=stem, channels=max(1, width // 4))
         self.predicts = predicts
 
     def forward(self, tokens: Tensor, times: Tensor, condition: Tensor) -> Tensor:
@@ -90,12 +71,12 @@ class FlowTransformer(Generator):
         found = self.synthesize(w, tokens.to(dtype)).float()
         if self.predicts == "velocity":
             return found
-        # Li & He 2025: a sample lies on fewer dimensions than its noise, so a small network predicts it better.
+        # Li & He 2025: samples lie near a manifold and noise does not, so a small network predicts samples better.
         nearest = NEAREST if self.training else 1e-6
         return (found - tokens) / (1 - times).clamp_min(nearest)[:, None, None]
 
 
-# Vaswani et al. 2017, section 3.5, of times from 0 to 1000 as in Peebles & Xie 2023 (DiT)
+# Vaswani et al. 2017, section 3.5; times are scaled to 0..1000 as in Peebles & Xie 2023 (DiT)
 def time_features(times: Tensor) -> Tensor:
     """Times (B,) in [0, 1] to sines and cosines (B, TIME_DIM)."""
     frequencies = 1000 * 10_000 ** -torch.linspace(0, 1, TIME_DIM // 2, device=times.device)
@@ -104,30 +85,27 @@ def time_features(times: Tensor) -> Tensor:
 
 
 def flow_transformer(config: Config, spec: DataSpec, flow: FlowConfig) -> FlowTransformer:
-    """Of the generator's width, with the MLPs that bring it closest to the parameters asked for."""
-    model, codec = config.model, make_codec(config, spec.sample_shape).patches
+    """A network of the generator's width; its MLPs are as wide as the wanted number of parameters allows."""
+    model, tokenizer = config.model, tokenizer_of(config, spec)
     with torch.device("meta"):
-        networks = Networks(config, spec)
+        networks = build(config, spec)
     target, depth = parameters(networks.generator), model.depth
     if flow.size == "both":
         target, depth = target + parameters(networks.discriminator), depth + len(networks.discriminator.blocks)
 
     def make(hidden: int) -> FlowTransformer:
         return FlowTransformer(
-            codec.grid,
-            codec.token_dim,
+            tokenizer.grid,
+            tokenizer.token_dim,
             width=model.width,
             depth=depth,
             num_heads=model.num_heads,
-            num_classes=spec.num_classes,
+            condition=spec.condition,
             mlp_ratio=hidden / model.width,
-            qk_norm=model.qk_norm,
             positions=model.positions,
             rotary=model.rotary,
             adaln_gain=model.adaln_gain,
-            gate_bias=model.gate_bias,
             stem=model.stem,
-            stem_channels=model.stem_channels or max(1, model.width // 4),
             predicts=flow.predicts,
         )
 
@@ -137,12 +115,17 @@ def flow_transformer(config: Config, spec: DataSpec, flow: FlowConfig) -> FlowTr
 
     found = make(min(range(8, 8 * model.width, 8), key=distance))
     if abs(parameters(found) / target - 1) > 0.05:
-        raise ValueError(f"no MLP makes a flow-matching transformer of some {target:,} parameters")
+        raise ValueError(f"no width of the MLPs leads to about {target:,} parameters")
     return found
 
 
+def tokenizer_of(config: Config, spec: DataSpec) -> Tokenizer:
+    """The tokenizer of the configuration's codec, with the token grid of our networks."""
+    return config.codec.build(spec, 2 ** max(config.stems)).tokenizer
+
+
 def euler(model: FlowTransformer, tokens: Tensor, condition: Tensor, steps: int) -> Tensor:
-    """Noise to samples, both tokens (B, N, C), in so many passes."""
+    """Noise to samples, both as tokens (B, N, C), in `steps` passes."""
     for step in range(steps):
         times = torch.full((len(tokens),), step / steps, device=tokens.device)
         tokens = tokens + model(tokens, times, condition) / steps
@@ -150,13 +133,13 @@ def euler(model: FlowTransformer, tokens: Tensor, condition: Tensor, steps: int)
 
 
 class FlowTrainer:
-    """The network, its optimiser and its average, and the step that moves them; the names are those of our Trainer."""
+    """The network, its optimiser, its EMA and the training step, with the names of our `Trainer`."""
 
     def __init__(self, config: Config, flow: FlowConfig, dataset: Dataset, device: torch.device) -> None:
         self.config, self.flow, self.dataset, self.device = config, flow, dataset, device
         self.dtype, _ = choose_dtype(flow.precision, device)
         self.spec = DataSpec.of(dataset)
-        self.patches = make_codec(config, self.spec.sample_shape).patches.to(device)
+        self.tokenizer = tokenizer_of(config, self.spec)
         self.model = flow_transformer(config, self.spec, flow).to(device)
         self.ema = ExponentialMovingAverage(self.model, half_life=flow.ema_half_life, rampup=flow.ema_rampup)
         self.optimizer = torch.optim.Adam(self.model.parameters(), flow.lr, betas=(0.9, 0.99), fused=True)
@@ -166,15 +149,15 @@ class FlowTrainer:
         flow, count = self.flow, self.flow.batch_size
         random = torch.Generator(self.device)
         random.manual_seed(derive_seed(self.config.train.seed, "flow", self.samples_seen))
-        samples, labels = self.dataset.batch(self.order[self.samples_seen : self.samples_seen + count])
-        ends, labels = self.patches.encode(samples.to(self.device)), labels.to(self.device)
+        samples, condition = self.dataset.batch(self.order[self.samples_seen : self.samples_seen + count])
+        ends, condition = self.tokenizer.patchify(samples.to(self.device)), condition.to(self.device)
         starts = torch.randn(ends.shape, generator=random, device=self.device)
         if flow.time == "uniform":
             times = torch.rand(count, generator=random, device=self.device)
         else:
             times = (flow.mean + torch.randn(count, generator=random, device=self.device)).sigmoid()
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            velocities = self.model(starts.lerp(ends, times[:, None, None]), times, labels)
+            velocities = self.model(starts.lerp(ends, times[:, None, None]), times, condition)
         loss = F.mse_loss(velocities, ends - starts)
         loss.backward()
         for group in self.optimizer.param_groups:
@@ -187,11 +170,12 @@ class FlowTrainer:
 
     @torch.inference_mode()
     def sample(self, num: int, *, steps: int, seed: int = 0) -> Tensor:
-        """`num` samples of the averaged network, their classes in turn; on the CPU, in [-1, 1]."""
-        labels, parts = self.spec.condition.spread(num).to(self.device), []
+        """`num` samples of the averaged network, all classes in turn; on the CPU, in [-1, 1]."""
+        condition, parts = self.spec.condition.spread(num).to(self.device), []
+        shape = (math.prod(self.tokenizer.grid), self.tokenizer.token_dim)
         for start in range(0, num, BATCH):
-            chosen = labels[start : start + BATCH]
-            noise = draw_z(len(chosen), math.prod(self.spec.sample_shape), seed=seed, start=start).to(self.device)
-            tokens = euler(self.ema.model, noise.view(len(chosen), -1, self.patches.token_dim), chosen, steps)
-            parts.append(self.patches.decode(tokens).clamp(-1, 1).cpu())
+            chosen = condition[start : start + BATCH]
+            noise = draw_z(len(chosen), math.prod(shape), seed=seed, start=start).to(self.device)
+            tokens = euler(self.ema.model, noise.unflatten(1, shape), chosen, steps)
+            parts.append(self.tokenizer.unpatchify(tokens).clamp(-1, 1).cpu())
         return torch.cat(parts)

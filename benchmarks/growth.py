@@ -1,13 +1,13 @@
-"""Time and peak memory of a training step against tokens, width and batch: ours and a plain implementation's.
+"""Time and peak memory of a training step against tokens, width and batch size: ours and a plain implementation.
 
     OMP_NUM_THREADS=1 taskset -c 1 python benchmarks/growth.py --plot growth.png
     python benchmarks/growth.py --axes tokens --most-tokens 4096 --point-seconds 300 --limit 12
 
-From size S with 64 tokens and a batch of 8 one of the three grows while the others stay; depth and the width of a head
-always do. Each point is a process of its own, whose peak memory counts from after a tiny step. A point that would take
-more than --limit GiB or --point-seconds, or is foretold to by the two before it, is left out, and said. The exponents
-are least squares on the logarithms of the last points, as small ones measure what does not grow; by them memory is
-carried on to --room GiB; an exponent of width still rises, as parameters grow with its square.
+The base is size S with 64 tokens and a batch of 8. One of the three grows at a time; depth and head width are fixed.
+Each point runs in a process of its own, whose peak memory is counted relative to that after a tiny step. A point that
+takes more than --limit GiB or --point-seconds, or will by extrapolation from the two before it, is left out and
+reported. The exponents are least-squares fits to the logarithms of the last points, because fixed costs dominate small
+ones. They extrapolate memory to --room GiB; the exponent of width is too low, as parameters grow with its square.
 """
 
 import argparse
@@ -34,11 +34,11 @@ AXES = {
 }
 CONTESTANTS = ("ours", "plain")
 FITTED = 3
-"""Points, from the largest on."""
+"""Number of points in a fit, the largest ones."""
 
 
 def peak() -> int:
-    """Bytes of memory that this process has had at once."""
+    """Peak memory of this process in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
@@ -53,21 +53,21 @@ def stepper(point: dict) -> Callable[[], object]:
     return lambda: gan.step(draw())
 
 
-def profile(point: dict) -> dict:
-    """Seconds of a step and bytes at its peak, in this process."""
+def measure(point: dict) -> dict:
+    """Seconds and peak memory of a step in this process."""
     torch.set_num_threads(point["threads"])
-    stepper(point | TINY)()  # loads what PyTorch loads late
+    stepper(point | TINY)()  # PyTorch loads some of its libraries in the first step
     before = peak()
     limit = before + int(point["limit"] * 2**30)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     step = stepper(point)
-    first = seconds(step)  # allocates what the optimisers keep
+    first = seconds(step)  # allocates the state of the optimisers
     times = [seconds(step) for _ in range(max(1, min(3, round(point["point_seconds"] / 4 / first))))]
     return {"seconds": statistics.median(times), "bytes": peak() - before}
 
 
-def ask(point: dict) -> dict:
-    """The same in a process of its own; {"left_out": why} where it did not end."""
+def measure_apart(point: dict) -> dict:
+    """`measure` in a process of its own; {"left_out": why} if it does not end."""
     command = [sys.executable, __file__, "--point", json.dumps(point)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=point["point_seconds"])
@@ -87,19 +87,19 @@ def fit(found: list[tuple[float, float]]) -> tuple[float, float]:
     return slope, math.exp(intercept)
 
 
-def foretold(found: list[dict], axis: str, value: int, arguments: argparse.Namespace) -> str:
-    """Why a larger point is not tried, from the last two; empty where it is."""
+def too_large(found: list[dict], axis: str, value: int, arguments: argparse.Namespace) -> str:
+    """Why a larger point is left out, by extrapolation from the last two; empty if it is not."""
     if len(found) < 2:
         return ""
     for what, limit, unit in (("bytes", arguments.limit * 2**30, 2**30), ("seconds", arguments.point_seconds / 2, 1)):
         exponent, factor = fit([(r[axis], r[what]) for r in found[-2:]])
         if (guess := factor * value**exponent) > limit:
-            return f"some {guess / unit:.0f} {'GiB' if what == 'bytes' else 's'} foretold"
+            return f"about {guess / unit:.0f} {'GiB' if what == 'bytes' else 's'} by extrapolation"
     return ""
 
 
 def grow(axis: str, arguments: argparse.Namespace) -> dict[str, list[dict]]:
-    """All points along an axis, by contestant, with those left out."""
+    """All points along an axis, by contestant, with the ones left out."""
     results: dict[str, list[dict]] = {name: [] for name in CONTESTANTS}
     for value in (v for v in AXES[axis] if axis != "tokens" or v <= arguments.most_tokens):
         for name, done in results.items():
@@ -108,8 +108,8 @@ def grow(axis: str, arguments: argparse.Namespace) -> dict[str, list[dict]]:
             measured = [r for r in done if "bytes" in r]
             if len(measured) < len(done):
                 continue
-            why = foretold(measured, axis, value, arguments)
-            done.append({"axis": axis} | point | ({"left_out": why} if why else ask(point | limits)))
+            why = too_large(measured, axis, value, arguments)
+            done.append({"axis": axis} | point | ({"left_out": why} if why else measure_apart(point | limits)))
             print(json.dumps(done[-1]), file=sys.stderr if not arguments.json else sys.stdout, flush=True)
     return results
 
@@ -161,20 +161,20 @@ def plot(found: dict[str, dict[str, list[dict]]], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--axes", nargs="+", choices=AXES, default=list(AXES))
-    parser.add_argument("--most-tokens", type=int, default=1024, help="largest count of tokens")
+    parser.add_argument("--most-tokens", type=int, default=1024, help="largest number of tokens")
     parser.add_argument("--precision", choices=DTYPES, default="float32")
     parser.add_argument("--limit", type=float, default=8, help="GiB that a point may take")
     parser.add_argument(
-        "--point-seconds", type=float, default=120, help="seconds that a point may take, with its start"
+        "--point-seconds", type=float, default=120, help="seconds that a point may take, its start included"
     )
-    parser.add_argument("--room", type=float, default=24, help="GiB to which memory is carried on")
+    parser.add_argument("--room", type=float, default=24, help="GiB to which memory is extrapolated")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", action="store_true", help="JSON lines of the points on stdout too")
+    parser.add_argument("--json", action="store_true", help="also print JSON lines of the points")
     parser.add_argument("--plot", type=Path, metavar="FILE.png")
     parser.add_argument("--point", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.point:
-        print(json.dumps(profile(json.loads(arguments.point))))
+        print(json.dumps(measure(json.loads(arguments.point))))
         return
     found = {}
     for axis in arguments.axes:

@@ -6,11 +6,11 @@
     pip install --target packages timm einops omegaconf --no-deps && export PYTHONPATH=packages
     pip install --target StyleGAN2 stylegan2_pytorch kornia --no-deps
 
-Networks, losses, penalties and, where the trainer lets itself be called, the step are theirs, with their settings; what
-cannot be had on a CPU is replaced on import and named on stderr. Each function takes a checkout, the setting, the
-precision, what draws a batch and our number of parameters, and returns the step and its number of parameters. A step
-updates both networks and the average once, with one batch of pictures each where theirs takes a batch for each; where
-theirs does some of it every so many steps only, each kind of step is returned with its share.
+Networks, losses, penalties and, if their trainer can be called, the step are theirs, with their settings. Parts that
+need a GPU or other packages are replaced on import and named on stderr. Each function takes a checkout, the setting,
+the precision, a function that draws a batch and our number of parameters; it returns the step and its number of
+parameters. A step updates both networks and the EMA once, with a batch for each network if theirs does so. If theirs
+does some work only every few steps, each kind of step is returned with its share.
 """
 
 import bisect
@@ -38,14 +38,14 @@ if TYPE_CHECKING:
     from step import Setting
 
 Steps = dict[Callable[[], object], float]
-"""Kinds of step and how many of each there are in a step on average."""
+"""Kinds of step and the share of each."""
 Build = Callable[[str, "Setting", torch.dtype, Callable[[], Tensor], int], tuple[Steps, int]]
 CLASSES = 10
-"""GAT and AFM know no training without classes; labels are random."""
+"""Classes of GAT and AFM, which cannot be trained without; labels are random."""
 
 
 class Stubs(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Empty modules in the place of some that are missing: logging, image and file libraries that no step calls."""
+    """Empty modules in place of missing ones: libraries for logs, images and files that no step calls."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self.names = names
@@ -64,18 +64,18 @@ class Stubs(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 @functools.cache
 def load(path: str, names: tuple[str, ...], missing: tuple[str, ...], cuda: bool = False) -> list[ModuleType]:
-    """Modules of a checkout, without `missing` ones; others may use the same names afterwards.
+    """Modules of a checkout, with stubs for `missing` ones; another checkout may use the same names afterwards.
 
-    With `cuda`, they believe while they are imported that there is a GPU.
+    With `cuda`, PyTorch reports a GPU while they are imported.
     """
     root = str(Path(path).resolve())
     missing = tuple(name for name in missing if importlib.util.find_spec(name) is None)
     stubs, before = Stubs(missing), set(sys.modules)
     sys.path.insert(0, root)
     sys.meta_path.insert(0, stubs)
-    believed = patch("torch.cuda.is_available", lambda: True) if cuda else contextlib.nullcontext()
+    reported = patch("torch.cuda.is_available", lambda: True) if cuda else contextlib.nullcontext()
     try:
-        with believed, contextlib.redirect_stdout(sys.stderr):  # AFM's log goes where it finds stdout now
+        with reported, contextlib.redirect_stdout(sys.stderr):  # AFM keeps this stdout for its log
             return [importlib.import_module(name) for name in names]
     except ModuleNotFoundError as error:
         raise SystemExit(
@@ -88,32 +88,32 @@ def load(path: str, names: tuple[str, ...], missing: tuple[str, ...], cuda: bool
             module = sys.modules[name]
             if isinstance(module, MagicMock) or str(getattr(module, "__file__", None)).startswith(root):
                 del sys.modules[name]
-        told = "; CUDA said to be there on import" if cuda else ""
-        log(f"{Path(path).name}: empty modules for {', '.join(missing) or 'none'}{told}")
+        gpu = "; PyTorch reported CUDA on import" if cuda else ""
+        log(f"{Path(path).name}: empty modules for {', '.join(missing) or 'none'}{gpu}")
 
 
 @functools.cache
-def log(what: str) -> None:
-    """Once only."""
-    print(f"  {what}", file=sys.stderr)
+def log(line: str) -> None:
+    """Prints each line only once."""
+    print(f"  {line}", file=sys.stderr)
 
 
 @contextlib.contextmanager
 def without_cuda() -> Iterator[None]:
-    """`.cuda()` leaves tensors and networks where they are."""
+    """Makes `.cuda()` of tensors and networks do nothing."""
     with patch.object(Tensor, "cuda", lambda x, *_, **__: x), patch.object(nn.Module, "cuda", lambda x, *_: x):
         yield
 
 
 def lowered(call: Callable, dtype: torch.dtype, *inputs: Tensor, **named: object) -> Tensor | tuple[Tensor, ...]:
-    """Under autocast, with float32 for output."""
+    """Calls a network under autocast; its output is float32."""
     with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
         found = call(*inputs, **named)
     return found.float() if isinstance(found, Tensor) else tuple(x.float() for x in found)
 
 
 class Wrapped(nn.Module):
-    """A network as Accelerate and DistributedDataParallel hand it out, `lowered`."""
+    """A network as Accelerate and DistributedDataParallel wrap it, `lowered`."""
 
     def __init__(self, module: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
@@ -124,7 +124,7 @@ class Wrapped(nn.Module):
 
 
 def _shape(setting: "Setting") -> dict[str, int]:
-    """What GAT and AFM, both after DiT, call alike."""
+    """The arguments that GAT and AFM, both based on DiT, share."""
     return {
         "input_size": setting.picture[1],
         "patch_size": setting.picture[1] // setting.rows,
@@ -197,7 +197,7 @@ def afm(path: str, setting: "Setting", dtype: torch.dtype, draw: Callable[[], Te
     names = ("train_adversarial_flow_imagenet", "models.afm.dit.generator", "models.afm.dit.discriminator")
     missing = ("kornia", "torchvision", "wandb", "pandas", "deepdiff", "diffusers")
     module, generators, discriminators = load(path, names, missing)
-    log("AFM: no VAE, one process; for bfloat16 autocast around its networks, which have none")
+    log("AFM: no VAE, one process; in bfloat16 autocast around its networks, which have none")
     module.get_device = lambda: torch.device("cpu")
     trainer = object.__new__(module.AdversarialFlowTrainer)
     trainer.config = module.OmegaConf.load(Path(path) / "configs/train/afm/train_afm_1nfe.yaml")
@@ -231,7 +231,7 @@ def afm(path: str, setting: "Setting", dtype: torch.dtype, draw: Callable[[], Te
 def r3gan(
     path: str, setting: "Setting", dtype: torch.dtype, draw: Callable[[], Tensor], ours: int
 ) -> tuple[Steps, int]:
-    """Huang et al. 2024, "The GAN is dead; long live the GAN!": convolutions, about as many parameters as ours."""
+    """Huang et al. 2024, "The GAN is dead; long live the GAN!": convolutional, with about our number of parameters."""
     losses, networks = load(path, ("training.loss", "training.networks"), ("requests", "pkg_resources"))
     log("R3GAN: its own fallbacks for its CUDA kernels, no augmentation")
     stages = int(math.log2(setting.picture[1])) - 1  # from 4×4 up
@@ -282,13 +282,13 @@ def stylegan2(
 ) -> tuple[Steps, int]:
     """Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN": `train` of Wang's port to PyTorch.
 
-    Its defaults, latents and feature maps of at most 512 channels at a capacity of 16, are scaled until the parameters
-    are about as many as ours, in nearly that proportion. Late in training it penalises gradients every 4th step, path
-    lengths every 32nd, and averages every 10th; a turn that waited for all of these would be 160 steps long.
+    Its defaults, latents and feature maps of at most 512 channels at a capacity of 16, are scaled nearly in proportion
+    to about our number of parameters. Late in training it has a gradient penalty every 4th step, a path-length penalty
+    every 32nd and an EMA update every 10th; a turn with the right share of each would have 160 steps.
     """
     missing = ("aim", "einops", "fire", "kornia_rs", "torchvision", "tqdm", "vector_quantize_pytorch")
     (module,) = load(path, ("stylegan2_pytorch.stylegan2_pytorch",), missing, cuda=True)
-    log("StyleGAN2: .cuda() does nothing, no files written; for bfloat16 autocast around its networks in place of Apex")
+    log("StyleGAN2: .cuda() does nothing, no files are written; in bfloat16 autocast around its networks, not Apex")
     module.Trainer.init_folders = lambda trainer: None
 
     def shape(capacity: int, width: int) -> dict[str, int]:
@@ -304,8 +304,8 @@ def stylegan2(
             return _trainable(module.StyleGAN2(**shape(capacity, width)))
 
     doublings = setting.picture[1] // 2  # the generator's widest maps over its capacity
-    most = 512 // doublings  # its average is built for 512 channels at most, whatever `fmap_max` says
-    capacities = [n for n in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64) if n <= most]  # 13 is slower than 12 by a fifth
+    most = 512 // doublings  # its EMA has at most 512 channels for any `fmap_max`
+    capacities = [n for n in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64) if n <= most]  # 13 takes a fifth longer than 12
     near = bisect.bisect_left(capacities, ours, key=lambda capacity: count(capacity, 32 * capacity))
     choices = [
         (capacity, 4 * capacity * eighths)
@@ -318,7 +318,7 @@ def stylegan2(
         capacity, width = choice
         return max(0.05, abs(count(capacity, width) / ours - 1)), abs(math.log(width / capacity / 32))
 
-    best = min(choices, key=miss)  # within a twentieth of ours the one nearest to its proportion
+    best = min(choices, key=miss)  # if several are within 5% of ours, the one nearest to its proportion
     never = 10**9
     trainer = module.Trainer(batch_size=setting.batch, save_every=never, evaluate_every=never, **shape(*best))
     trainer.loader = (draw() for _ in itertools.count())
@@ -333,7 +333,7 @@ def stylegan2(
         with without_cuda():
             trainer.train()
 
-    late = 25_024  # all three have begun, and the average no longer starts anew; none of these averages by itself
+    late = 25_024  # all three have begun, and the EMA is no longer reset; none of these steps updates the EMA
     lengths, gradients, neither = (functools.partial(step, late + more) for more in (0, 4, 1))
     return {lengths: 1 / 32, gradients: 1 / 4 - 1 / 32, neither: 3 / 4, gan.EMA: 1 / 10}, _trainable(gan)
 

@@ -1,8 +1,8 @@
-"""The same two networks and the same training step in plain PyTorch, as one writes them without special care.
+"""The same two networks and the same training step in plain PyTorch, without optimisation for speed.
 
-Nothing of Sparring is used. The parameters are as many as those of our image preset without stem, and the step is the
-published one: the discriminator called on real and fake in turn, R1 and R2 by double backward on the whole batch, the
-real samples discriminated again for the generator's loss, Adam as it comes, the average by a loop.
+Nothing of Sparring is used. There are as many parameters as in our image preset without stem. The step is the published
+one: separate passes of the discriminator on real samples and fakes, R1 and R2 by double backward on the whole batch,
+another pass on the real samples for the generator's loss, Adam with its defaults, the EMA in a loop.
 """
 
 import copy
@@ -88,7 +88,7 @@ class DiscriminatorBlock(nn.Module):
 
 
 class Generator(nn.Module):
-    """z (B, 64) and noise (B, N, 16) to pictures (B, C, H, W)."""
+    """z (B, 64) and noise (B, N, 16) to images (B, C, H, W)."""
 
     def __init__(
         self, rows: int, columns: int, *, channels: int, patch: int, width: int, depth: int, num_heads: int
@@ -116,7 +116,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Pictures (B, C, H, W) to logits (B,)."""
+    """Images (B, C, H, W) to logits (B,)."""
 
     def __init__(
         self, rows: int, columns: int, *, channels: int, patch: int, width: int, depth: int, num_heads: int
@@ -144,7 +144,7 @@ class Discriminator(nn.Module):
 
 
 class PlainGAN:
-    """Both networks and the step that trains them; `rows` and `columns` count tokens."""
+    """Both networks and the training step; `rows` and `columns` count tokens."""
 
     def __init__(
         self,
@@ -174,7 +174,7 @@ class PlainGAN:
             fake = self.generator(torch.randn(count, Z_DIM), torch.randn(count, self.num_tokens, NOISE_DIM))
         return fake.float()
 
-    def logits(self, x: Tensor) -> Tensor:
+    def discriminate(self, x: Tensor) -> Tensor:
         with torch.autocast("cpu", self.dtype, enabled=self.dtype != torch.float32):
             return self.discriminator(x)
 
@@ -183,7 +183,7 @@ class PlainGAN:
         self.discriminator.requires_grad_(True)
         with sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no second derivative
             samples, fakes = real.detach().requires_grad_(True), fake.detach().requires_grad_(True)
-            logits_real, logits_fake = self.logits(samples), self.logits(fakes)
+            logits_real, logits_fake = self.discriminate(samples), self.discriminate(fakes)
             loss = F.softplus(logits_fake - logits_real) + 0.01 * (logits_real + logits_fake).square()
             for x, logits in ((samples, logits_real), (fakes, logits_fake)):
                 (gradient,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
@@ -194,9 +194,9 @@ class PlainGAN:
 
         self.discriminator.requires_grad_(False)
         with torch.no_grad():
-            logits_real = self.logits(real)
+            logits_real = self.discriminate(real)
         self.optimizer_g.zero_grad()
-        F.softplus(logits_real - self.logits(fake)).mean().backward()
+        F.softplus(logits_real - self.discriminate(fake)).mean().backward()
         self.optimizer_g.step()
         with torch.no_grad():
             for averaged, current in zip(self.ema.parameters(), self.generator.parameters(), strict=True):

@@ -6,13 +6,14 @@
     python benchmarks/quality.py --only flow --flow lr=2e-3 size=both
     python benchmarks/quality.py --only --add seed0.jsonl seed1.jsonl --plot median.png     # lines of earlier runs
 
-Contestants train one after another on the same data, by their own clocks: what builds, tries out or measures does not
-count. Ours is the preset of the data (of other pictures than the digits at --size); a DCGAN of as many parameters as
-both of ours takes its place in the same loop, and another one is trained as its paper does. The first two have the
-length set that the minutes allow by the speed of the first seconds, as schedules need it. One flow-matching transformer
-of our generator's depth and width is sampled in 1, 4 and 50 steps. Digits are compared with 1,000 held-out ones in the
-features of their classifier, other pictures with as many held-out ones or, where there are none, with a random half's,
-in those of --extractor. Prints a JSON line a point, then a table; lines of several seeds make medians.
+The contestants train one after another on the same data. Only training steps count as time: not building, the trial
+run or evaluation. Ours is the preset of the data; images other than the digits take --size. A DCGAN with as many
+parameters as both of our networks is trained in our loop, and another one by its paper's own loop. For the first two a
+trial run sets the length in samples, so that the schedules end with the time. A flow-matching transformer of our
+generator's depth and width samples in 1, 4 and 50 steps. Digits are compared with the 1,000 held-out ones in the
+features of the digit classifier. Other images are compared in the features of --extractor with held-out ones, or, if
+there are none, half of the data with the other half. Prints a JSON line for each point, then a table with medians over
+seeds.
 """
 
 import argparse
@@ -29,16 +30,16 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
-from dcgan import DCGANDiscriminator, DCGANGenerator, DCGANTrainer, parameters
+from dcgan import DCGANDiscriminator, DCGANGenerator, DCGANTrainer, parameters, pixel_networks
 from digits import DCGAN_CHANNELS, TRIAL_SECONDS
 from flow import FlowConfig, FlowTrainer
 from pictures import draw
 from torch import Tensor, nn
 
 from sparring import presets
-from sparring.build import Networks
-from sparring.codecs.patch import PatchCodec
+from sparring.build import Networks, build
 from sparring.config import Config
+from sparring.data.conditions import Condition
 from sparring.data.dataset import Dataset
 from sparring.data.spec import DataSpec
 from sparring.device import choose_device, choose_dtype
@@ -58,15 +59,15 @@ CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time
 
 AnyTrainer = Trainer | FlowTrainer | DCGANTrainer
 Draw = Callable[[int], Tensor]
-"""n -> n samples, their classes in turn."""
+"""n -> n samples of all classes in turn."""
 
 
 class SquareGenerator(DCGANGenerator):
-    """The generator of dcgan.py for pictures (C, S, S) of any side: it starts from the smallest square that halving S
-    leads to, 7×7 for 28×28 and 4×4 for 32×32."""
+    """The generator of dcgan.py for images (C, S, S) of any side: its first feature map is S halved until it is odd or
+    at most 7, so 7×7 for 28×28 and 4×4 for 32×32."""
 
-    def __init__(self, channels: int, num_classes: int, shape: tuple[int, ...], z_dim: int = 32) -> None:
-        super().__init__(channels, num_classes, z_dim)
+    def __init__(self, channels: int, condition: Condition, shape: tuple[int, ...], z_dim: int = 32) -> None:
+        super().__init__(channels, condition, z_dim)
         self.start_side, widths = squares(channels, shape)
         self.start = nn.Linear(z_dim + 32, widths[-1] * self.start_side**2)
         layers: list[nn.Module] = [nn.BatchNorm2d(widths[-1]), nn.ReLU()]
@@ -80,10 +81,10 @@ class SquareGenerator(DCGANGenerator):
 
 
 class SquareDiscriminator(DCGANDiscriminator):
-    """The discriminator of dcgan.py for pictures (C, S, S) of any side."""
+    """The discriminator of dcgan.py for images (C, S, S) of any side."""
 
-    def __init__(self, channels: int, num_classes: int, shape: tuple[int, ...], batch_norm: bool = False) -> None:
-        super().__init__(channels, num_classes)
+    def __init__(self, channels: int, condition: Condition, shape: tuple[int, ...], batch_norm: bool = False) -> None:
+        super().__init__(channels, condition)
         self.side = shape[1]
         end, widths = squares(channels, shape)
         layers: list[nn.Module] = [nn.Conv2d(shape[0], channels, 3, padding=1), nn.LeakyReLU(0.2)]
@@ -92,7 +93,7 @@ class SquareDiscriminator(DCGANDiscriminator):
             layers += [nn.Conv2d(outer, inner, 4, 2, padding=1), *norm, nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers, nn.Flatten())
         self.head = nn.Linear(widths[-1] * end**2, 1)
-        self.class_embedding = nn.Embedding(num_classes, widths[-1] * end**2) if num_classes else None
+        self.class_embedding = nn.Embedding(condition.size, widths[-1] * end**2) if condition.size else None
 
     def forward(self, tokens: Tensor, condition: Tensor) -> Tensor:
         features = self.layers(tokens.transpose(1, 2).unflatten(2, (self.side, self.side)))
@@ -103,7 +104,7 @@ class SquareDiscriminator(DCGANDiscriminator):
 
 
 def squares(channels: int, shape: tuple[int, ...]) -> tuple[int, list[int]]:
-    """The side of the smallest square, and the channels of each from the whole picture down to it."""
+    """The side of the smallest feature map, and the channels of all feature maps from the image down to it."""
     _, side, other = shape
     if side != other:
         raise SystemExit(f"the DCGAN here makes squares, not {side}×{other}: use --only ours flow, or --resolution")
@@ -114,14 +115,14 @@ def squares(channels: int, shape: tuple[int, ...]) -> tuple[int, list[int]]:
 
 
 def dcgan(
-    target: int, num_classes: int, shape: tuple[int, ...], batch_norm: bool = False
+    target: int, condition: Condition, shape: tuple[int, ...], batch_norm: bool = False
 ) -> tuple[SquareGenerator, SquareDiscriminator]:
-    """Both networks, together of about as many parameters, their channels in the proportion of digits.py."""
+    """Two networks of about `target` parameters together, with channels in the proportion of digits.py."""
 
     def make(channels: int) -> tuple[SquareGenerator, SquareDiscriminator]:
         others = round(channels * DCGAN_CHANNELS[1] / DCGAN_CHANNELS[0])
-        discriminator = SquareDiscriminator(others, num_classes, shape, batch_norm)
-        return SquareGenerator(channels, num_classes, shape), discriminator
+        discriminator = SquareDiscriminator(others, condition, shape, batch_norm)
+        return SquareGenerator(channels, condition, shape), discriminator
 
     def distance(channels: int) -> int:
         with torch.device("meta"):
@@ -131,31 +132,31 @@ def dcgan(
 
 
 class PictureMetric:
-    """Compares samples with as many held-out pictures, or with a random half's where none are; the floor is that of as
-    many training pictures, or of the other half's."""
+    """Compares samples with as many held-out images; the floor is the distance of as many training images. Without
+    held-out images the data is split: samples and one half are compared with the other half."""
 
     def __init__(self, training: Dataset, held_out: Dataset | None, extractor: str, num: int) -> None:
-        self.look, self.classes = make_extractor(extractor, training.sample_shape), tuple(training.class_names)
+        self.extractor, self.classes = make_extractor(extractor, training.sample_shape), tuple(training.class_names)
         self.count = min(num, len(held_out) if held_out else len(training) // 2)
         if held_out:
             real, others = draw(held_out, self.count, 0), draw(training, self.count, 1)
         else:
             real, others = draw(training, self.count, 0, half=0), draw(training, self.count, 1, half=1)
-        self.real, _ = self.look(real)
-        self.floor = frechet_distance(self.look(others)[0], self.real)
+        self.real, _ = self.extractor(real)
+        self.floor = frechet_distance(self.extractor(others)[0], self.real)
 
     def __call__(self, sample: Callable[[int], tuple[Tensor, Tensor | None]]) -> dict[str, float]:
-        pictures, classes = sample(self.count)
-        features, logits = self.look(pictures)
+        images, classes = sample(self.count)
+        features, logits = self.extractor(images)
         scores = {"frechet": frechet_distance(features, self.real), "frechet_floor": self.floor}
-        if logits is not None and classes is not None and self.classes == self.look.classes:
+        if logits is not None and classes is not None and self.classes == self.extractor.classes:
             scores["recognised"] = (logits.argmax(1) == classes).float().mean().item()
         return scores
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """What trains, what is sampled of it under which names, and the parameters of both."""
+    """A trainer, named functions that sample, and the numbers of parameters that sampling and training need."""
 
     trainer: AnyTrainer
     draws: dict[str, Draw]
@@ -166,27 +167,25 @@ class Contestant:
 def adversarial(config: Config, dataset: Dataset, peer: bool) -> Contestant:
     torch.manual_seed(config.train.seed)
     spec = DataSpec.of(dataset)
-    networks = Networks(config, spec)
+    networks = build(config, spec)
     if peer:
-        pair = dcgan(
-            parameters(networks.generator) + parameters(networks.discriminator), spec.num_classes, spec.sample_shape
-        )
-        networks = Networks.assembled(PatchCodec(spec.sample_shape, 1), *pair)
+        target = parameters(networks.generator, networks.critics)
+        networks = pixel_networks(spec.sample_shape, *dcgan(target, spec.condition, spec.sample_shape))
     device = choose_device(config.train.device)
     trainer = Trainer(config, networks, dataset, device, choose_dtype(config.train.precision, device)[0])
-    gan = GAN(config, spec, Networks.assembled(trainer.patches, trainer.ema.model, trainer.discriminator))
+    gan = GAN(config, spec, Networks(trainer.codec, trainer.ema.model, trainer.critics))
     sampling = parameters(trainer.generator)
     name = "DCGAN" if peer else "ours"
-    return Contestant(trainer, {name: gan.sample}, sampling, sampling + parameters(trainer.discriminator))
+    return Contestant(trainer, {name: gan.sample}, sampling, sampling + parameters(*trainer.critics))
 
 
 def own_dcgan(config: Config, dataset: Dataset) -> Contestant:
-    """By its paper's own loop."""
+    """A DCGAN in its paper's own loop."""
     torch.manual_seed(config.train.seed)
     spec = DataSpec.of(dataset)
-    networks = Networks(config, spec)
-    target = parameters(networks.generator) + parameters(networks.discriminator)
-    pair = dcgan(target, spec.num_classes, spec.sample_shape, batch_norm=True)
+    networks = build(config, spec)
+    target = parameters(networks.generator, networks.critics)
+    pair = dcgan(target, spec.condition, spec.sample_shape, batch_norm=True)
     trainer = DCGANTrainer(*pair, dataset, choose_device(config.train.device), config.train.seed)
     return Contestant(trainer, {"DCGAN, its own loop": trainer.sample}, parameters(pair[0]), parameters(*pair))
 
@@ -203,7 +202,7 @@ def flow(config: Config, dataset: Dataset, settings: FlowConfig) -> Contestant:
 
 
 def train(trainer: AnyTrainer, until: list[float], clock: Callable[[], float]) -> Iterator[float]:
-    """Trains until so many seconds in turn, yields those that it took."""
+    """Trains until each of these numbers of seconds; yields the seconds that it took."""
     used = 0.0
     for stop in until:
         while used < stop:
@@ -216,7 +215,7 @@ def train(trainer: AnyTrainer, until: list[float], clock: Callable[[], float]) -
 
 
 def lasting(config: Config, dataset: Dataset, peer: bool, seconds: float, clock: Callable[[], float]) -> Config:
-    """With as many samples as the time allows, going by a trial."""
+    """The configuration with as many samples as the time allows, by a trial run."""
     trainer = adversarial(config, dataset, peer).trainer
     trainer.step()
     (used,) = train(trainer, [min(TRIAL_SECONDS, seconds / 10)], clock)
@@ -225,7 +224,7 @@ def lasting(config: Config, dataset: Dataset, peer: bool, seconds: float, clock:
 
 
 def run(name: str, config: Config, dataset: Dataset, metric: Metric, arguments: argparse.Namespace) -> Iterator[dict]:
-    """A row a curve and point."""
+    """One row for each curve and point."""
     clock, seconds = CLOCKS[arguments.clock], 60 * arguments.minutes
     if name == "flow":
         contestant = flow(config, dataset, read_flow(arguments.flow))
@@ -313,26 +312,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="?", default="digits")
     parser.add_argument("--resolution", type=int)
-    parser.add_argument("--held-out", metavar="DATA", help="pictures to compare with")
-    parser.add_argument("--extractor", default="untrained", help="for other pictures than the digits")
-    parser.add_argument("--num", type=int, default=2000, help="of them, and of samples, at most")
-    parser.add_argument("--size", choices=presets.SIZES, default="XS", help="of ours, for other pictures")
+    parser.add_argument("--held-out", metavar="DATA", help="images to compare with")
+    parser.add_argument("--extractor", default="untrained", help="for images other than the digits")
+    parser.add_argument("--num", type=int, default=2000, help="compare at most so many samples of such images")
+    parser.add_argument("--size", choices=presets.SIZES, default="XS", help="size of our networks for such images")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=5)
-    parser.add_argument("--points", type=int, default=5, help="times at which each is measured")
-    parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: where others use the machine too")
+    parser.add_argument("--points", type=int, default=5, help="number of evaluations of each contestant")
+    parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: on a machine that others use too")
     parser.add_argument("--only", nargs="*", choices=CONTESTANTS, default=CONTESTANTS)
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="other settings of our loop")
     parser.add_argument("--flow", nargs="*", default=[], metavar="NAME=VALUE", help="other settings of flow.FlowConfig")
     parser.add_argument("--add", nargs="*", type=Path, default=[], metavar="FILE", help="lines of earlier runs")
     parser.add_argument("--plot", type=Path, metavar="FILE.png")
-    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="a grid of samples of each in the end")
+    parser.add_argument(
+        "--pictures", type=Path, metavar="FOLDER", help="write a grid of final samples of each contestant"
+    )
     arguments = parser.parse_args()
     rows = [json.loads(line) for file in arguments.add for line in file.read_text().splitlines() if line[:1] == "{"]
     if arguments.only:
         dataset = open_dataset(arguments.data, resolution=arguments.resolution)
         digits = arguments.data == "digits"
-        config = presets.digits() if digits else presets.preset_for(dataset.sample_shape, arguments.size, len(dataset))
+        config = (
+            presets.digits() if digits else presets.configured(DataSpec.of(dataset), len(dataset), size=arguments.size)
+        )
         config = config.replace(dict(pair.split("=", 1) for pair in arguments.set) | {"train.seed": arguments.seed})
         metric: Metric
         if digits:

@@ -1,14 +1,14 @@
-"""Samples a second: ours in one pass, the same by ONNX Runtime, and networks of like size in 50 passes.
+"""Samples a second: ours in one pass, ours in ONNX Runtime, and networks of about the same size in 50 passes.
 
     OMP_NUM_THREADS=1 taskset -c 1 python benchmarks/sampling.py                  # size S, 32×32 in colour
     python benchmarks/sampling.py --size XS --shape 1 28 28 --batches 1 16 256 --json
-    pip install onnx onnxscript onnxruntime diffusers       # what is missing is left out, and said
+    pip install onnx onnxscript onnxruntime diffusers       # a contestant without its packages is left out
 
-The networks are untrained, as weights do not change the speed. The diffusion pipeline is `diffusers`': its DiT of our
-width, depth and heads on pixels, with as many tokens, and its DDIM scheduler, without an autoencoder or guidance. The
-flow-matching transformer is flow.py's, as large as our generator. Noise is drawn and pixels are made by each call. In
-bfloat16 the weights are too. All contestants stand in one process and take turns, round by round, as the machine's
-speed changes with what else runs on it; a ratio is the median of those within a round.
+The networks are untrained, because weights do not change the speed. The diffusion model is the DiT of `diffusers` with
+our width, depth, heads and number of tokens, on pixels, with its DDIM scheduler and without autoencoder and guidance.
+The flow-matching transformer of flow.py is as large as our generator. Each call draws noise and returns pixels. For
+bfloat16 the weights are bfloat16 too. All contestants run in one process and take turns, round by round, because the
+machine's speed varies with its load; a ratio is the median of the ratios within a round.
 """
 
 import argparse
@@ -23,13 +23,13 @@ from typing import Any
 
 import torch
 from dcgan import parameters
-from flow import FlowConfig, euler, flow_transformer
+from flow import FlowConfig, euler, flow_transformer, tokenizer_of
 from torch import Tensor, nn
 
 from sparring import presets
-from sparring.build import Networks
-from sparring.codecs import make_codec
+from sparring.build import build
 from sparring.config import Config
+from sparring.data.conditions import Classes
 from sparring.data.spec import DataSpec
 from sparring.export import Sampler, difference, onnx_bytes
 from sparring.pretrained import GAN
@@ -53,15 +53,15 @@ class Contestant:
 
 
 class Sampled(nn.Module):
-    """z (B, z_size) and class labels (B,) to pixels (B, C, H, W) in [-1, 1]."""
+    """z (B, z_size) and classes (B,) to pixels (B, C, H, W) in [-1, 1]."""
 
     def __init__(self, config: Config, spec: DataSpec) -> None:
         super().__init__()
-        self.config, self.spec, self.networks = config, spec, Networks(config, spec)
+        self.config, self.spec, self.networks = config, spec, build(config, spec)
         self.generator, self.codec = self.networks.generator, self.networks.codec
 
     def forward(self, z: Tensor, condition: Tensor) -> Tensor:
-        return self.codec.decode(self.generator(z, condition)).clamp(-1, 1)
+        return self.codec.decode(self.codec.unpatchify(self.generator(z, condition))).clamp(-1, 1)
 
 
 def labels(count: int) -> Tensor:
@@ -79,7 +79,7 @@ def ours(config: Config, spec: DataSpec, precision: str) -> tuple[Contestant, Sa
 
 
 def exported(model: Sampled, threads: int) -> Contestant:
-    """Ours by ONNX Runtime, as `sparring export` writes it, checked against PyTorch."""
+    """Ours in ONNX Runtime, as `sparring export` writes it; its samples are compared with PyTorch's."""
     import onnxruntime
 
     sampler = Sampler(GAN(model.config, model.spec, model.networks))
@@ -96,27 +96,27 @@ def exported(model: Sampled, threads: int) -> Contestant:
         return run({"z": z, "truncation_psi": torch.ones(count), "condition": labels(count)})
 
     apart = difference(sampler, run)
-    print(f"  ONNX Runtime's pixels are within {apart:.1e} of their range of PyTorch's", file=sys.stderr)
+    print(f"  ONNX Runtime's pixels differ from PyTorch's by at most {apart:.1e} of their range", file=sys.stderr)
     return Contestant("ours, ONNX Runtime", "float32", 1, parameters(model.generator), sample)
 
 
 def flow(config: Config, spec: DataSpec, precision: str, steps: int) -> Contestant:
-    dtype, codec = DTYPES[precision], make_codec(config, spec.sample_shape).patches
+    dtype, tokenizer = DTYPES[precision], tokenizer_of(config, spec)
     model = flow_transformer(config, spec, FlowConfig()).eval().to(dtype)
 
     def sample(count: int) -> Tensor:
         noise = torch.randn(count, *spec.sample_shape, dtype=dtype)
-        return codec.decode(euler(model, codec.encode(noise), labels(count), steps)).clamp(-1, 1)
+        return tokenizer.unpatchify(euler(model, tokenizer.patchify(noise), labels(count), steps)).clamp(-1, 1)
 
     return Contestant("flow matching, Euler", precision, steps, parameters(model), sample)
 
 
 def diffusion(config: Config, spec: DataSpec, precision: str, steps: int) -> Contestant:
-    """The loop of `DiTPipeline` without guidance and autoencoder, which it cannot be called without."""
+    """The loop of `DiTPipeline`, which itself cannot be called without an autoencoder, and without guidance."""
     from diffusers import DDIMScheduler, DiTTransformer2DModel
-    from diffusers.utils import logging as said
+    from diffusers.utils import logging
 
-    said.set_verbosity_error()
+    logging.set_verbosity_error()
     channels, side, _ = spec.sample_shape
     dtype, heads = DTYPES[precision], config.model.num_heads
     model: Any = DiTTransformer2DModel(
@@ -166,7 +166,7 @@ def seconds(contestant: Contestant, batch: int, times: int = 1) -> float:
 
 
 def race(found: list[Contestant], batch: int, arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """A row a contestant: the median over rounds, beside ours in the same precision."""
+    """One row for each contestant: the median over rounds, and the ratio to ours in the same precision."""
     turns = []
     for contestant in found:
         seconds(contestant, batch)
@@ -215,24 +215,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=presets.SIZES, default="S")
     parser.add_argument(
-        "--shape", type=int, nargs=3, default=[3, 32, 32], metavar=("C", "H", "W"), help="H and W alike"
+        "--shape", type=int, nargs=3, default=[3, 32, 32], metavar=("C", "H", "W"), help="H and W must be equal"
     )
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="other settings of our networks")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 64])
-    parser.add_argument("--steps", type=int, default=50, help="of the diffusion pipeline and of flow matching")
+    parser.add_argument("--steps", type=int, default=50, help="steps of diffusion and flow matching")
     parser.add_argument("--precision", nargs="+", choices=DTYPES, default=list(DTYPES))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=1.0, help="at least so long is a turn")
+    parser.add_argument("--seconds", type=float, default=1.0, help="shortest length of a turn")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", action="store_true", help="a JSON line each instead of the table")
+    parser.add_argument("--json", action="store_true", help="print JSON lines instead of the table")
     arguments = parser.parse_args()
     if arguments.shape[1] != arguments.shape[2]:
-        parser.error("--shape is that of squares: diffusers' DiT makes no others")
+        parser.error("--shape must have equal H and W: the DiT of diffusers takes squares only")
     torch.set_num_threads(arguments.threads)
     shape = tuple(arguments.shape)
     config = presets.images(shape[1], shape[2], shape[0], arguments.size)
     config = config.replace(dict(pair.split("=", 1) for pair in arguments.set))
-    found = contestants(config, DataSpec(shape, CLASSES, modality="image"), arguments)
+    found = contestants(config, DataSpec(shape, Classes(CLASSES), modality="image"), arguments)
     rows = [row for batch in arguments.batches for row in race(found, batch, arguments)]
     shared = {"size": arguments.size, "shape": arguments.shape, "threads": arguments.threads}
     if arguments.json:

@@ -1,4 +1,4 @@
-"""Series by published generators in their authors' own code, imported from checkouts, for `sparring evaluate`.
+"""Series of published generators by their authors' code, imported from checkouts, for `sparring evaluate`.
 
     git clone https://github.com/Y-debug-sys/Diffusion-TS && git clone https://github.com/imics-lab/tts-gan
     pip install --target packages einops ema-pytorch pyyaml --no-deps && export PYTHONPATH=packages
@@ -6,9 +6,9 @@
     python benchmarks/series.py stocks.csv --window 24 --tts-gan tts-gan --minutes 30 --out theirs.npz
     sparring evaluate theirs.npz --data stocks.csv --window 24
 
-Networks, losses, optimisers and loops are theirs, with their settings; the series are ours, scaled to -1..1 by each
-channel's least and greatest value, as Diffusion-TS does. Diffusion-TS is trained for as many steps as its settings say,
-TTS-GAN, whose settings would take days, for as long as one says. Prints the times as JSON.
+Networks, losses, optimisers and loops are theirs, with their settings. The series come from our reader, with each
+channel scaled to -1..1 by its minimum and maximum, as Diffusion-TS does. Diffusion-TS is trained for the number of
+steps in its settings; TTS-GAN, whose settings would take days, for --minutes. Prints the times as JSON.
 """
 
 import argparse
@@ -32,23 +32,24 @@ TTS_GAN = {
     "accumulated_times": 1, "g_accumulated_times": 1, "ema_kimg": 500, "ema_warmup": 0.1, "ema": 0.9999,
     "print_freq": 50, "max_epoch": 0, "gpu": None, "rank": 1, "world_size": 1,
 }  # fmt: skip
-"""Of its RunningGAN_Train.py and cfg.py; the rank is one that logs nothing."""
+"""Settings of its RunningGAN_Train.py and cfg.py; this rank logs nothing."""
 TTS_GAN_RATES = (1e-4, 3e-4)
+"""Learning rates of the generator and the discriminator."""
 TTS_GAN_PATCHES = 10
-"""Of 15 steps each in its series of 150."""
+"""Patches in its own series: 10 of 15 steps in 150."""
 
 
 def diffusion_ts(checkout: str, series: Tensor, config: str, count: int) -> tuple[Tensor, dict[str, float]]:
-    """Series (N, T, C) in -1..1 -> as many as `count`, and what they took."""
+    """Series (N, T, C) in -1..1 -> `count` samples, the times and the number of parameters."""
     sys.path.insert(0, checkout)
     from engine.solver import Trainer
     from Utils.io_utils import instantiate_from_config, load_yaml_config
 
-    if not hasattr(np, "row_stack"):  # which NumPy no longer has
+    if not hasattr(np, "row_stack"):  # newer releases of NumPy lack it
         np.row_stack = np.vstack
     settings = load_yaml_config(f"{checkout}/Config/{config}.yaml")
     settings["model"]["params"] |= {"seq_length": series.shape[1], "feature_size": series.shape[2]}
-    # Its trainer makes a folder for checkpoints, of which none is wanted.
+    # Its trainer makes a folder for checkpoints; there are none here.
     settings["solver"] |= {"results_folder": "runs/diffusion-ts", "save_cycle": sys.maxsize}
 
     class Windows(TensorDataset):
@@ -61,13 +62,13 @@ def diffusion_ts(checkout: str, series: Tensor, config: str, count: int) -> tupl
     started = time.perf_counter()
     trainer.train()
     trained = time.perf_counter()
-    made = trainer.sample(count, 2001, series.shape[1:])[:count]  # as many at a time as its main.py
+    made = trainer.sample(count, 2001, series.shape[1:])[:count]  # the batch size of its main.py
     times = {"training_seconds": trained - started, "sampling_seconds": time.perf_counter() - trained}
     return torch.from_numpy(made).float(), times | {"parameters": sum(p.numel() for p in model.parameters())}
 
 
 def tts_gan(checkout: str, series: Tensor, minutes: float, count: int) -> tuple[Tensor, dict[str, float]]:
-    """Series (N, T, C) in -1..1 -> as many as `count`, and what they took."""
+    """Series (N, T, C) in -1..1 -> `count` samples, the times and the number of parameters."""
     sys.path.insert(0, checkout)
     stubs = ("cv2", "imageio", "torchsummary", "torchvision", "utils.torch_fid_score")
     sys.meta_path.insert(0, Stubs(stubs))
@@ -76,7 +77,7 @@ def tts_gan(checkout: str, series: Tensor, minutes: float, count: int) -> tuple[
     from GANModels import Discriminator, Generator
 
     torch.cuda.FloatTensor = torch.FloatTensor
-    Tensor.get_device = lambda tensor: "cpu"  # a number on a GPU, and -1 here, which is no device
+    Tensor.get_device = lambda tensor: "cpu"  # -1 on a CPU, which is no device
     steps, channels = series.shape[1:]
     generator = Generator(seq_len=steps, channels=channels)
     patch = max((size for size in range(1, steps // TTS_GAN_PATCHES + 1) if steps % size == 0), default=1)
@@ -105,13 +106,13 @@ def tts_gan(checkout: str, series: Tensor, minutes: float, count: int) -> tuple[
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", help="as `sparring train` takes it")
+    parser.add_argument("data", help="data as for `sparring train`")
     parser.add_argument("--window", type=int)
     parser.add_argument("--diffusion-ts", metavar="CHECKOUT")
-    parser.add_argument("--config", default="stocks", help="of its Config folder")
+    parser.add_argument("--config", default="stocks", help="a name in its Config folder")
     parser.add_argument("--tts-gan", metavar="CHECKOUT")
     parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--num", type=int, help="series to make (as many as there are)")
+    parser.add_argument("--num", type=int, help="number of samples; unset: as many as the data")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()

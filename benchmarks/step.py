@@ -1,4 +1,4 @@
-"""Samples a second of a whole training step: ours, a plain implementation's, and published ones' own code.
+"""Samples a second of a whole training step: ours, a plain implementation, and the code of published GANs.
 
     OMP_NUM_THREADS=1 taskset -c 1 python benchmarks/step.py              # ours and plain.py, nine settings
     python benchmarks/step.py --sizes S --tokens 64 --compile
@@ -6,19 +6,19 @@
     python benchmarks/step.py --stylegan2 StyleGAN2/ --only "ours, preset" plain StyleGAN2
     python benchmarks/step.py --sizes S --tokens 256 --batch 16 --only ours --profile         # each operation
 
-A step is both networks' forward and backward passes, the penalties, both optimisers and the average, on pictures of
-3 channels in patches of 4 without stem. All contestants stand in one process and take turns, round by round, as the
-machine's speed changes with what else runs on it; a ratio is the median of those within a round. With one thread,
-seconds are those the process had the core for. Where a contestant regularises every so many steps only, a turn has each
-kind of step and its mean is weighted by how often the kind occurs. Ours comes thrice:
+A step has the forward and backward passes of both networks, the penalties, both optimisers and the EMA, on images with
+3 channels in patches of 4 without stem. All contestants run in one process and take turns, round by round, because the
+machine's speed varies with its load; a ratio is the median of the ratios within a round. With one thread, CPU time is
+measured. If a contestant has lazy regularisation, a turn has each kind of step, and the mean is weighted by how often
+each kind occurs. Ours runs with three settings:
 
-    preset   as `presets.images` sets it: R1 and R2 by finite differences on a quarter of the batch, augmentation
-    whole    R1 and R2 by finite differences on the whole batch, no augmentation: what is regularised is plain's
-    exact    R1 and R2 by double backward on the whole batch, no augmentation: what is computed is plain's, by a fourth
-             more operations, as the penalties discriminate the batch once more
+    preset   `presets.images`: R1 and R2 by finite differences on a quarter of the batch, augmentation
+    whole    R1 and R2 by finite differences on the whole batch, no augmentation: regularises the same as plain.py
+    exact    R1 and R2 by double backward on the whole batch, no augmentation: computes the same as plain.py, with a
+             quarter more operations, as the penalties need one more forward pass of the discriminator
 
 Operations are those of matrix products and convolutions as `FlopCounterMode` counts them, in float32 without
-compilation, recomputed ones included; beside them stands the best matrix product of the same run.
+compilation, recomputation included. They are compared with the fastest matrix product of the same run.
 """
 
 import argparse
@@ -42,7 +42,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from sparring import presets
-from sparring.build import Networks
+from sparring.build import build
 from sparring.data.dataset import TensorDataset
 from sparring.data.spec import DataSpec
 from sparring.training.trainer import Trainer
@@ -52,12 +52,13 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 WHOLE = {"loss.penalty_fraction": 1.0, "augment.probability": 0.0, "augment.flip": False}
 OURS = {"preset": {}, "whole": WHOLE, "exact": WHOLE | {"loss.penalty": "exact"}}
 MULTIPLICATIONS = 1.5e9
-"""Of a batch in one pass of both networks, by which its size is chosen: a step takes a second or so on one core."""
+"""Multiplications of one batch in both networks, which determine the batch size: a step takes about a second on one
+core."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What all contestants of a table have in common; `rows` and `columns` count tokens."""
+    """The size of networks and data of all contestants in a table; `rows` and `columns` count tokens."""
 
     width: int
     depth: int
@@ -85,7 +86,7 @@ class Contestant:
         return self.name, str(self.dtype).removeprefix("torch.")
 
     def time_a_step(self) -> float:
-        """Of a step on average, over a turn."""
+        """The mean seconds of a step over a turn."""
         return sum(share * seconds(step, max(1, round(share * self.turn))) for step, share in self.steps.items())
 
 
@@ -116,12 +117,12 @@ def our_trainer(setting: Setting, dtype: torch.dtype, changes: dict[str, object]
         {"codec.patch_size": PATCH, "model.stem": 0} | shape | steps | changes
     )
     dataset = pictures(setting.picture, 4 * setting.batch)
-    return Trainer(config, Networks(config, DataSpec.of(dataset)), dataset, torch.device("cpu"), dtype)
+    return Trainer(config, build(config, DataSpec.of(dataset)), dataset, torch.device("cpu"), dtype)
 
 
 def ours(name: str, setting: Setting, dtype: torch.dtype, compiled: bool = False) -> Contestant:
     trainer = our_trainer(setting, dtype, OURS[name] | {"train.compile": compiled})
-    count = parameters(trainer.generator, trainer.discriminator)
+    count = parameters(trainer.generator, *trainer.critics)
     return Contestant(f"ours, {name}" + compiled * ", compiled", dtype, {trainer.step: 1.0}, count)
 
 
@@ -148,9 +149,9 @@ def contestants(setting: Setting, arguments: argparse.Namespace) -> list[Contest
             found += [ours(name, setting, dtype, compiled=True) for name in ("preset", "whole")]
         found.append(plain(setting, dtype))
         assert abs(found[-1].parameters / found[0].parameters - 1) < 0.02
-        for name, build in peers.PEERS.items():
+        for name, build_peer in peers.PEERS.items():
             if path := getattr(arguments, name.lower()):
-                steps, count = build(path, setting, dtype, drawing(setting), found[0].parameters)
+                steps, count = build_peer(path, setting, dtype, drawing(setting), found[0].parameters)
                 found.append(Contestant(name, dtype, steps, count))
     return [c for c in found if not arguments.only or any(c.name.startswith(part) for part in arguments.only)]
 
@@ -164,13 +165,13 @@ def seconds(step: Callable[[], object], times: int = 1) -> float:
 
 
 def convolution_backward(gradient: list[int], x: list[int], weight: list[int], *rest: object, out_shape: object) -> int:
-    """For `FlopCounterMode`, whose own formula counts the weights' gradient as if there were no groups."""
+    """For `FlopCounterMode`, whose own formula ignores groups in the weights' gradient."""
     transposed, wanted = rest[4], rest[7]
     return 2 * math.prod(x if transposed else gradient) * math.prod(weight[1:]) * sum(wanted[:2])
 
 
 def operations(step: Callable[[], object]) -> int:
-    """Floating-point operations of one step; attention is written out, as PyTorch does not count its CPU kernel's."""
+    """Floating-point operations of one step; attention is the plain formula, as PyTorch's CPU kernel is not counted."""
     counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.convolution_backward: convolution_backward})
     untracked: contextlib.nullcontext = contextlib.nullcontext()
     untracked.parents = {"Global"}  # its hooks on modules forbid autograd.grad with respect to a leaf
@@ -182,7 +183,7 @@ def operations(step: Callable[[], object]) -> int:
 
 @functools.cache
 def best_product(dtype: torch.dtype) -> float:
-    """FLOP/s of the quickest square matrix product."""
+    """FLOP/s of the fastest square matrix product."""
     rates = []
     for size in (512, 1024, 2048, 4096):
         a, b = torch.randn(2, size, size).to(dtype)
@@ -192,7 +193,7 @@ def best_product(dtype: torch.dtype) -> float:
 
 
 def race(found: list[Contestant], arguments: argparse.Namespace) -> dict[tuple[str, str], list[float]]:
-    """Seconds a step of each contestant in each round."""
+    """The seconds of a step for each contestant and round."""
     counted: dict[str, int] = {}
     for contestant in found:
         first = contestant.time_a_step()  # compiles
@@ -259,15 +260,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", choices=presets.SIZES, default=["XS", "S", "B"])
     parser.add_argument("--tokens", type=int, nargs="+", default=[16, 64, 256], help="squares of whole numbers")
-    parser.add_argument("--batch", type=int, help="unset: by size and tokens, so that a step takes about a second")
+    parser.add_argument("--batch", type=int, help="unset: by size and tokens; a step then takes about a second")
     parser.add_argument("--precision", nargs="+", choices=DTYPES, default=list(DTYPES))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=1.0, help="at least so long is a turn")
+    parser.add_argument("--seconds", type=float, default=1.0, help="shortest length of a turn")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--compile", action="store_true", help="ours compiled too, which takes a minute each at first")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="contestants whose names begin so")
-    parser.add_argument("--json", action="store_true", help="a JSON line each instead of tables")
-    parser.add_argument("--profile", action="store_true", help="no race, but where ours spends its time")
+    parser.add_argument(
+        "--compile", action="store_true", help="also run ours compiled; compilation takes a minute each"
+    )
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", help="only contestants whose names start with one of these"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON lines instead of tables")
+    parser.add_argument("--profile", action="store_true", help="print profiles of the contestants instead")
     for name in peers.PEERS:
         parser.add_argument(f"--{name.lower()}", metavar="PATH", help=f"a checkout of {name}, see peers.py")
     arguments = parser.parse_args()

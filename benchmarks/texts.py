@@ -1,10 +1,10 @@
-"""A run's texts beside a language model of like size, trained for as long, and beside the real ones.
+"""Scores of a run's texts, of a language model of about the same size and training time, and of real texts.
 
     python benchmarks/texts.py runs/captions --data test.txt --minutes 20
 
-The language model is a causal transformer, trained by maximum likelihood on the run's training texts (10,000 at
-most) until a tenth set aside are foretold no better or the time is over, and sampled at several temperatures with its
-past keys and values kept. Prints a JSON line each with the scores of `sparring evaluate`, then texts a second of both.
+The language model is a causal transformer. It is trained by maximum likelihood on the run's training texts (at most
+10,000), with early stopping on a tenth of them or when the time is over, and sampled at several temperatures with a KV
+cache. Prints a JSON line with the scores of `sparring evaluate` for each, then the texts a second of both.
 """
 
 import argparse
@@ -20,24 +20,24 @@ from sparring.data.text import read_texts
 from sparring.data.vocabulary import END, UNKNOWN
 from sparring.metrics.language_model import LanguageModel, perplexity
 from sparring.metrics.texts import TextEvaluation, shuffled
-from sparring.models.attention import Past
+from sparring.models.attention import KVCache
 from sparring.pretrained import open_data_of
 
 BATCH = 256
 
 
 def train_for(model: LanguageModel, texts: Tensor, minutes: float, lr: float = 1e-3) -> float:
-    """Maximum likelihood with early stopping; returns the seconds used."""
+    """Trains with early stopping; returns the seconds used."""
     started, best, kept, worse = time.perf_counter(), math.inf, model.state_dict(), 0
-    aside, learnt = texts[::10], texts[torch.arange(len(texts)) % 10 != 0]
+    validation, training = texts[::10], texts[torch.arange(len(texts)) % 10 != 0]
     optimizer = torch.optim.AdamW(model.parameters(), lr, weight_decay=1e-2)
     while worse < 3 and time.perf_counter() - started < 60 * minutes:
         model.train()
-        for chosen in torch.randperm(len(learnt)).split(64):
+        for chosen in torch.randperm(len(training)).split(64):
             optimizer.zero_grad()
-            model.loss(learnt[chosen]).backward()
+            model.loss(training[chosen]).backward()
             optimizer.step()
-        now = perplexity(model, aside)
+        now = perplexity(model, validation)
         worse = 0 if now < best else worse + 1
         if now < best:
             best, kept = now, {name: value.clone() for name, value in model.state_dict().items()}
@@ -48,21 +48,21 @@ def train_for(model: LanguageModel, texts: Tensor, minutes: float, lr: float = 1
 
 @torch.inference_mode()
 def write(model: LanguageModel, count: int, length: int, temperature: float, random: torch.Generator) -> Tensor:
-    """`count` texts (B, N), a symbol at a time."""
+    """`count` texts (B, N), one symbol after the other."""
     written = torch.full((count, length), END)
-    symbols, going = written[:, :1], torch.ones(count, 1, dtype=torch.bool)
-    pasts = [Past() for _ in model.blocks]
+    symbols, unfinished = written[:, :1], torch.ones(count, 1, dtype=torch.bool)
+    caches = [KVCache() for _ in model.blocks]
     added, rotary = model.positions.added, model.positions.rotary
     for place in range(length):
         x = model.symbols(symbols) * model.symbols.embedding_dim**0.5 + added[place]
-        for block, past in zip(model.blocks, pasts, strict=True):
-            x = block(x, rotary[:, place : place + 1], past)
+        for block, cache in zip(model.blocks, caches, strict=True):
+            x = block(x, rotary[:, place : place + 1], cache)
         logits = (model.norm(x[:, -1]) @ model.symbols.weight.T).float() / temperature
         logits[:, UNKNOWN] = -torch.inf
-        symbols = torch.multinomial(logits.softmax(-1), 1, generator=random).where(going, END)
+        symbols = torch.multinomial(logits.softmax(-1), 1, generator=random).where(unfinished, END)
         written[:, place : place + 1] = symbols
-        going &= symbols != END
-        if not going.any():
+        unfinished &= symbols != END
+        if not unfinished.any():
             break
     return written
 
@@ -70,7 +70,7 @@ def write(model: LanguageModel, count: int, length: int, temperature: float, ran
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run")
-    parser.add_argument("--data", help="the reference; unset: the texts held out")
+    parser.add_argument("--data", help="reference texts; unset: the held-out ones")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--temperatures", type=float, nargs="*", default=[1.0, 0.8, 0.6])
     parser.add_argument("--seed", type=int, default=0)
@@ -92,7 +92,7 @@ def main() -> None:
     show("samples, reject 0.5", evaluation(gan.sample(count, seed=arguments.seed, reject=0.5)))
     with torch.inference_mode():
         latents = torch.randn(count, *gan.codec.latent_shape, generator=torch.Generator().manual_seed(arguments.seed))
-        drawn = torch.cat([gan.codec.expand(part) for part in latents.split(BATCH)])
+        drawn = torch.cat([gan.codec.decode(part) for part in latents.split(BATCH)])
     show("random latents", evaluation(evaluation.vocabulary.decode(drawn)))
     torch.manual_seed(arguments.seed)
     generating = sum(p.numel() for p in [*gan.generator.parameters(), *gan.codec.parameters()])
@@ -108,7 +108,7 @@ def main() -> None:
             evaluation(evaluation.vocabulary.decode(torch.cat(parts)[:count])),
         )
     rates: dict[str, list[float]] = {"gan": [], "model": []}
-    for repeat in range(5):  # in turn, so that what else the machine does falls on both
+    for repeat in range(5):  # in turns: the machine's load then affects both
         started = time.perf_counter()
         gan.sample(BATCH, seed=repeat)
         rates["gan"].append(BATCH / (time.perf_counter() - started))

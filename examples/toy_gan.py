@@ -1,7 +1,7 @@
 """A transformer GAN in one file: 25 Gaussians in the plane. `python examples/toy_gan.py --out toy_gan.png`
 
-The generator maps noise to points, and the discriminator distinguishes them from real points. The training loop:
-generate, discriminate, compute both losses, update both, repeat. Shapes: B points, T tokens, D width.
+Two transformers spar. The generator turns noise into points, the discriminator tells them from real ones. The loop is
+the textbook's: generate, discriminate, compute both losses, update both, repeat. Shapes: B points, T tokens, D width.
 """
 
 import argparse
@@ -97,7 +97,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Points (B, 2) to logits (B,): the tokens are the coordinates and a class token, which gives the logit."""
+    """Points (B, 2) to logits (B,): the coordinates are tokens; the class token before them gives the logit."""
 
     def __init__(self, width: int = 32, depth: int = 1, num_heads: int = 2) -> None:
         super().__init__()
@@ -137,7 +137,7 @@ def train(seed: int = 0, steps: int = 1400, loss: str = "relativistic") -> Gener
             optimizer.param_groups[0]["lr"] = lr * min(1, (step + 1) / warmup) * cosine
         # 1. generate
         fakes, reals = generator.sample(batch_size), draw_real(batch_size)
-        # 2. discriminate, and perturb a quarter of the points for the finite differences of R1 and R2
+        # 2. discriminate, a quarter of the batch also at close points: R1 and R2 penalise finite differences
         points = torch.cat([reals, fakes])
         near = points.detach()[::4] + epsilon * torch.randn(batch_size // 2, 2)
         logits, logits_near = discriminator(torch.cat([points, near])).split([len(points), len(near)])
@@ -150,7 +150,7 @@ def train(seed: int = 0, steps: int = 1400, loss: str = "relativistic") -> Gener
             loss_d = F.softplus(-logits_real).mean() + F.softplus(logits_fake).mean()
             loss_g = F.softplus(-logits_fake).mean()
         r1_and_r2 = 2 * ((logits_near - logits[::4]) / epsilon).square().mean()
-        strength = gamma * (gamma_end / gamma) ** progress  # large at first, so that D is smooth and no mode is missed
+        strength = gamma * (gamma_end / gamma) ** progress  # smooth first, so that no mode is out of sight
         # 4. update both
         gradients_g = torch.autograd.grad(loss_g, list(generator.parameters()), retain_graph=True)
         gradients_d = torch.autograd.grad(loss_d + strength / 2 * r1_and_r2, list(discriminator.parameters()))

@@ -1,4 +1,4 @@
-"""The picture that opens the README: walks through z of the four runs that come with the package, side by side.
+"""The animation at the top of the README: walks through z of the four runs that come with the package.
 
 python recipes/moving.py docs/moving.webp
 """

@@ -1,6 +1,7 @@
-"""Puts a trained run into the package, small: weights in float16, a tenth of its rows, no checkpoints.
+"""Copies a trained run into the package: weights in float16, about 40 rows of scores, no checkpoints.
 
-python recipes/ship.py runs/digits            # into src/sparring/runs/digits
+python recipes/ship.py runs/digits                      # into src/sparring/runs/digits
+python recipes/ship.py runs/digits --out /tmp/digits    # into another folder
 """
 
 import argparse
@@ -12,7 +13,8 @@ import torch
 
 from sparring.build import build
 from sparring.files import load_tensors
-from sparring.pretrained import SHIPPED, read_config, write_model
+from sparring.migration import present_name
+from sparring.pretrained import SHIPPED, read_config, run_json, write_model
 
 KEPT_ROWS = 40
 
@@ -20,13 +22,16 @@ KEPT_ROWS = 40
 def ship(run: Path, folder: Path) -> None:
     config, spec = read_config(run)
     tensors, _ = load_tensors(run / "model.safetensors")
-    # What a codec has measured, rounded, would make smooth series tremble.
-    measured = {name for name, _ in build(config, spec).named_buffers()}
-    halved = {n: t.half() if t.dtype == torch.float32 and n not in measured else t for n, t in tensors.items()}
+    # Buffers, such as a codec's statistics, stay in float32: rounding them would make smooth series rough.
+    buffers = {name for name, _ in build(config, spec).named_buffers(remove_duplicate=False)}
+    halved = {
+        name: tensor.half() if tensor.dtype == torch.float32 and name not in buffers else tensor
+        for name, tensor in ((present_name(name), tensor) for name, tensor in tensors.items())
+    }
     folder.mkdir(parents=True, exist_ok=True)
     write_model(folder / "model.safetensors", halved, config, spec)
-    for name in ("config.json", "verdict.txt"):
-        shutil.copyfile(run / name, folder / name)
+    (folder / "config.json").write_text(json.dumps(run_json(config, spec), indent=2), encoding="utf-8")
+    shutil.copyfile(run / "verdict.txt", folder / "verdict.txt")
     lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     every = max(1, len(lines) // KEPT_ROWS)
     kept = [line for i, line in enumerate(lines) if i % every == 0 or "_floor" in line or line == lines[-1]]
@@ -40,6 +45,8 @@ def ship(run: Path, folder: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
-    run = parser.parse_args().run
-    ship(run, SHIPPED / run.name)
-    print(SHIPPED / run.name)
+    parser.add_argument("--out", type=Path, help="unset: the package's folder of runs, under the run's name")
+    arguments = parser.parse_args()
+    folder = arguments.out or SHIPPED / arguments.run.name
+    ship(arguments.run, folder)
+    print(folder)

@@ -32,7 +32,9 @@ def test_of_a_linear_generator_they_are_its_singular_vectors():
 
 def test_generators_move_further_along_the_first_than_along_the_last_or_a_random_one():
     torch.manual_seed(0)
-    generator = Generator((1, 4, 4), 4, width=16, depth=2, num_heads=2, condition=Classes(("a", "b", "c")), z_dim=4, noise_dim=4)
+    generator = Generator(
+        (1, 4, 4), 4, width=16, depth=2, num_heads=2, condition=Classes(("a", "b", "c")), z_dim=4, noise_dim=4
+    )
     for block in generator.blocks:
         for parameter in block.parameters():
             nn.init.normal_(parameter, std=0.3)

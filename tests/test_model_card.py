@@ -53,7 +53,9 @@ def run(tmp_path):
 
 
 def test_what_it_says(run):
-    gan = gan_of(DataSpec((1, 8, 8), Classes(("left", "right")), modality="image"), data__path="/home/someone/secret/shapes")
+    gan = gan_of(
+        DataSpec((1, 8, 8), Classes(("left", "right")), modality="image"), data__path="/home/someone/secret/shapes"
+    )
     card = model_card(gan, run, "someone/shapes", licence="cc-by-4.0", data_licence="made by me")
     front, rest = front_matter(card)
     assert front == {
@@ -136,7 +138,9 @@ def test_names_are_nothing_but_text(name, run):
         (run / "verdict.txt").write_text(name)
         (run / "samples.txt").write_text(f"{name}\n````\n{name}\n")
         (run / "best" / "metrics.json").write_text(json.dumps({name: 1.0, "frechet": name, "kid": 2.0, "fid": [name]}))
-        gan = gan_of(DataSpec((1, 8, 8), Classes((name, "b")), modality="image"), data__path=f"/x/{name}", data__field=name)
+        gan = gan_of(
+            DataSpec((1, 8, 8), Classes((name, "b")), modality="image"), data__path=f"/x/{name}", data__field=name
+        )
         return model_card(gan, run, "someone/shapes", data_licence=name or " ")
 
     assert front_matter(card_with(name))[0] == front_matter(card_with("a name"))[0]

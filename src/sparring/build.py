@@ -36,10 +36,12 @@ class Networks(nn.Module):
 
 def build(config: Config, spec: DataSpec) -> Networks:
     """Networks with fresh weights. Raises `ConfigError` or `ValueError` for settings that do not fit the data."""
-    modality_of(spec).check(config, spec)
+    modality = modality_of(spec)
+    modality.check(config, spec)
     model = config.model
     stems = [model.stem, *(critic_stem(critic, config) for critic in config.critics)]
     codec = config.codec.build(spec, 2 ** max(stems))
+    codec.bounded = codec.bounded and modality.bounded
     shared: dict[str, Any] = {
         "width": model.width,
         "num_heads": model.num_heads,

@@ -49,7 +49,9 @@ class Sampler(nn.Module):
         self.spec, self.modality = gan.spec, gan.modality
         table = gan.spec.condition.table()
         self.register_buffer("mean_w", None if table is None else mean_w(self.generator, table).clone())
-        self.register_buffer("mean_z", draw_z(FEW_MEAN_SAMPLES, self.generator.z_dim, seed=0) if table is None else None)
+        self.register_buffer(
+            "mean_z", draw_z(FEW_MEAN_SAMPLES, self.generator.z_dim, seed=0) if table is None else None
+        )
         self.eval().requires_grad_(False)
 
     mean_w: Tensor | None
@@ -68,7 +70,8 @@ class Sampler(nn.Module):
         """The mean of w under each condition."""
         if self.mean_w is not None:
             return self.mean_w if condition is None else self.mean_w[condition]
-        assert condition is not None and self.mean_z is not None, "conditions that cannot be counted are told"
+        assert condition is not None, "a GAN conditioned on numbers takes some"
+        assert self.mean_z is not None
         return mean_of_each(self.generator, self.mean_z, condition)
 
     def inputs(self, num: int, seed: int = 0) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from sparring.build import build
 from sparring.codecs.autoencoder import AutoencoderCodec
 from sparring.codecs.components import Components, principal
 from sparring.codecs.settings import ComponentsSettings
@@ -61,8 +62,8 @@ def test_a_run_of_components_stops_goes_on_and_is_loaded(tiny, straight_and_brok
 
 def test_components_are_refused_where_they_mean_nothing(tmp_path):
     settings = ComponentsSettings(components=4)
-    with pytest.raises(ConfigError, match="components is for series"):
-        settings.build(DataSpec((1, 8, 8), modality="image"), 1)
+    with pytest.raises(ConfigError, match="components does not fit pictures: set it to patch or autoencoder"):
+        build(Config(codec=settings), DataSpec((1, 8, 8), modality="image"))
     with pytest.raises(ConfigError, match="choose at most 3"):
         settings.build(DataSpec((1, 3), modality="series"), 1)
     with pytest.raises(ConfigError, match="up to 4096 steps"):
@@ -71,5 +72,5 @@ def test_components_are_refused_where_they_mean_nothing(tmp_path):
         Config().replace({"codec.name": "components", "codec.patch_size": 8})
     (tmp_path / "rows.csv").write_text("1,2,1,3,2,4,3,5,1\n2,4,2,,,,,,\n3,1,5,2,7,1,2,,\n")
     unequal = DataSpec.of(open_dataset(str(tmp_path / "rows.csv")))
-    with pytest.raises(ConfigError, match="components is for series of one length"):
-        settings.build(unequal, 1)
+    with pytest.raises(ConfigError, match="components is for series of equal length"):
+        build(Config(codec=settings), unequal)

@@ -1,9 +1,10 @@
 import pytest
 import torch
 
+from sparring.build import build
 from sparring.codecs.settings import PatchSettings, TextSettings
 from sparring.codecs.text import TextCodec
-from sparring.config import ConfigError
+from sparring.config import Config, ConfigError
 from sparring.data.spec import DataSpec
 from sparring.data.vocabulary import END, UNKNOWN, Vocabulary
 
@@ -96,7 +97,7 @@ def test_it_learns_to_repeat_what_it_read():
 def test_settings_make_the_codec_of_texts_alone():
     spec = DataSpec((LENGTH,), vocabulary=Vocabulary.learn(["abc"], "char", 10), modality="text")
     assert TextSettings().build(spec, 1).latent_shape == (16, 4)
-    with pytest.raises(ConfigError, match=r"--codec\.name text"):
-        PatchSettings().build(spec, 1)
-    with pytest.raises(ConfigError, match="is for texts"):
-        TextSettings().build(DataSpec((1, 8, 8), modality="image"), 1)
+    with pytest.raises(ConfigError, match="patch does not fit texts: set it to text"):
+        build(Config(codec=PatchSettings()), spec)
+    with pytest.raises(ConfigError, match="text does not fit pictures: set it to patch or autoencoder"):
+        build(Config(codec=TextSettings()), DataSpec((1, 8, 8), modality="image"))

@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from sparring.build import build
 from sparring.codecs.settings import WhitenedSettings
 from sparring.codecs.whitened import WhitenedCodec, cosines
 from sparring.config import Config, ConfigError
@@ -93,15 +94,15 @@ def test_windows_are_encoded_as_they_are_asked_for():
 
 
 def test_what_cannot_be_whitened_is_refused(tmp_path):
-    settings = WhitenedSettings()
-    with pytest.raises(ConfigError, match="whitened is for series"):
-        settings.build(DataSpec((1, 8, 8), modality="image"), 1)
+    config = Config(codec=WhitenedSettings())
+    with pytest.raises(ConfigError, match="whitened does not fit pictures: set it to patch or autoencoder"):
+        build(config, DataSpec((1, 8, 8), modality="image"))
     with pytest.raises(ValueError, match="up to 4096 steps"):
-        settings.build(DataSpec((1, 5000), modality="series"), 1)
+        WhitenedSettings().build(DataSpec((1, 5000), modality="series"), 1)
     (tmp_path / "rows.csv").write_text("1,2,1,3,2,4,3,5,1\n2,4,2,,,,,,\n3,1,5,2,7,1,2,,\n")
     spec = DataSpec.of(open_dataset(str(tmp_path / "rows.csv")))
     assert spec.channels.masked
-    with pytest.raises(ConfigError, match="unequal length"):
-        settings.build(spec, 1)
+    with pytest.raises(ConfigError, match="whitened is for series of equal length"):
+        build(config, spec)
     with pytest.raises(ConfigError, match=r"has no effect with --codec\.name patch"):
         Config().replace({"codec.whiten": 0.7})

@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 
-from sparring.build import Networks
+from sparring.build import build
 from sparring.config import Config, ConfigError
 from sparring.data.dataset import DataError, TensorDataset
 from sparring.data.spec import DataSpec, infer_modality
@@ -62,8 +62,8 @@ def test_an_unknown_modality_and_facts_that_do_not_go_with_it_are_refused():
     with pytest.raises(ConfigError, match=r"no modality 'tabel' among .*image.*: import the module"):
         modality_of(DataSpec((3, 8, 8), modality="tabel"))
     for shape, modality in (((3, 8, 8), "text"), ((3,), "text"), ((3, 8), "image")):
-        with pytest.raises(ConfigError, match=r"axes|need a vocabulary"):
-            Networks(Config(), DataSpec(shape, modality=modality))
+        with pytest.raises(ConfigError, match=r"axes|does not fit"):
+            build(Config(), DataSpec(shape, modality=modality))
 
 
 @pytest.mark.parametrize("shape", [(2, 9), (3, 8, 8), (1, 4, 8, 8)])

@@ -40,6 +40,9 @@ class CodecSettings(Choice, ABC):
     latent: ClassVar[bool] = True
     """Whether the GAN is trained on latents; if not, it is trained on the samples, which can then be augmented."""
 
+    modalities: ClassVar[tuple[str, ...] | None] = None
+    """The modalities that it can encode; None: all but those of symbols."""
+
     name: str
 
     @abstractmethod
@@ -81,19 +84,19 @@ class PatchSettings(CodecSettings):
     def build(self, spec: DataSpec, multiple: int) -> Codec:
         from sparring.codecs.patch import PatchCodec
 
-        _not_for_texts(spec)
         return PatchCodec(
             spec.sample_shape,
             self.patch_size,
             patch_frames=_patch_frames(self.patch_frames, spec),
             multiple=multiple,
-            bounded=spec.modality in ("image", "video"),
         )
 
 
 @register_codec
 class WhitenedSettings(CodecSettings):
     """Patches of whitened series."""
+
+    modalities = ("series",)
 
     name: Literal["whitened"] = "whitened"
     patch_size: int = setting(4, PATCH_SIZE, ge=1, le=256)
@@ -104,11 +107,6 @@ class WhitenedSettings(CodecSettings):
     def build(self, spec: DataSpec, multiple: int) -> Codec:
         from sparring.codecs.whitened import WhitenedCodec
 
-        _not_for_texts(spec)
-        if spec.modality != "series":
-            raise ConfigError("--codec.name whitened is for series: set patch or autoencoder")
-        if spec.channels is not None and spec.channels.masked:
-            raise ConfigError("series of unequal length cannot be whitened: set --codec.name patch")
         _not_too_long(spec)
         return WhitenedCodec(spec.sample_shape, self.patch_size, self.whiten, multiple=multiple)
 
@@ -127,7 +125,6 @@ class AutoencoderSettings(LearntSettings):
         from sparring.codecs.autoencoder import AutoencoderCodec
         from sparring.codecs.patch import Patches
 
-        _not_for_texts(spec)
         frames = _patch_frames(self.patch_frames, spec)
         return AutoencoderCodec(
             spec.sample_shape,
@@ -145,6 +142,8 @@ class AutoencoderSettings(LearntSettings):
 class ComponentsSettings(LearntSettings):
     """Latents of an autoencoder of smooth series, whose tokens are principal components along time."""
 
+    modalities = ("series",)
+
     name: Literal["components"] = "components"
     components: int = setting(12, "principal components along time of each channel", ge=1, le=4096)
     latents: int | None = setting(None, LATENTS, ge=1, le=4096)
@@ -153,11 +152,6 @@ class ComponentsSettings(LearntSettings):
         from sparring.codecs.autoencoder import AutoencoderCodec
         from sparring.codecs.components import Components
 
-        _not_for_texts(spec)
-        if spec.modality != "series":
-            raise ConfigError("--codec.name components is for series: set patch or autoencoder")
-        if spec.channels is not None and spec.channels.masked:
-            raise ConfigError("--codec.name components is for series of one length: set --codec.name patch")
         _not_too_long(spec)
         return AutoencoderCodec(
             spec.sample_shape,
@@ -174,14 +168,15 @@ class ComponentsSettings(LearntSettings):
 class TextSettings(LearntSettings):
     """Latents of an autoencoder of texts."""
 
+    modalities = ("text",)
+
     name: Literal["text"] = "text"
     latents: int = setting(4, "latents of a text", ge=1, le=4096)
 
     def build(self, spec: DataSpec, multiple: int) -> Codec:
         from sparring.codecs.text import TextCodec
 
-        if spec.vocabulary is None:
-            raise ConfigError("--codec.name text is for texts: set patch or autoencoder")
+        assert spec.vocabulary is not None, "texts have a vocabulary"
         return TextCodec(
             spec.sample_shape,
             len(spec.vocabulary),
@@ -193,15 +188,10 @@ class TextSettings(LearntSettings):
         )
 
 
-def _not_for_texts(spec: DataSpec) -> None:
-    if spec.modality == "text":
-        raise ConfigError("texts need their own codec: set --codec.name text (sparring.presets.texts does)")
-
-
 def _not_too_long(spec: DataSpec) -> None:
     if spec.sample_shape[1] > LONGEST_WHITENED:
         raise ConfigError(f"this codec is for series of up to {LONGEST_WHITENED} steps: set --codec.name patch")
 
 
 def _patch_frames(patch_frames: int | None, spec: DataSpec) -> int | None:
-    return patch_frames or (1 if spec.modality == "video" else None)
+    return patch_frames or (1 if len(spec.sample_shape) == 4 else None)

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from sparring.codecs.settings import CODECS, CodecSettings
 from sparring.modalities.preset import Preset, with_size
 
 if TYPE_CHECKING:
@@ -41,6 +42,10 @@ class Modality(ABC):
     """The `difference` that rounding alone can cause, whatever the precision of the weights."""
     repeatable: ClassVar[bool] = True
     """Whether a batch may hold a sample twice, because augmentation or cropping makes the two differ."""
+    bounded: ClassVar[bool] = False
+    """Whether all numbers of a sample lie in [-1, 1]: a generator of such samples ends in tanh."""
+    symbolic: ClassVar[bool] = False
+    """Whether a sample consists of numbered symbols, which only a codec made for them can encode."""
     presets: ClassVar[Mapping[str, Preset]] = {}
     """The modality's rows of `sparring presets`, by name."""
 
@@ -119,3 +124,10 @@ class Modality(ABC):
 
         if len(spec.sample_shape) != self.axes:
             raise ConfigError(f"{self.kind} have {self.axes} axes, and not the shape {spec.sample_shape}")
+        if not self.fits(config.codec):
+            fitting = " or ".join(name for name, settings in CODECS.items() if self.fits(settings))
+            raise ConfigError(f"--codec.name {config.codec.name} does not fit {self.kind}: set it to {fitting}")
+
+    def fits(self, codec: CodecSettings | type[CodecSettings]) -> bool:
+        """Whether a codec can encode samples of this modality."""
+        return not self.symbolic if codec.modalities is None else self.name in codec.modalities

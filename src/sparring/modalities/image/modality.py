@@ -25,6 +25,7 @@ class ImagePage(Page):
 
 class Image(Modality):
     name, kind, axes = "image", "pictures", 3
+    bounded = True
 
     opening = ImageOpening()
     page = ImagePage()

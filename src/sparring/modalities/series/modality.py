@@ -88,6 +88,8 @@ class Series(Modality):
         super().check(config, spec)
         if spec.channels is None:
             raise ConfigError("series need channels, and these have none")
+        if spec.channels.masked and config.codec.name in ("whitened", "components"):
+            raise ConfigError(f"--codec.name {config.codec.name} is for series of equal length: set it to patch")
         if config.augment.flip or config.augment.color:
             raise ConfigError("--augment.flip and --augment.color are for pictures and clips: drop them for series")
 

@@ -50,6 +50,7 @@ def bytes_of_letters() -> dict[str, int]:
 
 class Text(Modality):
     name, kind, axes = "text", "texts", 1
+    symbolic = True
     error_name = "share_of_symbols_wrong"
     tolerance = 2e-2  # rounding may decide between two symbols that are almost equally likely
     repeatable = False

@@ -24,6 +24,7 @@ class VideoPage(Page):
 
 class Video(Modality):
     name, kind, axes = "video", "clips", 4
+    bounded = True
 
     opening = VideoOpening()
     page = VideoPage()
