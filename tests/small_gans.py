@@ -37,4 +37,7 @@ def gan_of(kind) -> GAN:
     networks = build(config, spec)
     for parameter in networks.parameters():  # at its start a generator hardly heeds z
         torch.nn.init.normal_(parameter, std=0.3)
+    if spec.vocabulary:  # or all texts would be alike
+        for parameter in networks.codec.parameters():
+            torch.nn.init.normal_(parameter, std=1)
     return GAN(config, spec, networks.eval().requires_grad_(False))

@@ -8,7 +8,7 @@ import torch
 import yaml
 from markdown_it import MarkdownIt
 
-from sparring.build import Networks
+from sparring.build import build
 from sparring.config import Config
 from sparring.data.channels import Channels
 from sparring.data.conditions import Classes
@@ -17,8 +17,8 @@ from sparring.data.vocabulary import Vocabulary
 from sparring.pretrained import GAN
 from sparring.publishing.card import model_card
 
-SMALL = {"model.width": 16, "model.depth": 1, "model.num_heads": 2, "codec.patch_size": 4}
-CODEC = {"codec.name": "autoencoder", "codec.latents": 2, "codec.width": 16, "codec.depth": 1, "model.bounded": False}
+SMALL = {"model.width": 16, "model.depth": 1, "model.num_heads": 2}
+CODEC = {"codec.name": "text", "codec.latents": 2, "codec.width": 16, "codec.depth": 1}
 HOSTILE = [
     "<img src=x onerror=alert(1)>", "`</details><script>", "``` ```", "a\n---\nlicense: mit", "[x](https://a.b)",
     "# heading", "a | b", "\u202eevil", "https://example.com", "", " ", "`", "**bold**", "&lt;", "\\", "\n\n    a",
@@ -28,7 +28,7 @@ HOSTILE = [
 def gan_of(spec, **settings) -> GAN:
     torch.manual_seed(0)
     config = Config().replace(SMALL | {name.replace("__", "."): value for name, value in settings.items()})
-    return GAN(config, spec, Networks(config, spec))
+    return GAN(config, spec, build(config, spec))
 
 
 def front_matter(card):
@@ -111,7 +111,6 @@ def test_texts(tmp_path):
 def test_series_and_clips(tmp_path):
     series = gan_of(
         DataSpec((2, 12), channels=Channels(("a", "b"), (0.0, 0.0), (1.0, 1.0)), modality="series"),
-        model__bounded=False,
     )
     front, rest = front_matter(model_card(series, tmp_path, "someone/series"))
     assert "pipeline_tag" not in front
@@ -149,7 +148,7 @@ def test_names_are_nothing_but_text(name, run):
 
 
 def test_many_and_long_names_are_cut_short(tmp_path):
-    spec = DataSpec((1, 8, 8), ("x" * 500, *(f"class {i}" for i in range(1, 1000))), modality="image")
+    spec = DataSpec((1, 8, 8), Classes(("x" * 500, *(f"class {i}" for i in range(1, 1000)))), modality="image")
     card = model_card(gan_of(spec), tmp_path, "someone/many")
     assert "`class 19` and 980 more" in card
     assert f"`{'x' * 80}…`, `class 1`" in card

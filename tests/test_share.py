@@ -9,7 +9,7 @@ import tarfile
 import pytest
 
 from sparring import cli, share
-from sparring.build import Networks
+from sparring.build import build
 from sparring.config import ConfigError
 from sparring.data.conditions import Classes
 from sparring.data.spec import DataSpec
@@ -42,7 +42,7 @@ def test_everything_is_inside_and_strangers_names_are_only_text(runtime, tmp_pat
     gan = GAN(
         gan.config,
         DataSpec((1, 8, 8), Classes((name, "<!--")), modality="image"),
-        Networks(gan.config, DataSpec((1, 8, 8), Classes(("a", "b")), modality="image")),
+        build(gan.config, DataSpec((1, 8, 8), Classes(("a", "b")), modality="image")),
     )
     written = share.share(gan, tmp_path / "page.html", title="<i>shapes</i>")
     page = written.path.read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import SerializeAsAny, field_validator, model_validator
 
-from sparring.codecs.settings import CODECS, LONGEST_WHITENED, CodecSettings, LearntSettings, PatchSettings
+from sparring.codecs.settings import CODECS, LONGEST_WHITENED, CodecSettings, PatchSettings
 from sparring.critics.settings import VIEWS, CriticSettings, WholeSettings
 from sparring.settings import Choice, ConfigError, Section, one_of, setting, spell
 
@@ -310,7 +310,7 @@ class Config(Section):
     @property
     def codec_samples(self) -> int:
         """Length of the codec's training in samples; 0 for a codec that does not learn."""
-        return self.codec.num_samples if isinstance(self.codec, LearntSettings) else 0
+        return self.codec.learnt.num_samples if self.codec.learnt else 0
 
     def flat(self) -> dict[str, Any]:
         """All settings by their full names, e.g. {"model.depth": 4, ...}."""

@@ -44,7 +44,7 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_is_drawn_and_fits_a_phone(visit, tiny, tmp_path, kind):
     patch = {"points": 1}.get(kind, 4)
-    short = {"train.num_samples": 16, "train.evaluate_every": 0, "model.bounded": kind != "series"}
+    short = {"train.num_samples": 16, "train.evaluate_every": 0}
     train(tiny.replace(short | {"codec.patch_size": patch}), tmp_path / kind, dataset=KINDS[kind]())
     page = visit(tmp_path / kind, width=360)
     fits_the_width(page)
@@ -87,10 +87,10 @@ def test_texts_are_drawn_as_text(visit, tmp_path):
     lines = tmp_path / "lines.txt"
     lines.write_text("".join(f"<b>{a} {b}</b>\n" for a in range(8) for b in range(8)), encoding="utf-8")
     settings = {
-        "data.path": str(lines), "codec.name": "autoencoder", "codec.width": 16, "codec.depth": 1,
+        "data.path": str(lines), "codec.name": "text", "codec.width": 16, "codec.depth": 1,
         "model.width": 16, "model.depth": 1, "model.num_heads": 2,
         "train.num_samples": 16, "codec.num_samples": 16, "train.batch_size": 8, "train.evaluate_every": 0,
-        "train.device": "cpu", "model.bounded": False,
+        "train.device": "cpu",
     }  # fmt: skip
     train(Config().replace(settings), tmp_path / "words")
     page = visit(tmp_path / "words", width=360)

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 import sparring
-from sparring.build import Networks
+from sparring.build import build
 from sparring.config import Config, ConfigError
 from sparring.data.spec import DataSpec
 from sparring.data.vocabulary import Vocabulary
@@ -163,10 +163,10 @@ def test_words_and_byte_pairs_are_spelled_as_in_python(pages, tokenizer):
     vocabulary = Vocabulary.learn(lines, tokenizer, 400)
     spec = DataSpec((2,), vocabulary=vocabulary, modality="text")
     config = Config().replace({
-        "codec.name": "autoencoder", "codec.latents": 2, "codec.latent_dim": 8, "codec.width": 16, "codec.depth": 1,
-        "codec.num_heads": 2, "model.bounded": False, "model.width": 16, "model.depth": 1, "model.num_heads": 2,
+        "codec.name": "text", "codec.latents": 2, "codec.latent_dim": 8, "codec.width": 16, "codec.depth": 1,
+        "model.width": 16, "model.depth": 1, "model.num_heads": 2,
     })  # fmt: skip
-    gan = GAN(config, spec, Networks(config, spec).eval().requires_grad_(False))
+    gan = GAN(config, spec, build(config, spec).eval().requires_grad_(False))
     # what no one writes, but a network may
     numbers = torch.randint(len(vocabulary), (200, 12), generator=torch.Generator().manual_seed(0))
     found = pages(gan, tokenizer).evaluate("rows => rows.map(row => backend.spelled(row))", numbers.tolist())

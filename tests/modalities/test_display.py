@@ -156,7 +156,7 @@ def test_a_page_shows_series_without_the_channel_that_says_where_they_end():
     assert modality_of(spec).page.facts(spec) == {
         "kind": "series",
         "shape": [2, 12],
-        "classes": ["a"],
+        "condition": {"kind": "classes", "names": ["a"]},
         "channels": ["x", "y"],
     }
     assert modality_of(PICTURES).page.facts(PICTURES)["shape"] == [3, 8, 8]

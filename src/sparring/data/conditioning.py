@@ -1,4 +1,4 @@
-"""Conditions that are numbers: from the labels of a data set, or from a separate file."""
+"""Conditions that are numbers: from a data set's labels, or from a separate file."""
 
 import copy
 from collections.abc import Sequence
@@ -14,15 +14,15 @@ from sparring.data.dataset import DataError, Dataset, digest, read_rows
 
 NUMBERS = "numbers"
 MAX_NUMBERS = 4096
-"""Numbers per sample."""
+"""Largest size of a condition."""
 
 Values = npt.NDArray[np.float64]
 
 
 def conditioned(dataset: Dataset, condition: str) -> Dataset:
-    """The data set with conditions instead of classes: its labels for "numbers", or the rows of a file.
+    """The data set with conditions instead of classes: its labels as "numbers", or the rows of a file.
 
-    Held-out samples have neither, as metrics compare samples of all conditions.
+    Held-out samples have neither, because metrics compare samples of all conditions.
     """
     names: Sequence[str]
     if condition == NUMBERS:
@@ -31,7 +31,7 @@ def conditioned(dataset: Dataset, condition: str) -> Dataset:
         values, names = _of_file(condition, dataset)
     if not 1 <= values.shape[1] <= MAX_NUMBERS:
         raise DataError(
-            f"--data.condition {condition} gives {values.shape[1]} numbers per sample: give 1 to {MAX_NUMBERS}"
+            f"--data.condition {condition} gives {values.shape[1]} numbers a sample: give 1 to {MAX_NUMBERS}"
         )
     rows = torch.from_numpy(values).float()
     if not rows.isfinite().all():
@@ -54,32 +54,32 @@ def _without_classes(dataset: Dataset) -> Dataset:
 def _of_labels(dataset: Dataset) -> Values:
     if not dataset.class_names:
         why = f" ({'; '.join(dataset.notes)})" if dataset.notes else ""
-        raise DataError(f"--data.condition numbers reads labels, and {dataset.name} has none{why}")
+        raise DataError(f"--data.condition numbers needs labels, but {dataset.name} has none{why}")
     try:
         rows = [numbers_in(name) for name in dataset.class_names]
     except ValueError as error:
         raise DataError(
-            f"--data.condition numbers: the label {str(error)!r} is not a number: drop the option to learn classes"
+            f"--data.condition numbers: the label {str(error)!r} is not a number: drop the option to use classes"
         ) from None
     sizes = {len(row): name for row, name in zip(rows, dataset.class_names, strict=True)}
     if len(sizes) > 1:
         first, second = list(sizes.values())[:2]
-        raise DataError(f"--data.condition numbers: the labels {first!r} and {second!r} differ in length")
+        raise DataError(f"--data.condition numbers: the labels {first!r} and {second!r} have different lengths")
     return np.array(rows)[dataset.classes.numpy()]
 
 
 def _of_file(path: str, dataset: Dataset) -> tuple[Values, Sequence[str]]:
-    """The row of each sample, and the column names if the file has any."""
+    """Each sample's row, and the names of the columns, if the file has some."""
     suffix = Path(path).suffix.lower()
     if suffix not in (".npz", ".npy", ".csv"):
         raise DataError(f"--data.condition must be {NUMBERS} or a .npz, .npy or .csv file, not {path}")
     if not Path(path).is_file():
         raise DataError(f"there is no file {path!r} for --data.condition")
     values, names = _read_csv(path) if suffix == ".csv" else (_read_arrays(path), [])
-    places, count = dataset.file_rows or (torch.arange(len(dataset)), len(dataset))
+    indices, count = dataset.file_rows or (torch.arange(len(dataset)), len(dataset))
     if len(values) != count:
-        raise DataError(f"{path} holds {len(values)} rows for {count} samples: give one row per sample, in their order")
-    return values[places.numpy()], names
+        raise DataError(f"{path} holds {len(values)} rows for {count} samples: give one row a sample, in their order")
+    return values[indices.numpy()], names
 
 
 def _read_arrays(path: str) -> Values:

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from sparring.build import Networks, build
-from sparring.codecs.settings import LearntSettings
 from sparring.config import Config, ConfigError
 from sparring.data.dataset import Dataset
 from sparring.data.spec import DataSpec
@@ -142,8 +141,8 @@ class Run:
         Other data may be few, as augmentation and cropping vary them."""
         count = len(self.dataset)
         sizes = {"train": self.config.train.batch_size}
-        if isinstance(self.config.codec, LearntSettings):
-            sizes["codec"] = self.config.codec.batch_size
+        if learnt := self.config.codec.learnt:
+            sizes["codec"] = learnt.batch_size
         large = [f"--{section}.batch_size {size}" for section, size in sizes.items() if size > count]
         modality = modality_of(self.dataset)
         if large and not modality.repeatable:
