@@ -60,10 +60,10 @@ class _Features:
     def of(cls, gan: GAN, latents: Tensor) -> "_Features":
         # One condition for all, so that samples of different conditions can be compared.
         condition = gan.spec.condition.spread(1).to(latents.device)
-        condition = condition.expand(len(latents), *condition.shape[1:])
         critic = gan.critics[0]
         tokens = critic.view.tokenizer.patchify(critic.view(latents))
-        return cls(latents, critic.discriminator.features(tokens, condition))
+        features = critic.discriminator.features(tokens, condition.expand(len(tokens), *condition.shape[1:]))
+        return cls(latents, features.unflatten(0, (len(latents), -1)))
 
     def both(self) -> tuple[Tensor, Tensor]:
         return self.latents.flatten(1), self.features.flatten(1)
