@@ -63,7 +63,7 @@ def test_the_stem_convolves_each_frame_by_itself(tiny):
         made = networks.codec.unpatchify(networks.generator(torch.randn(2, networks.generator.z_size)))
         assert made.shape == clips.shape
     all_frames = make(**{"critics.0.view": "whole"})
-    assert all_frames.discriminator.token_head.in_features == 4 * 6 * 6 * tiny.model.width
+    assert all_frames.list_critics()[0].discriminator.token_head.in_features == 4 * 6 * 6 * tiny.model.width
 
 
 def test_where_there_are_no_frames_to_sample_it_is_refused():
