@@ -328,7 +328,7 @@ def test_lines_become_a_gan_of_lines(tmp_path, capsys, monkeypatch):
 
 def test_evaluate_measures_what_there_is_a_measure_for(run, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    fails(capsys, "evaluate", run, saying="40 are needed to compare")
+    fails(capsys, "evaluate", run, saying="40 are needed for a comparison")
     fails(capsys, "evaluate", run, "--extractor", "clip", saying="choose digits, untrained")
     assert cli.main(["train", "rings", "--out", "rings", "--num-samples", "64", "--batch-size", "32"]) == 0
     capsys.readouterr()

@@ -52,7 +52,7 @@ def test_real_digits_from_elsewhere_pass_and_noise_does_not(digits_apart):
     assert bad["frechet"] > 20 * real["frechet"]
     assert bad["c2st"] > 0.95
     assert "recall_3" not in bad  # nothing says what they were made for
-    with pytest.raises(DataError, match="recognised cannot be measured here"):
+    with pytest.raises(DataError, match="recognised needs the classes of the samples"):
         unnamed.scores(chosen=chosen)
     assert any("cover" in warning for warning in bad["warnings"])
 
@@ -75,7 +75,7 @@ def test_series_and_texts_from_elsewhere(tmp_path, capsys):
     assert scores.keys() - {"encoder", "count"} == {
         "context_frechet", "context_frechet_std", "context_frechet_floor", "context_frechet_floor_std", "warnings"
     }  # fmt: skip
-    with pytest.raises(DataError, match="correlational cannot be measured here"):
+    with pytest.raises(DataError, match="correlational compares channels"):
         same.scores(chosen=("fd", "correlational"))
     pytest.importorskip("nltk")
     lines = [
@@ -143,7 +143,7 @@ def test_samples_that_lack_a_class_are_matched_by_name(digits_apart):
     scores = lacking.scores(chosen=("recall", "recognised"))
     assert scores["recognised"] > 0.95
     assert scores["recall_3"] == 0
-    assert any("0% of 3" in warning for warning in scores["warnings"])
+    assert any("0% of class 3" in warning for warning in scores["warnings"])
     arrays = np.load(digits_apart / "arrays.npz")["samples"]
     np.savez(digits_apart / "turned.npz", samples=arrays[::-1])
     first, second = (

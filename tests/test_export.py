@@ -45,7 +45,7 @@ def test_onnx_makes_the_same_samples_for_any_batch(kind, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     gan = gan_of(kind)
     written = export(gan, tmp_path / "model.onnx", licence="CC0-1.0")
-    assert written.apart < 1e-4
+    assert written.difference < 1e-4
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     sampler = Sampler(gan)
     for num in (1, 3, 7):
@@ -67,14 +67,14 @@ def test_half_precision_is_half_as_large_and_nearly_the_same(kind, tmp_path):
     whole = export(gan, tmp_path / "whole.onnx")
     half = export(gan, tmp_path / "half.onnx", precision="float16")
     assert half.size < 0.8 * whole.size
-    assert 1e-6 < half.apart < 2e-2
+    assert 1e-6 < half.difference < 2e-2
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_pt2_makes_the_same_samples(kind, tmp_path):
     gan = gan_of(kind)
     written = export(gan, tmp_path / "model.pt2")
-    assert written.apart < 1e-4
+    assert written.difference < 1e-4
     facts = {"sample_shape": ""}
     program = torch.export.load(tmp_path / "model.pt2", extra_files=facts).module()
     assert json.loads(facts["sample_shape"]) == list(gan.spec.sample_shape)

@@ -72,5 +72,5 @@ def test_a_plug_in_that_cannot_be_imported_is_left_out(tmp_path):
     assert done.returncode == 0
     assert "digits" in done.stdout
     assert done.stderr == (
-        "sparring: the plug-in broken (broken) is left out: ModuleNotFoundError: No module named 'no_such_module'\n"
+        "sparring: the plug-in broken (broken) is skipped: ModuleNotFoundError: No module named 'no_such_module'\n"
     )

@@ -32,7 +32,7 @@ def test_what_does_not_fit_is_refused(tmp_path, z, labels):
     gan = gan_of("pictures")
     assert gan.generator.z_size == 20
     save_latents(z, labels, tmp_path / "found.safetensors", gan)
-    with pytest.raises(ConfigError, match="of other weights"):
+    with pytest.raises(ConfigError, match="belongs to other weights"):
         read_latents(tmp_path / "found.safetensors", gan)
 
 
@@ -42,7 +42,7 @@ def test_latents_of_another_generator_or_of_none_are_refused(tmp_path):
     gan.generator.norm.eps = 1e-5  # of no weight
     read_latents(file, gan)
     next(gan.generator.parameters()).mul_(2)
-    with pytest.raises(ConfigError, match="of other weights"):
+    with pytest.raises(ConfigError, match="belongs to other weights"):
         read_latents(file, gan)
     save_file({"z": torch.zeros(1, 20)}, file)
     for content in (None, b"not a file of tensors"):

@@ -101,7 +101,7 @@ def test_series_are_scaled_as_the_gan_scales_them(tmp_path):
     assert samples.shape == (2, 3, 12)
     assert gan.modality.to_user(samples, gan.spec).isnan().all(1).sum(1).tolist() == [7, 7]
     table.write_text("a,b,c\n" + "".join(f"{a},{b},{a}\n" for a, b in rows.tolist()))
-    with pytest.raises(DataError, match=r"and this GAN makes series of 3×12 \(a, b\)"):
+    with pytest.raises(DataError, match=r"and this GAN generates series of 3×12 \(a, b\)"):
         open_samples(gan, str(table), 2)
 
 
@@ -233,9 +233,9 @@ def test_bad_input_ends_with_one_line(run, tmp_path, capsys):
         ([run, "nothing.png"], "no file or folder 'nothing.png'"),
         ([run, "table.csv"], "table.csv cannot be read as pictures of 1×8×8"),
         ([run, "broken.png"], "broken.png cannot be read as pictures of 1×8×8"),
-        ([run, "sines"], "sines cannot be read as pictures of 1×8×8, which this GAN makes"),
-        ([run, "names"], "names cannot be read as pictures of 1×8×8, which this GAN makes"),
-        ([run, "projected.png"], "--picture projected.png is what holds the samples"),
+        ([run, "sines"], "sines cannot be read as pictures of 1×8×8, which this GAN generates"),
+        ([run, "names"], "names cannot be read as pictures of 1×8×8, which this GAN generates"),
+        ([run, "projected.png"], "--picture projected.png is the file of the samples"),
         ([run, "colour.png", "--out", "z.pt"], "--out z.pt must end in .safetensors"),
         ([run, "colour.png", "--picture", "z.csv"], "--picture z.csv must end in .png"),
         ([run, "digits", "--class", "up"], "there is no class up; the classes are left, right"),

@@ -1,4 +1,4 @@
-"""The command line. Results go to stdout, progress and errors to stderr; bad input ends with one line and code 2."""
+"""The command line. Results go to stdout, progress and errors to stderr. Bad input prints one line and exits with 2."""
 
 import argparse
 import errno
@@ -10,7 +10,7 @@ from sparring.commands import describe, evaluate, explore, export, hub, project,
 from sparring.commands.arguments import UsageError
 
 PLUGINS = "sparring.plugins"
-"""The group of entry points under which an installed package names modules that register something."""
+"""Entry-point group: the modules of an installed package that register codecs, critics or others."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -49,23 +49,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            return _fail("the disk is full: free some space and run the same command again; what was saved is whole", 2)
+            return _fail("the disk is full: free some space and run the same command again; saved files are intact", 2)
         return _fail(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), 2)
-    except ValueError as error:  # UsageError, ConfigError, DataError, CheckpointError: one line that says what to do
+    except ValueError as error:  # UsageError, ConfigError, DataError, CheckpointError: one line with the remedy
         return _fail(str(error), 2)
     except (RuntimeError, MemoryError) as error:
         return _fail(_explain(error), 2)
 
 
 def _load_plugins() -> None:
-    """Imports the plug-ins of installed packages, which register themselves."""
-    from importlib.metadata import entry_points  # 0.07 s that --help has no use for
+    """Imports the plug-ins of installed packages; they register themselves."""
+    from importlib.metadata import entry_points  # takes 0.07 s, and --help does not need it
 
     for plugin in entry_points(group=PLUGINS):
         try:
             plugin.load()
         except Exception as error:
-            _fail(f"the plug-in {plugin.name} ({plugin.value}) is left out: {type(error).__name__}: {error}", 0)
+            _fail(f"the plug-in {plugin.name} ({plugin.value}) is skipped: {type(error).__name__}: {error}", 0)
 
 
 def _explain(error: RuntimeError | MemoryError) -> str:
@@ -86,7 +86,7 @@ def _explain(error: RuntimeError | MemoryError) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    shown = "".join(c for c in message if c.isprintable() or c.isspace())  # names in it may be a stranger's
+    shown = "".join(c for c in message if c.isprintable() or c.isspace())  # a message may quote untrusted names
     print(f"sparring: {' '.join(shown.split())}", file=sys.stderr)
     return code
 

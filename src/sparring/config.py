@@ -11,11 +11,11 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import SerializeAsAny, field_validator, model_validator
 
-from sparring.codecs.settings import CODECS, LONGEST_WHITENED, CodecSettings, LearntSettings, PatchSettings
+from sparring.codecs.settings import CODECS, CodecSettings, PatchSettings
 from sparring.critics.settings import VIEWS, CriticSettings, WholeSettings
 from sparring.settings import Choice, ConfigError, Section, one_of, setting, spell
 
-__all__ = ["LONGEST_WHITENED", "Config", "ConfigError", "describe", "differences", "suggest"]
+__all__ = ["Config", "ConfigError", "describe", "differences", "suggest"]
 
 UNTIL = re.compile(r"\s*(\w+)\s*(<=|>=)\s*(\d+(?:\.\d*)?(?:e-?\d+)?)\s*")
 SAMPLES = 10**12
@@ -315,7 +315,7 @@ class Config(Section):
     @property
     def codec_samples(self) -> int:
         """Length of the codec's training in samples; 0 for a codec that does not learn."""
-        return self.codec.num_samples if isinstance(self.codec, LearntSettings) else 0
+        return self.codec.learnt.num_samples if self.codec.learnt else 0
 
     def flat(self) -> dict[str, Any]:
         """All settings by their full names, e.g. {"model.depth": 4, ...}."""

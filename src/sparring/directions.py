@@ -1,4 +1,4 @@
-"""The directions of z that matter most: what a slider moves along."""
+"""The directions of z that change samples most, for the explorer's sliders."""
 
 from collections.abc import Callable
 
@@ -10,23 +10,23 @@ from sparring.models.initialization import parameter_count
 from sparring.sampling import draw_z
 
 COUNT = 8
-"""Directions that a page has sliders for."""
+"""Sliders of a page."""
 SAMPLES, BATCH = 512, 64
 WORK, BATCH_WORK = 2**37, 2**32
-"""Multiplications, forward, of all samples and of a batch: seconds of a processor, and the memory that goes with it."""
+"""Maximum multiplications of the forward passes, in total (seconds on a CPU) and per batch (memory)."""
 BATCH_NUMBERS = 2**22
-"""Of a batch's tokens."""
+"""Maximum number of values in one batch of tokens."""
 
 
-# Constantine et al. 2014, "active subspaces": the eigenvectors of E[JᵀJ], J being the derivative of what is generated
+# Constantine et al. 2014, "active subspaces": the eigenvectors of E[JᵀJ], where J is the Jacobian of the generator
 def directions(
     generator: Generator, count: int = COUNT, *, seed: int = 0, between: Callable[[], None] = lambda: None
 ) -> Tensor:
-    """Orthonormal directions of z, (count, z_size), fewer where z is smaller, the ones first along which the tokens
-    change most on average.
+    """Orthonormal directions of z (count, z_size), sorted by the mean change of the tokens along them; fewer if z is
+    smaller.
 
-    Estimated from random projections of J at 512 random z, fewer where the model is large, classes in turn; the same
-    for the same weights and seed. `between` is called before each batch and may raise to end it.
+    Estimated from random projections of J at 512 random z (fewer for large models), all conditions in turn. The result
+    depends on the weights and the seed only. `between` is called before each batch and may raise to stop.
     """
     device = next(generator.parameters()).device
     samples, batch = _plan(generator, count)
@@ -41,12 +41,12 @@ def directions(
             (gradient,) = torch.autograd.grad((tokens.flatten(1) * random).sum(), z)
             rows.append(gradient)
     found = torch.linalg.svd(torch.cat(rows).float().cpu(), full_matrices=False).Vh[:count]
-    # The sign of a singular vector is anyone's: its greatest number shall be positive.
+    # The sign of a singular vector is arbitrary: its largest component is made positive.
     return found * found.gather(1, found.abs().argmax(1, keepdim=True)).sign()
 
 
 def _plan(generator: Generator, count: int) -> tuple[int, int]:
-    """How many samples to take, several for each direction at least, and how many of them at once."""
+    """The number of samples, at least 4 per direction, and the batch size."""
     first = next(generator.parameters())
     with torch.no_grad():
         condition = generator.condition.spread(1).to(first.device)

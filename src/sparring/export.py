@@ -1,9 +1,8 @@
-"""A trained GAN as a file that runs without Sparring: ONNX, or PyTorch's `.pt2`. Codec and decoder are inside.
+"""Exports a trained GAN to a file that runs without Sparring: ONNX, or PyTorch's `.pt2`. The codec's decoder is inside.
 
-Inputs are `z` (B, z_size), standard normal, `truncation_psi` (B,), 1 for none, and of a conditioned GAN `condition`,
-class numbers (B,) int64 or numbers (B, K) float32, as the metadata say; the output `samples` is (B, *sample_shape):
-pixels in [-1, 1], series in their own units, NaN beyond their ends, of texts the numbers of their symbols. B is any
-number.
+Inputs: `z` (B, z_size), standard normal; `truncation_psi` (B,), 1 for no truncation; for a conditioned GAN `condition`,
+class numbers (B,) int64 or numbers (B, K) float32, as the metadata say. Output: `samples` (B, *sample_shape), pixels in
+[-1, 1], series in their own units with NaN after their ends, or token numbers of texts. B is any batch size.
 """
 
 import contextlib
@@ -29,10 +28,11 @@ from sparring.sampling import FEW_MEAN_SAMPLES, draw_z, mean_of_each, mean_w
 
 OPSET = 18
 TOLERANCE = {"float32": 1e-4, "float16": 2e-2}
-"""Most that samples may differ from PyTorch's by `Modality.difference`, unless rounding alone makes more."""
-LEAST_HALVED = 256
-"""Numbers of a weight that is worth storing in float16."""
+"""Maximum of `Modality.difference` from PyTorch's samples; a modality may allow more for rounding."""
+MIN_HALVED = 256
+"""Weights with fewer values stay in float32."""
 CHECKED = 16
+"""Samples compared with PyTorch's."""
 FORMATS = {".onnx": "onnx", ".pt2": "pt2"}
 
 Precision = Literal["float32", "float16"]
@@ -40,11 +40,11 @@ Runner = Callable[[dict[str, Tensor]], Tensor]
 
 
 class Sampler(nn.Module):
-    """What is exported: `GAN.decode` with a truncation for each sample and nothing but tensors."""
+    """The exported module: `GAN.decode` with one truncation psi per sample, on tensors only."""
 
     def __init__(self, gan: GAN) -> None:
         super().__init__()
-        # a copy: the GAN goes on working where it is
+        # a copy, so that the GAN stays on its device
         self.generator, self.codec = copy.deepcopy(gan.generator).cpu(), copy.deepcopy(gan.codec).cpu()
         self.spec, self.modality = gan.spec, gan.modality
         table = gan.spec.condition.table()
@@ -55,8 +55,9 @@ class Sampler(nn.Module):
         self.eval().requires_grad_(False)
 
     mean_w: Tensor | None
-    """That under each condition, where they can be counted."""
+    """(conditions, width): the mean of w under each condition, if their number is finite."""
     mean_z: Tensor | None
+    """(S, z_dim): otherwise the z whose w are averaged."""
 
     def forward(self, z: Tensor, truncation_psi: Tensor, condition: Tensor | None = None) -> Tensor:
         """See the top of this file."""
@@ -67,15 +68,14 @@ class Sampler(nn.Module):
         return self.modality.to_user_tensor(self.codec.decode(self.codec.unpatchify(tokens)), self.spec)
 
     def _mean(self, condition: Tensor | None) -> Tensor:
-        """The mean of w under each condition."""
         if self.mean_w is not None:
             return self.mean_w if condition is None else self.mean_w[condition]
-        assert condition is not None, "a GAN conditioned on numbers takes some"
+        assert condition is not None, "a GAN conditioned on numbers needs a condition"
         assert self.mean_z is not None
         return mean_of_each(self.generator, self.mean_z, condition)
 
     def inputs(self, num: int, seed: int = 0) -> dict[str, Tensor]:
-        """Random ones, conditions in turn."""
+        """Random z, and all conditions in turn."""
         inputs = {"z": draw_z(num, self.generator.z_size, seed=seed), "truncation_psi": torch.ones(num)}
         if self.spec.condition.size:
             inputs["condition"] = self.spec.condition.spread(num)
@@ -84,52 +84,52 @@ class Sampler(nn.Module):
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written. `apart` is how far its samples are from PyTorch's: see `difference`."""
+    """A written file of `size` bytes. `difference` is that of its samples from PyTorch's."""
 
     path: Path
     precision: str
     size: int
-    apart: float
+    difference: float
 
 
 def export(gan: GAN, path: Path, *, precision: Precision = "float32", licence: str | None = None) -> Exported:
     """Writes `path`, .onnx or .pt2, and checks it against PyTorch on random inputs.
 
-    In float16 the weights are stored so, half as large, and computed with in float32, which every runtime can.
-    `licence` goes into the metadata, beside the configuration. Raises `ConfigError` for another suffix, a missing
-    extra, or where samples are not PyTorch's; then `path` stays as it was.
+    float16 weights are half as large; the computation is in float32, which every runtime supports. The metadata hold
+    the configuration and `licence`. Raises `ConfigError` for another suffix, a missing extra, or samples that differ
+    from PyTorch's; then `path` is unchanged.
     """
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
         raise ConfigError(f"--out {path} must end in {' or '.join(FORMATS)}")
     if suffix == ".pt2" and precision != "float32":
-        raise ConfigError("a .pt2 is stored in float32: drop --precision, or export to .onnx")
+        raise ConfigError("a .pt2 file holds float32 weights: drop --precision, or export to .onnx")
     sampler, facts = Sampler(gan), metadata(gan, licence)
     path.parent.mkdir(parents=True, exist_ok=True)
     if suffix == ".onnx":
         content = onnx_bytes(sampler, precision, facts)
-        apart = checked(sampler, onnx_runner(content), precision)
+        found = checked(sampler, onnx_runner(content), precision)
     else:
         content = _pt2_bytes(sampler, facts)
-        apart = checked(sampler, _pt2_runner(content), precision)
+        found = checked(sampler, _pt2_runner(content), precision)
     write_atomic(path, lambda temporary: temporary.write_bytes(content))
-    return Exported(path, precision, path.stat().st_size, apart)
+    return Exported(path, precision, path.stat().st_size, found)
 
 
 def checked(sampler: Sampler, run: Runner, precision: Precision) -> float:
-    """`difference`, which must be small; raises `ConfigError` otherwise."""
-    apart = difference(sampler, run)
+    """The `difference`; raises `ConfigError` if it is larger than the tolerance."""
+    found = difference(sampler, run)
     allowed = max(TOLERANCE[precision], sampler.modality.tolerance)
-    if apart > allowed:
+    if found > allowed:
         raise ConfigError(
-            f"what was made is {apart:.1e} from PyTorch's samples, more than {allowed:.0e}, and is not written: "
-            "report this with the run's config.json"
+            f"the exported model's samples differ from PyTorch's by {found:.1e}, more than {allowed:.0e}; nothing was "
+            "written: report this with the run's config.json"
         )
-    return apart
+    return found
 
 
 def metadata(gan: GAN, licence: str | None) -> dict[str, str]:
-    """What goes with the weights, as strings: where they come from and what they make."""
+    """The metadata of the file: origin, licence, shapes and configuration."""
     facts = run_json(without_paths(gan.config), gan.spec)
     return {
         "producer": f"sparring {sparring.__version__}",
@@ -142,7 +142,7 @@ def metadata(gan: GAN, licence: str | None) -> dict[str, str]:
 
 
 def onnx_bytes(sampler: Sampler, precision: Precision, facts: dict[str, str]) -> bytes:
-    """The ONNX file's content; needs the extra `export`."""
+    """The content of the ONNX file; needs the extra `export`."""
     try:
         import onnx
         import onnxscript  # noqa: F401
@@ -165,7 +165,7 @@ def onnx_bytes(sampler: Sampler, precision: Precision, facts: dict[str, str]) ->
     if precision == "float16":
         _halve(model)
     for part in (model, model.graph, *model.graph.node, *model.graph.value_info):
-        del part.metadata_props[:]  # where in the source a node comes from: half the file
+        del part.metadata_props[:]  # source locations, half the file
     for name, value in facts.items():
         model.metadata_props.add(key=name, value=value)
     onnx.checker.check_model(model)
@@ -173,14 +173,14 @@ def onnx_bytes(sampler: Sampler, precision: Precision, facts: dict[str, str]) ->
 
 
 def _halve(model: Any) -> None:
-    """Stores float32 weights in float16; a cast brings each back when the file is loaded."""
+    """Stores float32 weights in float16, with a cast node to float32 for each."""
     import numpy as np
     from onnx import TensorProto, helper, numpy_helper
 
     casts = []
     for weight in model.graph.initializer:
         values = numpy_helper.to_array(weight)
-        if weight.data_type != TensorProto.FLOAT or values.size < LEAST_HALVED:
+        if weight.data_type != TensorProto.FLOAT or values.size < MIN_HALVED:
             continue
         name = weight.name
         weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
@@ -194,7 +194,7 @@ def _pt2_bytes(sampler: Sampler, facts: dict[str, str]) -> bytes:
     inputs, content = sampler.inputs(2), io.BytesIO()
     with _quiet():
         program = torch.export.export(sampler, (), kwargs=inputs, dynamic_shapes=_any_batch(inputs))
-        for node in program.graph.nodes:  # where in the source it comes from, on somebody's disk
+        for node in program.graph.nodes:  # source locations with paths of this machine
             node.meta.pop("stack_trace", None)
             node.meta.pop("nn_module_stack", None)
         torch.export.save(program, content, extra_files=dict(facts))
@@ -231,7 +231,7 @@ def _pt2_runner(content: bytes) -> Runner:
 def difference(sampler: Sampler, run: Runner) -> float:
     """The difference between the outputs of `run` and of the sampler, by `Modality.difference`."""
     pairs = []
-    for num in (1, CHECKED):  # one too, to see that the batch is free
+    for num in (1, CHECKED):  # two batch sizes, to check that the axis is dynamic
         inputs = sampler.inputs(num, seed=1)
         pairs.append((sampler(**inputs), run(inputs)))
     expected, found = (torch.cat(part) for part in zip(*pairs, strict=True))
@@ -240,7 +240,7 @@ def difference(sampler: Sampler, run: Runner) -> float:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter talks to its developers."""
+    """Silences the exporter's log and warnings."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""All presets: functions that return a complete configuration, measured where it says so. Imports no PyTorch."""
+"""All presets: functions that return a complete configuration. Imports no PyTorch."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ __all__ = [
 
 
 def all_presets() -> dict[str, Preset]:
-    """Those of every registered modality, by name."""
+    """The presets of all registered modalities, by name."""
     return {name: preset for modality in reversed(MODALITIES.values()) for name, preset in modality.presets.items()}
 
 
 def preset_named(name: str) -> Preset:
-    """Raises `ConfigError` for a name that no modality has."""
+    """The preset of this name; raises `ConfigError` if there is none."""
     found = all_presets()
     if name not in found:
         raise ConfigError(f"there is no preset {name}; choose from {', '.join(found)}")
@@ -36,7 +36,7 @@ def preset_named(name: str) -> Preset:
 
 
 def configured(spec: DataSpec, count: int, *, name: str | None = None, size: str | None = None) -> Config:
-    """The configuration for `count` samples of such data: the named preset's, or the modality's own, in this size."""
+    """The configuration for `count` samples of such data: that of the preset `name` or the modality's default."""
     modality = modality_of(spec)
     preset = None if name is None else preset_named(name)
     if preset is None or (preset.general and name in modality.presets):

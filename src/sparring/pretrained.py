@@ -1,7 +1,7 @@
-"""A trained GAN in a folder: writing it, loading it, sampling from it.
+"""A trained GAN: saving, loading and sampling.
 
-The folder holds `config.json` and `model.safetensors`, whose metadata carries the same JSON, so that either is enough
-to know what the weights are. Loading runs no code from the folder and allocates no more than the file holds.
+A run folder holds `config.json` and `model.safetensors`; the metadata of the latter repeat the JSON, so that each file
+alone describes the weights. Loading executes no code from the folder and allocates no more than the file's size.
 """
 
 import json
@@ -26,7 +26,7 @@ from sparring.sampling import draw_z, interpolate, mean_w
 
 MAX_HEADER = 16 * 2**20
 SHIPPED = Path(__file__).parent / "runs"
-"""Runs that come with the package (`recipes/`): digits, names, sines, bouncing."""
+"""Runs shipped with the package (made by `recipes/`): digits, names, sines, bouncing."""
 
 
 class GAN:
@@ -55,18 +55,18 @@ class GAN:
         reject: float = 0.0,
         batch_size: int = 256,
     ) -> Any:
-        """`num` samples (num, *sample_shape): pixels in [-1, 1], series in their own units, NaN beyond their ends, on
-        the CPU; of texts a list of strings.
+        """`num` samples (num, *sample_shape) on the CPU: pixels in [-1, 1], series in their own units with NaN after
+        their ends; texts as a list of strings.
 
-        `condition` is a class, by number or name, or what else the GAN is conditioned on, K numbers; for all samples or
-        one for each. None takes all classes, or examples of the data, in turn.
-        `truncation_psi` below 1 trades diversity for typicality: it pulls w toward its mean and shrinks the noise
-        (Karras et al. 2019). `reject` is the share of what is generated that is thrown away, 1 - 1/N for a whole N: of
-        N candidates the one is kept that the discriminator believes most (Azadi et al. 2019). Sample i depends on the
-        seed and i alone, not on `num` or `batch_size`.
+        `condition` is a class (number or name) or K numbers, for all samples or one for each. None takes all classes,
+        or examples from the data, in turn.
+        `truncation_psi` below 1 trades diversity for typicality: it moves w toward its mean and scales the noise
+        (Karras et al. 2019). `reject` is the share of rejected samples, 1 - 1/N for an integer N: the candidate with
+        the highest logit of N is kept (Azadi et al. 2019). Sample i depends only on the seed and i, not on `num` or
+        `batch_size`.
         """
         if reject and not 0.4 <= reject <= 0.99:
-            raise ConfigError(f"the share to reject is 0, 0.5, 0.67, 0.75, ... up to 0.99, not {reject}")
+            raise ConfigError(f"the share to reject must be 0, 0.5, 0.67, 0.75, ... up to 0.99, not {reject}")
         conditions = self.spec.condition.parse(condition, num).to(self.device)
         candidates, chunks = round(1 / (1 - reject)), []
         batch_size = max(1, batch_size // candidates)
@@ -76,22 +76,21 @@ class GAN:
             chosen = conditions[start : start + count].repeat_interleave(candidates, 0)
             tokens = self._tokens(z, chosen, truncation_psi)
             if candidates > 1:
-                critic = self.critics[0]
-                logits = critic(critic.view(self.codec.unpatchify(tokens)), chosen).view(count, candidates)
+                logits = self.critics[0].score(self.codec.unpatchify(tokens), chosen).view(count, candidates)
                 tokens = tokens.unflatten(0, (count, candidates))[torch.arange(count), logits.argmax(1)]
-            chunks.append(self._decoded(tokens).cpu())
-        return self._finished(torch.cat(chunks) if chunks else torch.empty(0, *self.spec.sample_shape))
+            chunks.append(self._decode_tokens(tokens).cpu())
+        return self._to_user(torch.cat(chunks) if chunks else torch.empty(0, *self.spec.sample_shape))
 
     @torch.inference_mode()
     def decode(self, z: Tensor, condition: Tensor, truncation_psi: float = 1.0) -> Any:
-        """z (B, z_size), conditions (B, ...) -> B samples as `sample` gives them."""
-        return self._finished(self._decoded(self._tokens(z, condition, truncation_psi)))
+        """z (B, z_size), conditions (B, ...) -> B samples as returned by `sample`."""
+        return self._to_user(self._decode_tokens(self._tokens(z, condition, truncation_psi)))
 
-    def _decoded(self, tokens: Tensor) -> Tensor:
+    def _decode_tokens(self, tokens: Tensor) -> Tensor:
         """Tokens (B, N, token_dim) -> (B, *sample_shape)."""
         return self.codec.decode(self.codec.unpatchify(tokens))
 
-    def _finished(self, samples: Tensor) -> Any:
+    def _to_user(self, samples: Tensor) -> Any:
         return self.modality.to_user(samples, self.spec)
 
     def _tokens(self, z: Tensor, condition: Tensor, truncation_psi: float) -> Tensor:
@@ -104,22 +103,22 @@ class GAN:
 
     @torch.inference_mode()
     def reconstruct(self, samples: Tensor) -> Any:
-        """What the codec keeps of samples (B, *sample_shape) as a `Dataset` gives them; finished as `sample`'s are."""
+        """The codec's reconstructions of a `Dataset`'s samples (B, *sample_shape), as returned by `sample`."""
         codec = self.codec
-        return self._finished(codec.decode(codec.encode(samples.to(self.device))))
+        return self._to_user(codec.decode(codec.encode(samples.to(self.device))))
 
     def interpolate(self, steps: int, *, seed: int = 0, num: int = 9, condition: Any = None) -> list[Any]:
-        """A closed walk through z for each of `num` samples: at each of the steps samples as `sample` gives them."""
+        """A closed interpolation in z of `num` samples: for each step, samples as returned by `sample`."""
         conditions = self.spec.condition.parse(condition, num).to(self.device)
         frames = interpolate(steps, num, self.generator.z_size, seed=seed)
         return [self.decode(z.to(self.device), conditions) for z in frames]
 
 
 def load(path: str | Path, device: str = "auto") -> GAN:
-    """A GAN from a run folder, one that comes with the package ("digits") or, with the extra `hub`, a Hugging Face id
-    such as "someone/digits" or "hf:someone/digits".
+    """Loads a GAN from a run folder, a shipped run ("digits") or, with the extra `hub`, a Hugging Face id such as
+    "someone/digits" or "hf:someone/digits".
 
-    Raises `CheckpointError` or `ConfigError` with one line that says what is wrong.
+    Raises `CheckpointError` or `ConfigError` with one line that names the problem.
     """
     folder = find_run(path)
     config, spec = read_config(folder)
@@ -130,15 +129,16 @@ def load(path: str | Path, device: str = "auto") -> GAN:
     expected = {name: tuple(value.shape) for name, value in networks.state_dict().items()}
     if expected != shapes:
         odd = next(iter(expected.keys() ^ shapes.keys()), None) or next(n for n in shapes if shapes[n] != expected[n])
-        raise CheckpointError(f"{file} does not fit {folder / 'config.json'} (at {odd}): they are of different runs")
+        raise CheckpointError(f"{file} does not fit {folder / 'config.json'} (at {odd}): they belong to different runs")
     tensors, _ = load_tensors(file)
-    networks = _build(config, spec, file)
+    with torch.random.fork_rng(devices=[]):  # initial weights are drawn, and replaced
+        networks = _build(config, spec, file)
     networks.load_state_dict({present_name(name): tensor for name, tensor in tensors.items()})
     return GAN(config, spec, networks.to(choose_device(device)).eval().requires_grad_(False))
 
 
 def find_run(path: str | Path) -> Path:
-    """The folder of a run: `path` itself, one that comes with the package, or a hub's that is downloaded."""
+    """The folder of a run: `path` itself, a shipped run, or a download from the hub."""
     folder = Path(path)
     if str(path) in shipped() and not (folder / "config.json").exists():
         return SHIPPED / path
@@ -146,12 +146,12 @@ def find_run(path: str | Path) -> Path:
 
 
 def shipped() -> list[str]:
-    """Names of the runs that come with the package."""
+    """Names of the shipped runs."""
     return sorted(folder.name for folder in SHIPPED.iterdir() if folder.is_dir())
 
 
 def run_title(path: str | Path) -> str:
-    """What a run is called: its name on the hub, or its folder's; of the state in `best/` its run's before it."""
+    """The name of a run: its name on the hub or its folder's name, "RUN/best" for the state in `best/`."""
     if not Path(path).exists():
         return Path(path).name
     folder = Path(path).resolve()
@@ -159,12 +159,12 @@ def run_title(path: str | Path) -> str:
 
 
 def open_data_of(gan: GAN) -> Dataset:
-    """The data that a GAN was trained on; raises `ConfigError` where it has become something else."""
+    """The data that a GAN was trained on; raises `ConfigError` if they have changed."""
     dataset = open_dataset(**gan.config.data.to_dict())
     if not gan.spec.like(DataSpec.of(dataset)):
         raise ConfigError(
-            f"{gan.config.data.path} is no longer what this GAN was trained on: samples of {dataset.sample_shape} in "
-            f"{dataset.condition.summary}, then {gan.spec.sample_shape} in {gan.spec.condition.summary}"
+            f"{gan.config.data.path} is no longer what this GAN was trained on: now {dataset.sample_shape} with "
+            f"{dataset.condition.summary}, then {gan.spec.sample_shape} with {gan.spec.condition.summary}"
             + (", with another vocabulary" if gan.spec.vocabulary != dataset.vocabulary else "")
         )
     return dataset
@@ -176,7 +176,7 @@ def write_model(path: Path, networks_state: dict[str, Tensor], config: Config, s
 
 
 def run_json(config: Config, spec: DataSpec) -> dict[str, Any]:
-    """What `config.json` holds."""
+    """The content of `config.json`."""
     return {"format": FORMAT, "config": config.to_dict(), "data": spec.to_dict()}
 
 
@@ -202,11 +202,11 @@ def _build(config: Config, spec: DataSpec, file: Path) -> Networks:
     try:
         return build(config, spec)
     except (ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{file.parent / 'config.json'} describes no network: {error}") from error
+        raise CheckpointError(f"{file.parent / 'config.json'} describes no valid network: {error}") from error
 
 
 def _header(file: Path) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every tensor, from the header alone."""
+    """Name and shape of every tensor; reads only the header."""
     try:
         with open(file, "rb") as handle:
             (length,) = struct.unpack("<Q", handle.read(8))
@@ -216,7 +216,7 @@ def _header(file: Path) -> dict[str, tuple[int, ...]]:
         size = file.stat().st_size - 8 - length
         shapes = {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
         if sum(math.prod(shape) for shape in shapes.values()) > size:
-            raise ValueError("it ends too early")
+            raise ValueError("it is truncated")
         return cast(dict[str, tuple[int, ...]], shapes)
     except FileNotFoundError:
         raise CheckpointError(f"{file} is missing: the run has saved no model yet") from None
@@ -230,7 +230,7 @@ def _download(name: str) -> Path:
     if name.startswith(PREFIX):
         return download(repository(name))
     if not NAME.fullmatch(name):
-        raise CheckpointError(f"{name} does not exist: give a run folder, or a hub id like someone/digits")
+        raise CheckpointError(f"{name} does not exist: give a run folder, or a hub id such as someone/digits")
     try:
         return download(name)
     except (CheckpointError, ConfigError) as error:

@@ -58,7 +58,7 @@ def save_neighbours(nearest: "NearestSamples", path: Path) -> Path:
 def write_report(nearest: "NearestSamples", scores: Mapping[str, Any], path: Path) -> None:
     """Writes the report of `Compared.scores`."""
     compared, html = nearest.compared, nearest.display.html
-    title = f"{printable(compared.samples)} beside {printable(compared.data)}"
+    title = f"{printable(compared.samples)} compared with {printable(compared.data)}"
     parts = [
         f"<h1>{escape(title)}</h1>",
         f"<p>Sparring {sparring.__version__}, {date.today().isoformat()}. Each score has a floor: the score of as many "

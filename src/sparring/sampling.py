@@ -1,4 +1,4 @@
-"""Where samples come from: seeds, truncation, walks through z."""
+"""Sampling: z from seeds, the mean of w for truncation, interpolation in z."""
 
 import math
 from collections.abc import Iterator
@@ -10,11 +10,11 @@ from sparring.data.order import derive_seed
 from sparring.models.generator import Generator
 
 MEAN_SAMPLES, FEW_MEAN_SAMPLES = 1_000, 128
-"""z of which w is the mean; few where each sample has a condition of its own."""
+"""Number of z that the mean of w averages over; few if each sample has its own condition."""
 
 
 def draw_z(num: int, size: int, *, seed: int, start: int = 0) -> Tensor:
-    """z of the samples `start` to `start + num` of a seed, (num, size): each from a stream of its own."""
+    """z (num, size) of the samples `start` to `start + num` of a seed, each from its own random stream."""
     rows = []
     for index in range(start, start + num):
         generator = torch.Generator().manual_seed(derive_seed(seed, "z", index))
@@ -24,7 +24,7 @@ def draw_z(num: int, size: int, *, seed: int, start: int = 0) -> Tensor:
 
 @torch.inference_mode()
 def mean_w(generator: Generator, condition: Tensor) -> Tensor:
-    """The mean of w over z under each condition, (B, ...) -> (B, width); truncation pulls toward it."""
+    """The mean of w over z under each condition, (B, ...) -> (B, width), for truncation."""
     if condition.is_floating_point():
         z = draw_z(FEW_MEAN_SAMPLES, generator.z_dim, seed=0).to(condition.device)
         return mean_of_each(generator, z, condition)
@@ -35,25 +35,25 @@ def mean_w(generator: Generator, condition: Tensor) -> Tensor:
 
 
 def mean_of_each(generator: Generator, z: Tensor, condition: Tensor) -> Tensor:
-    """The mean of w over z (S, z_dim) under each of the conditions (B, K): (B, width)."""
+    """The mean of w over z (S, z_dim) under each condition (B, K): (B, width)."""
     count, each = condition.shape[0], z.shape[0]
     pairs = z.expand(count, -1, -1).flatten(0, 1), condition[:, None].expand(-1, each, -1).flatten(0, 1)
     return generator.mapping(*pairs).unflatten(0, (count, each)).mean(1)
 
 
 def interpolate(steps: int, num: int, size: int, *, seed: int, stops: int = 4) -> Iterator[Tensor]:
-    """A closed walk through `stops` draws of z: `steps` times (num, size), each standard normal."""
+    """A closed interpolation through `stops` draws of z: `steps` times (num, size), each standard normal."""
     anchors = [draw_z(num, size, seed=seed, start=stop * num) for stop in range(stops)]
     for step in range(steps):
         place, t = divmod(step * stops / steps, 1)
         yield between(anchors[int(place)], anchors[(int(place) + 1) % stops], t)
 
 
-def between(here: Tensor, there: Tensor, t: float) -> Tensor:
-    """The way from one z to another, `here` at 0 and `there` at 1.
+def between(start: Tensor, end: Tensor, t: float) -> Tensor:
+    """Interpolates from z `start` at t = 0 to `end` at t = 1.
 
-    Of two independent draws, cos(a) z1 + sin(a) z2 keeps the distribution, unlike a straight line.
+    For two independent draws, cos(a) z1 + sin(a) z2 is again standard normal; a linear interpolation is not.
     """
-    if t == 1:  # cos(π / 2) is not quite 0
-        return there
-    return math.cos(t * math.pi / 2) * here + math.sin(t * math.pi / 2) * there
+    if t == 1:  # cos(π / 2) is not exactly 0
+        return end
+    return math.cos(t * math.pi / 2) * start + math.sin(t * math.pi / 2) * end

@@ -1,6 +1,6 @@
-"""One HTML file with the model inside: it samples in any modern browser, from `file://`, and asks no one for anything.
+"""One HTML file that contains the model: it samples in any modern browser, from `file://`, without network requests.
 
-What it runs by is onnxruntime-web (MIT), fetched once from the npm registry and checked against a known digest.
+Its runtime is onnxruntime-web (MIT), downloaded once from the npm registry and checked against a known digest.
 """
 
 import base64
@@ -32,13 +32,13 @@ DIGEST = (
     "590a5cdc57bb2f35ce2b298de32f4d956fb42644c0ecd528a0a91e025c07ca61"
 )
 MEMBERS = ("package/dist/ort.webgpu.bundle.min.mjs", "package/dist/ort-wasm-simd-threaded.asyncify.wasm")
-"""The runtime's script and its WebAssembly, which computes on the CPU and on WebGPU."""
+"""The runtime's script and its WebAssembly, for CPU and WebGPU."""
 REGISTRY = "https://registry.npmjs.org"
 
 LARGEST = 64 * 2**20
-"""Bytes of a model that a page may hold."""
+"""Maximum bytes of the model in a page."""
 BATCH_NUMBERS = 2**16
-"""Numbers of samples made at once; between two batches the browser sees to what was clicked."""
+"""Maximum number of values in one batch of samples; the browser handles clicks between two batches."""
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blob:; style-src 'unsafe-inline'; "
     "img-src blob: data:; connect-src blob:"
@@ -56,9 +56,9 @@ def share(
     gan: GAN, path: Path, *, title: str, precision: Precision = "float16", licence: str | None = None,
     runtime: Path | None = None,
 ) -> Shared:  # fmt: skip
-    """Writes the page. `runtime` is the npm package as a file, for a machine that does not reach the registry.
+    """Writes the page. `runtime` is the npm package as a file, for machines without access to the registry.
 
-    Raises `ConfigError` for a model too large for a page and a runtime that is not to be had.
+    Raises `ConfigError` if the model is too large for a page or the runtime cannot be downloaded.
     """
     if path.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"--out {path} must end in .html")
@@ -68,7 +68,7 @@ def share(
     if len(model) > LARGEST:
         raise ConfigError(
             f"the model takes {len(model) / 2**20:.3g} MiB, more than the {LARGEST / 2**20:.3g} that a page may hold: "
-            "`sparring export` writes it as a file of its own, or train a smaller one"
+            "write it to a separate file with `sparring export`, or train a smaller one"
             + ("" if precision == "float16" else "; --precision float16 halves it")
         )
     script, wasm = fetch_runtime(runtime)
@@ -102,8 +102,8 @@ def fetch_runtime(package: Path | None = None) -> tuple[bytes, bytes]:
         return _unpacked(content)
     content = _downloaded() if package is None else package.read_bytes()
     if not _genuine(content):
-        raise ConfigError(f"{package or 'what the registry sent'} is not {RUNTIME}.tgz: its digest is another")
-    with contextlib.suppress(OSError):  # a cache that cannot be written costs time only
+        raise ConfigError(f"{package or 'the file from the registry'} is not {RUNTIME}.tgz: its digest differs")
+    with contextlib.suppress(OSError):  # the cache only saves time
         kept.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(kept, lambda temporary: temporary.write_bytes(content))
     return _unpacked(content)
@@ -121,27 +121,27 @@ def _unpacked(content: bytes) -> tuple[bytes, bytes]:
 
 def _member(archive: tarfile.TarFile, name: str) -> bytes:
     file = archive.extractfile(name)
-    assert file is not None, "the digest is right, so it is there"
+    assert file is not None, "the digest guarantees this member"
     return file.read()
 
 
 def _downloaded() -> bytes:
-    registry = os.environ.get("NPM_CONFIG_REGISTRY") or REGISTRY  # npm's own variable: whoever has a mirror has set it
+    registry = os.environ.get("NPM_CONFIG_REGISTRY") or REGISTRY  # npm's own variable, set for a mirror
     address = f"{registry.rstrip('/')}/onnxruntime-web/-/{RUNTIME}.tgz"
     if not address.startswith(("https://", "http://")):
-        raise ConfigError(f"NPM_CONFIG_REGISTRY {registry} is no web address")
+        raise ConfigError(f"NPM_CONFIG_REGISTRY {registry} is no web address: it must start with https:// or http://")
     try:
         with urllib.request.urlopen(address, timeout=60) as answer:
             content: bytes = answer.read()
             return content
     except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
         raise ConfigError(
-            f"{address} cannot be fetched ({error}): fetch it elsewhere and name the file: --runtime {RUNTIME}.tgz"
+            f"{address} cannot be fetched ({error}): download it elsewhere and pass it with --runtime {RUNTIME}.tgz"
         ) from None
 
 
 def _page(facts: dict[str, Any], assets: dict[str, bytes]) -> str:
-    """The explorer's page with everything inside it, and nothing that could ask for more."""
+    """The explorer's page with scripts, styles and model inlined; its policy forbids network requests."""
     web = resources.files("sparring") / "web"
 
     def read(name: str) -> str:

@@ -189,7 +189,7 @@ def test_labels_from_a_file_with_one_a_row(tmp_path):
     for text in ("\n".join(rows), "\n".join(["label", *rows])):
         (tmp_path / "labels.csv").write_text(text)
         assert open_dataset(path, labels=str(tmp_path / "labels.csv")).labels().tolist() == [1, 0, 0, 0, 0, 0]
-    for text, message in (("a\nb\n", "2 labels for 6 samples"), ("a,b\n" * 6, "one label a row")):
+    for text, message in (("a\nb\n", "2 labels for 6 samples"), ("a,b\n" * 6, "one label per row")):
         (tmp_path / "labels.csv").write_text(text)
         with pytest.raises(DataError, match=message):
             open_dataset(path, labels=str(tmp_path / "labels.csv"))

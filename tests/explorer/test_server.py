@@ -144,7 +144,7 @@ def test_many_large_samples_are_made_a_few_at_a_time(run, monkeypatch):
     sizes, decode = [], GAN.decode
     monkeypatch.setattr(GAN, "decode", lambda self, z, *rest: sizes.append(len(z)) or decode(self, z, *rest))
     for most, expected in ((2 * 64, [1, 1, 2, 2, 2, 2]), (1, [1] * 10)):
-        monkeypatch.setattr("sparring.explorer.model.NUMBERS", most)
+        monkeypatch.setattr("sparring.explorer.model.BATCH_NUMBERS", most)
         sizes.clear()
         assert np.abs(rendered(client(run), points, (1, 8, 8)) - together).max() <= 1
         assert sorted(sizes) == expected
@@ -162,11 +162,11 @@ def test_what_fails_in_the_model_is_told_in_one_line(run, monkeypatch, error, sa
     page = client(run)
     assert rendered(page, [{"seed": 0, "index": 0}], (1, 8, 8)).size  # the directions fail behind it
     answer = page.post("/api/render", json={"points": [{"seed": 0, "index": 0, "offsets": [1]}]})
-    assert (answer.status_code, answer.json()) == (500, {"error": f"the model did not run: {saying}"})
+    assert (answer.status_code, answer.json()) == (500, {"error": f"the model failed: {saying}"})
 
 
 def test_an_end_of_the_explorer_ends_what_is_under_way(run, monkeypatch):
-    monkeypatch.setattr("sparring.explorer.model.NUMBERS", 1)
+    monkeypatch.setattr("sparring.explorer.model.BATCH_NUMBERS", 1)
     model, asked = Model(run, device="cpu"), []
     model.stopping = lambda: asked.append(None) or len(asked) > 3
     with pytest.raises(Stopped):

@@ -126,7 +126,7 @@ def test_a_key_is_of_the_weights_and_not_of_the_file(resnet20, tmp_path):
         ("efficientnet-lite0:nowhere.pth", "there is no weights file"),
         ("inception:nowhere.pth", "there is no weights file"),
         ("dinov2", "write dinov2:"),
-        ("digits", "28×28 grey"),
+        ("digits", "grey pictures of 28×28"),
     ],
 )
 def test_an_extractor_that_is_not_there_says_what_is(name, says):

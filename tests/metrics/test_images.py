@@ -62,7 +62,7 @@ def test_pictures_without_a_held_out_part_are_compared_with_half_of_themselves(s
     assert evaluation.count == 20
     assert evaluation.facts["compared_with"] == "half of the data, as none is held out"
     assert "c2st" not in scores  # of 20 a classifier would judge ten
-    with pytest.raises(DataError, match="c2st needs 100 samples"):
+    with pytest.raises(DataError, match="c2st needs 100 generated"):
         ImageEvaluation(shapes, num=100, extractor="untrained", metrics=["c2st"])
     shapes.samples, shapes.classes = shapes.samples[:30], shapes.classes[:30]
     with pytest.raises(DataError, match="40 are needed"):
@@ -122,7 +122,7 @@ def test_copies_are_looked_for_in_all_of_a_large_set_or_it_says_in_how_much(monk
     assert copied["near_copies"] == 1
     assert "near_copies_searched" not in copied
     assert new["near_copies"] < 0.05
-    assert warning == ["copies: 100% of the samples are nearly equal a training sample"]
+    assert warning == ["copies: 100% of the samples nearly equal a training sample"]
     assert not none
     monkeypatch.setattr(real_images, "SEARCHED", 1800)
     said, copied, new, warning, none = judge()
@@ -170,11 +170,11 @@ def test_a_class_that_collapsed_or_is_missing_is_named():
     scores = evaluation(lambda count: (collapsed, classes))
     assert scores["recall"] > 0.8
     assert scores["recall_3"] < 0.05 < 0.8 < scores["recall_3_floor"]
-    assert warnings_of(scores) == ["collapse within a class: the samples cover 1% of 3 (real data: 96%)"]
+    assert warnings_of(scores) == ["collapse within a class: the samples cover 1% of class 3 (real data: 96%)"]
     assert scores["recognised_floor"] == pytest.approx(0.988)
     without = evaluation(lambda count: (held_out[~threes], classes[~threes]))
     assert without["recall_3"] == 0
-    assert "of 3 0%" in warnings_of(without)[0]
+    assert "0% of class 3" in warnings_of(without)[0]
     assert not warnings_of(evaluation(lambda count: (held_out, classes)))
 
 
@@ -205,14 +205,14 @@ def test_what_is_named_and_cannot_be_measured_is_refused(shapes):
     for name in ("inception_score", "recognised"):
         with pytest.raises(DataError, match=f"{name} cannot be measured here: shades and untrained .* has no classes"):
             evaluation(name)
-    with pytest.raises(DataError, match="near_copies cannot be measured here: what the run was trained on"):
+    with pytest.raises(DataError, match="near_copies cannot be measured here: the run's training data"):
         evaluation("near_copies", trained_on=False)
     digits = open_dataset("digits")
     with pytest.raises(DataError, match="nothing says which class"):
         evaluation("recognised", dataset=digits, extractor="digits")(
             lambda count: (torch.zeros(count, 1, 28, 28), None)
         )
-    with pytest.raises(DataError, match="recognised cannot be measured here: the data has no classes"):
+    with pytest.raises(DataError, match="recognised needs the classes of the samples: the data has no classes"):
         evaluation("recognised", dataset=open_dataset("digits", conditional=False), extractor="digits")
     with pytest.raises(DataError, match="fid is the Fréchet distance of Inception's features alone"):
         evaluation("fid")

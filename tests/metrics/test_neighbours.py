@@ -38,7 +38,7 @@ def test_scores_against_brute_force(k, shift):
 def test_many_samples_in_chunks_score_the_same(monkeypatch):
     features, reference = random(300, 4) + 0.3, random(200, 4, seed=1)
     whole = manifold_scores(features, reference)
-    monkeypatch.setattr("sparring.metrics.neighbours.DISTANCES", 1400)
+    monkeypatch.setattr("sparring.metrics.neighbours.DISTANCES_AT_ONCE", 1400)
     assert manifold_scores(features, reference) == pytest.approx(whole, abs=1e-6)
 
 
@@ -75,7 +75,7 @@ def test_copies_are_found_without_held_out_samples_too(monkeypatch):
     assert near_copies(training[:300] + 100, twice) == (1, pytest.approx(0.01, abs=0.002))
     assert near_copies(fresh + 100, twice)[0] == pytest.approx(0.01, abs=0.01)
     whole = near_copies(fresh, training)[0]
-    monkeypatch.setattr("sparring.metrics.neighbours.ASKED", 400)
+    monkeypatch.setattr("sparring.metrics.neighbours.QUERIES", 400)
     assert near_copies(training[:300], training)[0] == 1
     assert near_copies(fresh, training)[0] == pytest.approx(whole, abs=0.02)
 

@@ -15,7 +15,7 @@ from sparring.metrics.texts import (
     SPAN,
     Encoder,
     References,
-    Runs,
+    Spans,
     TextEvaluation,
     TextMetric,
     evaluate_texts,
@@ -139,21 +139,21 @@ def test_the_references_that_decide_give_the_same_bleu_as_all_of_them():
     weights = [(1 / n,) * n for n in ORDERS]
     for index in range(40):
         others = [*texts[:index], *texts[index + 1 :]]
-        deciding = references.deciding(texts[index], without=index)
-        assert bleu.sentence_bleu(deciding, texts[index], weights, smooth) == pytest.approx(
+        relevant = references.relevant(texts[index], without=index)
+        assert bleu.sentence_bleu(relevant, texts[index], weights, smooth) == pytest.approx(
             bleu.sentence_bleu(others, texts[index], weights, smooth)
         )
         stranger = tuple(random.choices(range(7), k=random.randint(1, 12)))
-        assert bleu.sentence_bleu(references.deciding(stranger), stranger, weights, smooth) == pytest.approx(
+        assert bleu.sentence_bleu(references.relevant(stranger), stranger, weights, smooth) == pytest.approx(
             bleu.sentence_bleu(texts, stranger, weights, smooth)
         )
-    assert len(references.deciding(texts[0])) < 40
+    assert len(references.relevant(texts[0])) < 40
 
 
 def test_longest_copied_run_against_brute_force():
     random.seed(1)
     training = [tuple(random.choices(range(3), k=random.randint(1, 9))) for _ in range(20)]
-    runs = Runs(training)
+    spans = Spans(training)
     for _ in range(200):
         text = tuple(random.choices(range(4), k=random.randint(0, 12)))
         inside = [
@@ -162,9 +162,9 @@ def test_longest_copied_run_against_brute_force():
             for j in range(i + 1, len(text) + 1)
             if any(known[k : k + j - i] == text[i:j] for known in training for k in range(len(known)))
         ]
-        assert runs.longest(text) == max(inside, default=0)
+        assert spans.longest(text) == max(inside, default=0)
     long = tuple(range(2, 60))
-    assert Runs([long]).longest(long) == SPAN
+    assert Spans([long]).longest(long) == SPAN
 
 
 def test_total_variation_in_closed_form():

@@ -37,7 +37,7 @@ def test_seeds_repeat_and_the_global_one_is_left_alone():
     first = classifier_two_sample(random(100, 4), random(100, 4, seed=1), seed=2)
     assert torch.equal(torch.random.get_rng_state(), before)
     assert classifier_two_sample(random(100, 4), random(100, 4, seed=1), seed=2) == first
-    with pytest.raises(ValueError, match="four samples"):
+    with pytest.raises(ValueError, match="four generated"):
         classifier_two_sample(random(3, 4), random(3, 4))
 
 
@@ -50,7 +50,7 @@ def test_the_order_of_rows_plays_no_part():
 def test_few_samples_are_not_told_apart():
     assert without_few(("frechet", "c2st"), 100, named=False) == ("frechet", "c2st")
     assert without_few(("frechet", "c2st"), 99, named=False) == ("frechet",)
-    with pytest.raises(DataError, match="c2st needs 100 samples and as many real ones to say something, not 99"):
+    with pytest.raises(DataError, match="c2st needs 100 generated and 100 real samples, not 99"):
         without_few(("frechet", "c2st"), 99, named=True)
 
 
@@ -108,5 +108,5 @@ def test_long_series_are_told_too():
     data = sines(length=1500, channels=1, count=300)
     assert SeriesMetric(data).count == 66
     assert SeriesMetric(data, c2st=True).count == 100
-    with pytest.raises(DataError, match="c2st needs 100 samples"):
+    with pytest.raises(DataError, match="c2st needs 100 generated"):
         SeriesMetric(sines(length=12, count=150), c2st=True)

@@ -13,6 +13,7 @@ import torch
 import sparring
 from sparring.config import ConfigError
 from sparring.files import load_tensors
+from sparring.metrics.metric import Metric
 from sparring.training.checkpoint import KEPT
 from sparring.training.run import Diverged, Interrupted, Run, train
 
@@ -61,7 +62,7 @@ def test_a_run_stops_once_its_goal_is_reached_and_stays_stopped(tiny, shapes, tm
     verdict = train(further, tmp_path / "run", dataset=shapes, log=said.append)
     densities = measured(tmp_path / "run", "density")
     assert list(densities) == [16, 32, 48, 64]
-    assert f"density {densities[64]:.3g}, and density>=99 is asked for" in said
+    assert f"density {densities[64]:.3g}, goal density>=99" in said
     assert f"density>=99 was not reached: best was {max(densities.values()):.3g} at " in verdict.text
     other = config.replace({"train.until": "coverage>=99"})  # which nothing measured before the run's end
     assert "not reached" not in train(other, tmp_path / "run", dataset=shapes).text
@@ -74,7 +75,7 @@ def test_the_alarm_knows_whether_penalties_are_computed(tiny, shapes, tmp_path, 
 
 
 def test_a_goal_that_nothing_measures_is_refused_before_anything_is_written(tiny, shapes, tmp_path):
-    with pytest.raises(ConfigError, match=r"this data is measured by .*frechet"):
+    with pytest.raises(ConfigError, match=r"the scores of this data are .*frechet"):
         train(tiny.replace({"train.until": "fidd<=3"}), tmp_path / "run", dataset=shapes)
     assert not (tmp_path / "run").exists()
 
@@ -102,9 +103,12 @@ def test_a_resumed_run_keeps_its_number_of_threads_unless_told(tiny, shapes, tmp
 def test_the_best_state_is_kept(tiny, shapes, tmp_path, monkeypatch):
     """The metric's values are set: the third measurement is the best."""
     given = iter([5.0, 4.0, 1.0, 3.0])
-    monkeypatch.setattr(
-        "sparring.training.run.metric_for", lambda *a, **k: lambda sample: {"frechet": next(given), "frechet_floor": 0}
-    )
+
+    class Given(Metric):
+        def __call__(self, sample):
+            return {"frechet": next(given), "frechet_floor": 0}
+
+    monkeypatch.setattr("sparring.training.run.metric_for", lambda *a, **k: Given())
     states = {}
     train(
         tiny.replace({"train.evaluate_every": 16}), tmp_path / "run", dataset=shapes,
@@ -202,7 +206,7 @@ def test_non_finite_step_rolls_back_and_halves_the_rate(tiny, shapes, tmp_path):
     run.trainer.step = poisoned
     run.fit(lambda progress: None, [])
     assert broken
-    assert any("went back to 32" in line for line in said)
+    assert any("rolled back to 32" in line for line in said)
     assert run.trainer.rollbacks == 1
     assert run.trainer.samples_seen == 64
     assert all(value.isfinite().all() for value in final_weights(tmp_path / "run").values())

@@ -49,6 +49,11 @@ class CodecSettings(Choice, ABC):
     def build(self, spec: DataSpec, multiple: int) -> Codec:
         """The codec of samples described by `spec`, with a token grid divisible by `multiple`."""
 
+    @property
+    def learnt(self) -> LearntSettings | None:
+        """The settings of the codec's training; None for a codec that does not learn."""
+        return None
+
 
 class LearntSettings(CodecSettings):
     """Settings of a codec that is trained before the GAN."""
@@ -60,6 +65,10 @@ class LearntSettings(CodecSettings):
     lr: float = setting(2e-3, "the codec's learning rate (Adam, cosine decay)", ge=1e-9, le=1)
     batch_size: int = setting(32, "samples in each step of the codec's training", ge=1, le=4096)
     num_samples: int = setting(50_000, "length of the codec's training, in samples", ge=1, le=10**12)
+
+    @property
+    def learnt(self) -> LearntSettings:
+        return self
 
 
 Kind = TypeVar("Kind", bound=CodecSettings)

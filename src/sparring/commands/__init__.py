@@ -1,1 +1,1 @@
-"""The commands, a file for each family: its arguments in `add`, its work in functions that import what they need."""
+"""The commands, one file for each family: `add` declares the arguments, and the functions import what they need."""

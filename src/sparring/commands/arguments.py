@@ -1,4 +1,4 @@
-"""What the commands' arguments and results have in common."""
+"""Arguments and output that several commands share."""
 
 import argparse
 import json
@@ -6,40 +6,40 @@ from collections.abc import Callable
 from typing import Any
 
 Command = Callable[..., argparse.ArgumentParser]
-"""Adds a command: its name, the function that runs it, and a line about it."""
+"""Adds a command from its name, the function that runs it and its help text."""
 
 
 class UsageError(ValueError):
-    """The command line itself is wrong."""
+    """The command line is wrong."""
 
 
-RUN = "a run's folder, one that comes with Sparring (digits), or a hub id like someone/digits"
+RUN = "a run: its folder, the name of one that Sparring ships (digits), or a hub id such as someone/digits"
 
 
 def add_run(parser: argparse.ArgumentParser, text: str = RUN) -> None:
     parser.add_argument("folder", metavar="RUN", help=text)
-    parser.add_argument("--seed", type=int, default=0, help="(default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
 
 
-def add_condition(parser: argparse.ArgumentParser, text: str = "only this class, by name or number") -> None:
+def add_condition(parser: argparse.ArgumentParser, text: str = "class of the samples, by name or number") -> None:
     parser.add_argument("--class", dest="class_label", metavar="CLASS", help=text)
-    parser.add_argument("--condition", metavar="0.3,1.2", help="of a GAN that is conditioned on numbers: these")
+    parser.add_argument("--condition", metavar="0.3,1.2", help="the condition, for a GAN conditioned on numbers")
 
 
 def condition_of(gan: Any, arguments: argparse.Namespace) -> str | None:
-    """What of `add_condition` was given; raises `UsageError` for what does not fit the GAN."""
+    """The value of --class or --condition, None if neither is given. Raises `UsageError` if it does not fit the GAN."""
     given = {"--class": arguments.class_label, "--condition": arguments.condition}
     condition = gan.spec.condition
     for option, value in given.items():
         if value is None:
             continue
         if not condition.option:
-            condition.parse(value, 1)  # says that there is none
+            condition.parse(value, 1)  # raises: the GAN has no condition
         elif option != condition.option:
             names = ", ".join(condition.names[:5]) + ", ..." * (condition.size > 5)
-            raise UsageError(f"{option} {value} does not fit: this GAN has {condition.noun} ({names}), which "
-                             f"{condition.option} chooses")  # fmt: skip
+            raise UsageError(f"{option} {value} does not fit: this GAN has {condition.noun} ({names}); choose one with "
+                             f"{condition.option}")  # fmt: skip
     return next((value for value in given.values() if value is not None), None)
 
 

@@ -8,26 +8,28 @@ from sparring.commands.arguments import Command, UsageError, positive, print_fac
 
 
 def add(command: Command) -> None:
-    info = command("info", run_info, "Say what is in a run's folder.")
+    info = command("info", run_info, "Describe a run.")
     info.add_argument("folder", metavar="RUN")
     info.add_argument("--json", action="store_true", help="print JSON")
 
-    data = command("data", run_data, "Say what was understood of a data set, and draw a grid of it.")
+    data = command("data", run_data, "Describe a data set as Sparring reads it, and draw a grid of its samples.")
     data.add_argument("data")
     data.add_argument("--resolution", type=positive, help="crop to a square and resize")
-    data.add_argument("--labels", help="a CSV of file,label")
-    data.add_argument("--condition", help="numbers of a sample: `numbers` reads the labels so; or .npz, .npy, .csv")
-    data.add_argument("--window", type=positive, help="steps of a sample cut from a long series")
+    data.add_argument("--labels", help="a CSV file with the columns file,label")
+    data.add_argument(
+        "--condition", help="condition on numbers: `numbers` reads the labels as such; or a .npz, .npy or .csv file"
+    )
+    data.add_argument("--window", type=positive, help="steps per sample; longer series are cut")
     data.add_argument("--stride", type=positive, help="steps between the starts of two windows")
     data.add_argument("--fill-gaps", action="store_true", help="interpolate missing values of series")
-    data.add_argument("--frames", type=positive, help="frames of a clip")
+    data.add_argument("--frames", type=positive, help="frames per clip")
     data.add_argument("--frame-step", type=positive, help="take every n-th frame")
     data.add_argument("--field", help="field of a table or .jsonl that holds the text")
-    data.add_argument("--split", choices=("line", "sentence"), help="what of a text is a sample")
-    data.add_argument("--tokenizer", choices=("char", "word", "bpe"), help="what texts are made of")
-    data.add_argument("--vocabulary", type=positive, help="symbols a text may be made of, at most")
-    data.add_argument("--length", type=positive, help="symbols of the longest text")
-    data.add_argument("--out", help="the picture (default: data-sheet.png; of texts .txt)")
+    data.add_argument("--split", choices=("line", "sentence"), help="the unit of a text that is one sample")
+    data.add_argument("--tokenizer", choices=("char", "word", "bpe"), help="tokenizer of texts")
+    data.add_argument("--vocabulary", type=positive, help="maximum vocabulary size")
+    data.add_argument("--length", type=positive, help="maximum length of a text, in tokens")
+    data.add_argument("--out", help="the picture (default: data-sheet.png; data-sheet.txt for texts)")
     data.add_argument("--json", action="store_true", help="print JSON")
 
     presets = command("presets", run_presets, "List the presets.")
@@ -76,7 +78,7 @@ def run_data(arguments: argparse.Namespace) -> int:
     samples = modality.to_user(dataset.batch(shown)[0], DataSpec.of(dataset))
     path = Path(arguments.out or "data-sheet")
     if path.exists() and Path(arguments.data).exists() and path.samefile(arguments.data):
-        raise UsageError(f"--out {path} is the data itself: name another file")
+        raise UsageError(f"--out {path} is the data itself: choose another file")
     out = modality.display.save_sheet(samples, path)
     print_facts(dataset.describe() | {"picture": str(out)}, arguments.json)
     return 0

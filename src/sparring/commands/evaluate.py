@@ -7,46 +7,46 @@ from typing import Any
 
 from sparring.commands.arguments import Command, add_run, positive, print_facts
 
-PRINTED = 10  # texts beside what the codec makes of them
+PRINTED = 10  # texts printed with their reconstructions
 
 
 def add(command: Command) -> None:
     evaluate = command(
-        "evaluate", run_evaluate, "Measure samples, a trained GAN's or made elsewhere, beside real ones."
+        "evaluate", run_evaluate, "Compare generated samples with real ones: a trained GAN's, or samples in files."
     )
-    add_run(
-        evaluate, "a run: a folder, name or hub id; or samples made elsewhere, a folder, .npz, ..., which need --data"
-    )
+    add_run(evaluate, "a run: its folder, name or hub id; or samples in files (a folder, .npz, ...), which need --data")
     evaluate.add_argument(
-        "--data", help="compare with this data instead of what the run held out, or of series what it learnt from"
+        "--data", help="compare with this data (default: the run's held-out data; the training data for series)"
     )
-    evaluate.add_argument("--resolution", type=positive, help="of samples made elsewhere, and of --data: resize both")
-    evaluate.add_argument("--window", type=positive, help="the same for series: steps of a sample")
+    evaluate.add_argument("--resolution", type=positive, help="resize the samples and --data to this many pixels")
+    evaluate.add_argument("--window", type=positive, help="cut both into series of this many steps")
     evaluate.add_argument("--stride", type=positive, help="steps between the starts of two windows")
     evaluate.add_argument("--fill-gaps", action="store_true", default=None, help="interpolate missing values of series")
-    evaluate.add_argument("--frames", type=positive, help="the same for clips")
+    evaluate.add_argument("--frames", type=positive, help="cut both into clips of this many frames")
     evaluate.add_argument("--frame-step", type=positive, help="take every n-th frame of a video")
-    evaluate.add_argument("--field", help="texts: the field of --data")
-    evaluate.add_argument("--num", type=positive, default=10_000, help="samples compared, at most (default: 10000)")
+    evaluate.add_argument("--field", help="field of --data that holds the text")
+    evaluate.add_argument("--num", type=positive, default=10_000, help="maximum number of samples (default: 10000)")
     evaluate.add_argument(
         "--metrics", nargs="+", metavar="NAME",
-        help="only these: frechet (or fd) and c2st; of pictures near_copies, ...; of clips frames; of series "
-        "predictive, autocorrelation, ...; of texts perplexity, bleu, diversity, copies, symbols",
+        help="only these metrics: frechet (or fd), c2st; for pictures near_copies, ...; for clips frames; for series "
+        "predictive, autocorrelation, ...; for texts perplexity, bleu, diversity, copies, symbols",
     )  # fmt: skip
     evaluate.add_argument(
         "--extractor",
-        help="of pictures' features: digits, untrained, inception, dinov2:NAME, efficientnet-lite0:FILE or "
-        "cifar10-resnet:FILE (default: by the data); of clips': untrained or i3d:FILE, which makes it FVD",
+        help="feature extractor of pictures: digits, untrained, inception, dinov2:NAME, efficientnet-lite0:FILE or "
+        "cifar10-resnet:FILE (default: by the data); of clips: untrained, or i3d:FILE for FVD",
     )
-    evaluate.add_argument("--repeats", type=positive, help="of series' scores, which train networks (default: 5)")
-    evaluate.add_argument("--report", metavar="FILE.html", help="a page with all of it, and the samples")
-    evaluate.add_argument("--neighbours", metavar="FILE.png", help="samples beside the real ones nearest to them")
+    evaluate.add_argument(
+        "--repeats", type=positive, help="repeats of the series metrics that train networks (default: 5)"
+    )
+    evaluate.add_argument("--report", metavar="FILE.html", help="write a page with all scores and the samples")
+    evaluate.add_argument("--neighbours", metavar="FILE.png", help="draw samples beside their nearest real samples")
     evaluate.add_argument("--json", action="store_true", help="print JSON")
 
-    reconstruct = command("reconstruct", run_reconstruct, "Show what the codec keeps: samples beside what comes back.")
+    reconstruct = command("reconstruct", run_reconstruct, "Show real samples beside the codec's reconstructions.")
     add_run(reconstruct)
-    reconstruct.add_argument("--num", type=positive, default=10, help="how many (default: 10)")
-    reconstruct.add_argument("--out", help="the picture (default: reconstructed.png; of texts .txt)")
+    reconstruct.add_argument("--num", type=positive, default=10, help="number of samples (default: 10)")
+    reconstruct.add_argument("--out", help="the picture (default: reconstructed.png; reconstructed.txt for texts)")
     reconstruct.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -89,17 +89,18 @@ def run_reconstruct(arguments: argparse.Namespace) -> int:
     source = dataset.held_out or dataset
     chosen = torch.randperm(len(source), generator=torch.Generator().manual_seed(arguments.seed))[: arguments.num]
     samples = source.batch(chosen)[0]
-    back = gan.reconstruct(samples)
+    reconstructed = gan.reconstruct(samples)
     modality = gan.modality
     real = modality.to_user(samples, gan.spec)
-    out = modality.display.save_sheet(modality.interleaved(real, back), Path(arguments.out or "reconstructed"), 2)
+    pairs = modality.interleaved(real, reconstructed)
+    out = modality.display.save_sheet(pairs, Path(arguments.out or "reconstructed"), 2)
     codec = gan.codec
     error = codec.error(samples, codec.decode(codec.encode(samples.to(gan.device))).to(samples))
     facts: dict[str, Any] = {"codec": gan.config.codec.name, modality.error_name: error}
     lines = modality.display.lines
     if not arguments.json:
-        for text, returned in zip(lines(real)[:PRINTED], lines(back)[:PRINTED], strict=True):
-            print(f"{printable(text)}\n    {printable(returned)}")
+        for text, decoded in zip(lines(real)[:PRINTED], lines(reconstructed)[:PRINTED], strict=True):
+            print(f"{printable(text)}\n    {printable(decoded)}")
     if samples.is_floating_point():
         spread = source.batch(torch.linspace(0, len(source) - 1, min(len(source), 64)).long())[0].var(0).mean()
         facts["share_of_variance_lost"] = error / spread.clamp_min(1e-12).item()

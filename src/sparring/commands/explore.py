@@ -9,12 +9,12 @@ PORT = 7801
 
 
 def add(command: Command) -> None:
-    explore = command("explore", run_explore, "See and steer a trained GAN in a local web page, also while it trains.")
+    explore = command("explore", run_explore, "Explore a GAN in a local web page, also while it trains.")
     add_run(explore)
-    explore.add_argument("--port", type=_port, default=PORT, help=f"the first that is tried (default: {PORT})")
+    explore.add_argument("--port", type=_port, default=PORT, help=f"first port to try (default: {PORT})")
     explore.add_argument("--no-browser", action="store_true", help="only print the page's address")
     explore.add_argument(
-        "--latents", metavar="FILE.safetensors", help="start from these too: what `sparring project` wrote"
+        "--latents", metavar="FILE.safetensors", help="also show these latents, written by `sparring project`"
     )
 
 
@@ -42,7 +42,7 @@ def run_explore(arguments: argparse.Namespace) -> int:
         torch.set_num_threads(choose_threads(lambda: model.gan.sample(8), model.gan.device)[0])
         serve(model, arguments.port, browser=not arguments.no_browser)
     except KeyboardInterrupt:
-        pass  # this is how it is meant to end
+        pass  # Ctrl-C is the normal end
     return 0
 
 

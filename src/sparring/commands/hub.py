@@ -5,20 +5,20 @@ import sys
 
 from sparring.commands.arguments import Command
 
-NAME = "of the model on the hub, like someone/digits"
+NAME = "name of the model on the hub, such as someone/digits"
 
 
 def add(command: Command) -> None:
     push = command("push", run_push, "Upload a trained GAN and its model card to the Hugging Face hub.")
     push.add_argument("folder", metavar="RUN", help="a run's folder")
     push.add_argument("name", metavar="USER/NAME", help=NAME)
-    push.add_argument("--private", action="store_true", help="for you alone, or your organisation")
-    push.add_argument("--licence", metavar="ID", help="of the weights, as the hub calls it: apache-2.0, cc-by-4.0")
-    push.add_argument("--data-licence", metavar="TEXT", help="of the data, or where it comes from: a line for the card")
+    push.add_argument("--private", action="store_true", help="visible only to you or your organisation")
+    push.add_argument("--licence", metavar="ID", help="licence of the weights, in the hub's spelling: apache-2.0")
+    push.add_argument("--data-licence", metavar="TEXT", help="licence or source of the data, a line for the card")
 
-    pull = command("pull", run_pull, "Download a GAN from the Hugging Face hub into a folder, and check it.")
+    pull = command("pull", run_pull, "Download a GAN from the Hugging Face hub, and check it.")
     pull.add_argument("name", metavar="USER/NAME", help=NAME)
-    pull.add_argument("--out", metavar="FOLDER", help="(default: runs/NAME)")
+    pull.add_argument("--out", metavar="FOLDER", help="the folder (default: runs/NAME)")
 
 
 def run_push(arguments: argparse.Namespace) -> int:

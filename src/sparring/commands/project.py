@@ -9,16 +9,22 @@ from sparring.commands.arguments import Command, UsageError, add_condition, add_
 
 def add(command: Command) -> None:
     project = command(
-        "project", run_project, "Find the z of real samples in a trained GAN, so that they can be edited."
+        "project", run_project, "Project real samples into the latent space of a trained GAN, to edit them."
     )
     add_run(project)
-    project.add_argument("file", metavar="FILE", help="the samples: a picture, or whatever data may be")
-    project.add_argument("--num", type=positive, default=8, help="how many, spread evenly over FILE (default: 8)")
-    add_condition(project, "their class, by name or number (default: the nearest)")
-    project.add_argument("--steps", type=positive, help="of the search, from the nearest random z (default: 300)")
-    project.add_argument("--out", default="projected.safetensors", help="the z (default: projected.safetensors)")
+    project.add_argument("file", metavar="FILE", help="the samples: a picture, or any data set")
     project.add_argument(
-        "--picture", metavar="FILE.png", help="each beside what was found (default: projected.png; of texts .txt)"
+        "--num", type=positive, default=8, help="number of samples, evenly spaced in FILE (default: 8)"
+    )
+    add_condition(project, "class of the samples, by name or number (default: that of the nearest random sample)")
+    project.add_argument("--steps", type=positive, help="optimization steps, from the nearest random z (default: 300)")
+    project.add_argument(
+        "--out", default="projected.safetensors", help="file for the latents (default: projected.safetensors)"
+    )
+    project.add_argument(
+        "--picture",
+        metavar="FILE.png",
+        help="draw samples beside their projections (default: projected.png; projected.txt for texts)",
     )
     project.add_argument("--json", action="store_true", help="print JSON")
 
@@ -40,7 +46,7 @@ def run_project(arguments: argparse.Namespace) -> int:
         if path.suffix.lower() != ending:
             raise UsageError(f"{option} {path} must end in {ending}")
         if path.exists() and path.resolve() == Path(arguments.file).resolve():
-            raise UsageError(f"{option} {path} is what holds the samples: name another file")
+            raise UsageError(f"{option} {path} is the file of the samples: choose another file")
     samples, places = open_samples(gan, arguments.file, arguments.num)
     start = time.perf_counter()
     found = project(
@@ -72,7 +78,7 @@ def run_project(arguments: argparse.Namespace) -> int:
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
-    """Numbers to three digits under their names, and the mean of the errors."""
+    """Prints numbers with three digits, and the means of the columns as the last row."""
     from sparring.data.dataset import printable
 
     means = {

@@ -12,30 +12,33 @@ from sparring.commands.arguments import Command, UsageError, add_condition, add_
 def add(command: Command) -> None:
     sample = command("sample", run_sample, "Draw samples from a trained GAN.")
     add_run(sample)
-    sample.add_argument("--num", type=positive, default=64, help="how many (default: 64)")
+    sample.add_argument("--num", type=positive, default=64, help="number of samples (default: 64)")
     sample.add_argument(
         "--out",
-        help="all in one (.png; .csv of series; .webp, .gif, .mp4 of clips; .txt, .jsonl of texts, which are printed "
-        "where no file is named), .npz, or a folder for single files",
+        help="one file (.npz, .png; .csv for series; .webp, .gif, .mp4 for clips; .txt, .jsonl for texts), or a folder "
+        "for one file per sample (default: samples.png, .csv or .webp; texts are printed)",
     )
-    sample.add_argument("--plot", metavar="FILE.png", help="series: generated beside real ones")
+    sample.add_argument("--plot", metavar="FILE.png", help="plot generated series beside real ones")
     add_condition(sample)
     sample.add_argument(
-        "--reject", type=float, default=0.0, help="share thrown away, of which the discriminator believes least: 0.5"
+        "--reject",
+        type=float,
+        default=0.0,
+        help="share of samples rejected, those with the lowest logits of the discriminator: 0.5",
     )
     sample.add_argument("--json", action="store_true", help="print JSON")
-    sample.add_argument("--truncation", type=float, default=1.0, help="below 1: more typical, less diverse")
+    sample.add_argument("--truncation", type=float, default=1.0, help="truncation psi, below 1: less diverse samples")
 
-    walk = command("interpolate", run_interpolate, "Film a walk through the generator's z; of texts, print one.")
+    walk = command("interpolate", run_interpolate, "Make a video of an interpolation in z; print it for texts.")
     add_run(walk)
-    walk.add_argument("--out", help=".gif, .webp, or .mp4 (extra: video); of texts .txt (default: walk.webp)")
+    walk.add_argument("--out", help=".gif, .webp, or .mp4 (extra: video); .txt for texts (default: walk.webp)")
     walk.add_argument("--num", type=positive, default=16, help="samples side by side (default: 16)")
-    walk.add_argument("--frames", type=positive, default=120, help="length (default: 120, at 30 a second)")
+    walk.add_argument("--frames", type=positive, default=120, help="number of frames (default: 120, at 30 per second)")
     add_condition(walk)
 
 
 def _load(arguments: argparse.Namespace) -> Any:
-    """The GAN, with a word where it has not begun to learn."""
+    """The GAN; prints a note if only its codec has been trained yet."""
     import sparring
     from sparring.pretrained import find_run
     from sparring.training.logs import logged_rows
@@ -43,7 +46,7 @@ def _load(arguments: argparse.Namespace) -> Any:
     folder = find_run(arguments.folder)
     gan, rows = sparring.load(folder, arguments.device), logged_rows(folder)
     if rows and rows[-1]["samples_seen"] <= gan.config.codec_samples:
-        print(f"note: the codec of {folder} is still learning, and its GAN has yet to begin", file=sys.stderr)
+        print(f"note: the codec of {folder} is still training, and its GAN has yet to begin", file=sys.stderr)
     return gan
 
 
@@ -72,12 +75,12 @@ def run_sample(arguments: argparse.Namespace) -> int:
 
 
 def _open_for_plot(gan: Any, plot: str) -> Any:
-    """The real series, where they can be drawn: before anything is written."""
+    """The training data, opened before anything is written; raises `UsageError` if it cannot be plotted."""
     from sparring.pretrained import open_data_of
 
     suffixes = gan.modality.display.comparison_suffixes
     if not suffixes:
-        raise UsageError("--plot draws series, and this GAN makes none: drop it")
+        raise UsageError("--plot draws series, and this GAN generates none: drop it")
     if Path(plot).suffix.lower() not in suffixes:
         raise UsageError(f"--plot {plot} must end in {', '.join(suffixes)}")
     return open_data_of(gan)
@@ -91,9 +94,9 @@ def _plot_beside_real(gan: Any, dataset: Any, samples: Any, condition: str | Non
     places = torch.arange(len(dataset))
     if condition is not None:
         wanted = gan.spec.condition.parse(condition, 1)
-        alike = gan.spec.condition.similarity(wanted, dataset.conditions_of(places))[0]
-        places = (alike > 0.5).nonzero().flatten()
-    # At random: windows of a table lie in the order of time.
+        similarity = gan.spec.condition.similarity(wanted, dataset.conditions_of(places))[0]
+        places = (similarity > 0.5).nonzero().flatten()
+    # In random order, as windows of a table are ordered by time.
     shown = places[torch.randperm(len(places), generator=torch.Generator().manual_seed(0))[: len(samples)]]
     real = gan.modality.to_user(dataset.batch(shown)[0], DataSpec.of(dataset))
     gan.modality.display.compare(samples, real, gan.spec, path)
@@ -116,7 +119,7 @@ def run_interpolate(arguments: argparse.Namespace) -> int:
 
 
 def _print_walk(gan: Any, arguments: argparse.Namespace, condition: str | None) -> int:
-    """From one text to another and back, each once where neighbours are alike."""
+    """Prints or saves the texts of a closed interpolation; consecutive duplicates appear once."""
     display = gan.modality.display
     if arguments.out:
         display.check_path(Path(arguments.out))

@@ -9,40 +9,43 @@ from typing import Any
 from sparring.commands.arguments import Command, UsageError
 
 SHORT = {
-    "num_samples": ("train.num_samples", "length of the run, in real samples seen"),
-    "batch_size": ("train.batch_size", "samples a step"),
+    "num_samples": ("train.num_samples", "length of the run, in real samples"),
+    "batch_size": ("train.batch_size", "samples per step"),
     "checkpoint_every": ("train.checkpoint_every", "samples between checkpoints"),
     "sample_every": ("train.sample_every", "samples between pictures"),
-    "evaluate_every": ("train.evaluate_every", "samples between measurements; 0: never"),
-    "until": ("train.until", "stop once a metric is there: 'frechet<=8', 'c2st<=0.6'"),
-    "seed": ("train.seed", "everything random follows from it"),
+    "evaluate_every": ("train.evaluate_every", "samples between evaluations; 0: never"),
+    "until": ("train.until", "stop when a metric reaches this goal: 'frechet<=8', 'c2st<=0.6'"),
+    "seed": ("train.seed", "random seed of the whole run"),
     "device": ("train.device", "auto, cpu, cuda, cuda:N or mps"),
     "resolution": ("data.resolution", "crop to a square and resize to this many pixels a side"),
-    "labels": ("data.labels", "a CSV of file,label"),
-    "condition": ("data.condition", "numbers, not classes: `numbers` reads the labels so; or .npz, .npy, .csv of rows"),
-    "window": ("data.window", "steps of a sample cut from a long series"),
+    "labels": ("data.labels", "a CSV file with the columns file,label"),
+    "condition": (
+        "data.condition",
+        "condition on numbers: `numbers` reads the labels as such; or a .npz, .npy or .csv file",
+    ),
+    "window": ("data.window", "steps per sample; longer series are cut"),
     "stride": ("data.stride", "steps between the starts of two windows (default: 1)"),
-    "frames": ("data.frames", "frames of a clip"),
+    "frames": ("data.frames", "frames per clip"),
     "frame_step": ("data.frame_step", "take every n-th frame of a video (default: every one)"),
     "field": ("data.field", "field of a table or .jsonl that holds the text"),
-    "split": ("data.split", "line or sentence: what of a text is a sample"),
-    "tokenizer": ("data.tokenizer", "char, word or bpe: what texts are made of"),
-    "vocabulary": ("data.vocabulary", "symbols a text may be made of, at most"),
-    "length": ("data.length", "symbols of the longest text"),
+    "split": ("data.split", "line or sentence: the unit of a text that is one sample"),
+    "tokenizer": ("data.tokenizer", "char, word or bpe: tokenizer of texts"),
+    "vocabulary": ("data.vocabulary", "maximum vocabulary size"),
+    "length": ("data.length", "maximum length of a text, in tokens"),
     "loss": ("loss.name", "relativistic, non-saturating, minimax, hinge, least-squares or wasserstein"),
 }
 
 
 def add(command: Command) -> None:
     train = command(
-        "train", run_train, "Train a GAN, or go on where the run in --out stopped.",
+        "train", run_train, "Train a GAN, or resume the run in --out.",
         epilog="Any other setting: --SECTION.NAME VALUE, e.g. --model.depth 6. `sparring train --help-all` lists them.",
     )  # fmt: skip
     train.add_argument(
         "data", nargs="?", help="digits, sines, bouncing, names, a folder, .zip, video, table, array, text, or hf:NAME"
     )
     train.add_argument("--out", help="the run's folder (default: runs/DATA)")
-    train.add_argument("--preset", help="start from this preset (default: the one for DATA)")
+    train.add_argument("--preset", help="the preset to start from (default: the one for DATA)")
     train.add_argument("--size", help="XS, S, B, L or XL: width and depth of the networks (default: the preset's)")
     for name, (_, text) in SHORT.items():
         train.add_argument("--" + name.replace("_", "-"), metavar="N" if "samples" in text else None, help=text)
@@ -74,7 +77,7 @@ def run_train(arguments: argparse.Namespace) -> int:
         try:
             verdict = train(config, out, dataset=dataset, report=progress.report, log=progress.log)
         except Interrupted as interruption:
-            progress.log(f"interrupted and saved; the same command goes on from here ({out})")
+            progress.log(f"interrupted and saved; the same command resumes the run ({out})")
             return 128 + interruption.signal
     if arguments.json:
         print(json.dumps({"out": str(out), "status": verdict.status, "verdict": verdict.text}))
@@ -87,7 +90,7 @@ def run_train(arguments: argparse.Namespace) -> int:
 
 
 def _configure(arguments: argparse.Namespace, changes: dict[str, Any]) -> Any:
-    """The configuration and the data, opened once: the preset follows from the data unless one is named."""
+    """The configuration and the data, opened once. Without --preset, the data determine the preset."""
     from sparring import presets
     from sparring.config import Config
     from sparring.data.spec import DataSpec
@@ -102,7 +105,7 @@ def _configure(arguments: argparse.Namespace, changes: dict[str, Any]) -> Any:
     config = presets.configured(DataSpec.of(dataset), len(dataset), name=name, size=arguments.size)
     if "loss.name" in changes:
         config = presets.with_loss(config, changes["loss.name"])
-    if "train.until" in changes and not config.train.evaluate_every:  # a preset that does not measure by itself
+    if "train.until" in changes and not config.train.evaluate_every:  # the preset evaluates nothing
         config = config.replace({"train.evaluate_every": config.train.sample_every})
     return config.replace(changes), dataset
 

@@ -1,1 +1,1 @@
-"""Critics: views of samples, and a discriminator on each."""
+"""Critics: a discriminator on each view of the samples."""

@@ -1,4 +1,4 @@
-"""A critic: a view, the discriminator on what it shows, and the weight of its losses."""
+"""A critic: a view, a discriminator on it, and the weights of its losses."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ from sparring.penalties import exact_penalty, finite_difference_penalty
 
 @dataclass
 class Draw:
-    """The randomness of one critic in one step, alike for real samples and fakes."""
+    """The random choices of one critic in one step, shared by real samples and fakes."""
 
     view: Any
     augmentation: Augmentation | None
     directions: Tensor
-    """(2, K, *view.shape), standard normal: the finite differences of R1 and R2, of the first K that are seen."""
+    """(2, K, *view.shape), standard normal: finite-difference directions of R1 and R2 for the first K views."""
 
 
 class Discriminated(NamedTuple):
-    """Logits of real samples and fakes (B,), R1 and R2 of the first K of each (K,), without their weights."""
+    """Logits of real samples and fakes (B,), and R1 and R2 of the first K of each (K,), unweighted."""
 
     logits_real: Tensor
     logits_fake: Tensor
@@ -42,9 +42,10 @@ class Penalty(NamedTuple):
 
 
 class Critic(nn.Module):
-    """One player against the generator. `weight` is that of its losses, `gamma` a factor on its R1 and R2.
+    """One opponent of the generator. `weight` scales its losses, `gamma` its R1 and R2.
 
-    The discriminator sees each sample by itself (no batch normalisation): both networks learn from one pass of it.
+    The discriminator processes each sample independently (no batch normalisation), so that one forward pass serves both
+    players' losses.
     """
 
     def __init__(self, view: View, discriminator: Discriminator, *, weight: float = 1.0, gamma: float = 1.0) -> None:
@@ -52,13 +53,19 @@ class Critic(nn.Module):
         self.view, self.discriminator = view, discriminator
         self.weight, self.gamma = weight, gamma
 
-    def forward(self, seen: Tensor, condition: Tensor) -> Tensor:
-        """What the view shows (B, *view.shape), conditions (B, ...) -> logits (B,), float32."""
-        logits: Tensor = self.discriminator(self.view.tokenizer.patchify(seen), condition)
+    def forward(self, views: Tensor, condition: Tensor) -> Tensor:
+        """Views (B, *view.shape), conditions (B, ...) -> logits (B,), float32."""
+        logits: Tensor = self.discriminator(self.view.tokenizer.patchify(views), condition)
         return logits
 
+    def score(self, samples: Tensor, condition: Tensor) -> Tensor:
+        """Samples (B, *sample_shape), conditions (B, ...) -> logits (B,), the mean over a sample's crops."""
+        crops = self.view.crops
+        logits: Tensor = self(self.view(samples), condition.repeat_interleave(crops, 0))
+        return logits.unflatten(0, (-1, crops)).mean(1)
+
     def draw(self, augment: Strengths, count: int, penalized: int, generator: torch.Generator) -> Draw:
-        """The draw for `count` samples, of which the first `penalized` are subject to R1 and R2."""
+        """The draw for `count` samples; R1 and R2 apply to the first `penalized`."""
         view = self.view
         return Draw(
             view.draw(count, generator),
@@ -75,24 +82,25 @@ class Critic(nn.Module):
         logits_of: Callable[["Critic", Tensor, Tensor], Tensor],
         penalty: Penalty,
     ) -> Discriminated:
-        """Compares what is seen of real samples and of fakes, both (B, *view.shape), under conditions (B, ...).
+        """Logits and penalties of views of real samples and of fakes, both (B, *view.shape), with conditions (B, ...).
 
-        `logits_of(critic, seen, condition)` calls the critic in the precision of the run.
+        `logits_of(critic, views, condition)` calls the critic in the precision of the run.
         """
         count, augment = draw.directions.shape[1], draw.augmentation
-        seen, conditions, near, subset = [real, fake], [condition, condition], list[Tensor](), None
+        views, conditions, perturbed, subset = [real, fake], [condition, condition], list[Tensor](), None
         if penalty.kind == "finite-difference":
-            firsts = torch.stack([real[:count], fake[:count].detach()])
-            near, conditions = list(firsts + penalty.epsilon * draw.directions), conditions + 2 * [condition[:count]]
+            penalized = torch.stack([real[:count], fake[:count].detach()])
+            perturbed = list(penalized + penalty.epsilon * draw.directions)
+            conditions = conditions + 2 * [condition[:count]]
         if augment is not None:
             subset = augment.first(count)
-            seen, near = [augment(x) for x in seen], [subset(x) for x in near]
-        # One call for all: for small batches the discriminator's cost is mostly that of calling it.
-        logits = logits_of(self, torch.cat(seen + near), torch.cat(conditions))
-        logits_real, logits_fake, *logits_near = logits.split([len(x) for x in seen + near])
-        if near:
-            r1 = finite_difference_penalty(logits_real[:count], logits_near[0], penalty.epsilon)
-            r2 = finite_difference_penalty(logits_fake[:count], logits_near[1], penalty.epsilon)
+            views, perturbed = [augment(x) for x in views], [subset(x) for x in perturbed]
+        # A single call, as its overhead dominates for small batches.
+        logits = logits_of(self, torch.cat(views + perturbed), torch.cat(conditions))
+        logits_real, logits_fake, *logits_perturbed = logits.split([len(x) for x in views + perturbed])
+        if perturbed:
+            r1 = finite_difference_penalty(logits_real[:count], logits_perturbed[0], penalty.epsilon)
+            r2 = finite_difference_penalty(logits_fake[:count], logits_perturbed[1], penalty.epsilon)
         elif penalty.kind == "exact":
 
             def critic(x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Frame sampling: the discriminator sees a few frames of a clip, at random times."""
+"""Frame sampling: the discriminator sees a few frames of each clip, at random times."""
 
 from typing import Any
 
@@ -13,9 +13,9 @@ from sparring.settings import ConfigError
 
 # Skorokhodov et al. 2022 (StyleGAN-V), section 3.2
 class Frames(View):
-    """`frames` frames of clips (B, C, T, ...), a random number of steps apart, the same for all frames of a clip.
+    """Samples `frames` frames of clips (B, C, T, ...), equally spaced by a random step.
 
-    Motion shows in a few frames as it does in all, and they cost less.
+    A few frames show the motion at a lower cost than all frames.
     """
 
     separate_frames = True
@@ -24,21 +24,21 @@ class Frames(View):
         super().__init__()
         tokenizer = codec.tokenizer
         if len(codec.latent_shape) != 4 or not isinstance(tokenizer, Patches):
-            raise ConfigError("--critics.0.view frames samples frames of clips in patches: set --codec.name patch")
+            raise ConfigError("the view frames samples frames of clips in patches: set --codec.name patch")
         channels, length, *sides = codec.latent_shape
         if frames >= length:
-            raise ConfigError(f"--critics.0.frames {frames} is all of a clip's {length}: choose fewer")
+            raise ConfigError(f"the view's {frames} frames are all of a clip's {length}: choose fewer")
         self.shape, self.length = (channels, frames, *sides), length
-        # Frames are convolved one by one, so their number need not come out even.
-        even = 2**stem
-        self.tokenizer = Patches(self.shape, tokenizer.patch_size, tokenizer.patch_frames, (1, even, even))
+        # The stem convolves each frame separately, so only the grid's sides must be divisible.
+        multiple = 2**stem
+        self.tokenizer = Patches(self.shape, tokenizer.patch_size, tokenizer.patch_frames, (1, multiple, multiple))
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """The frames' numbers (count, frames)."""
+        """Frame indices (count, frames)."""
         return sample_frames(count, self.length, self.shape[1], generator)
 
     def forward(self, samples: Tensor, draw: Any = None) -> Tensor:
-        """(B, C, T, ...) -> (B, C, frames, ...); without a draw, frames evenly apart."""
+        """(B, C, T, ...) -> (B, C, frames, ...); without a draw, the frames are as far apart as fits."""
         if draw is None:
             step = longest_step(self.length, self.shape[1])
             return samples[:, :, ::step][:, :, : self.shape[1]]
@@ -46,7 +46,7 @@ class Frames(View):
 
 
 def sample_frames(count: int, length: int, frames: int, generator: torch.Generator) -> Tensor:
-    """`frames` of `length` frames for each of `count` clips (count, frames): any first one, any step that fits."""
+    """Indices (count, frames) of `frames` out of `length` frames: a random step, then a random start that fits."""
 
     def uniform() -> Tensor:
         return torch.rand(count, generator=generator, device=generator.device)
@@ -57,10 +57,10 @@ def sample_frames(count: int, length: int, frames: int, generator: torch.Generat
 
 
 def longest_step(length: int, frames: int) -> int:
-    """The largest step from one of `frames` frames to the next."""
+    """The largest step between `frames` frames that fits into `length`."""
     return (length - 1) // (frames - 1)
 
 
 def take_frames(clips: Tensor, frames: Tensor) -> Tensor:
-    """The frames (B, F) of clips (B, C, T, ...): (B, C, F, ...)."""
+    """Gathers the frames of indices (B, F) from clips (B, C, T, ...): (B, C, F, ...)."""
     return clips.take_along_dim(frames.view(len(frames), 1, -1, *(1,) * (clips.ndim - 3)), 2)

@@ -1,7 +1,6 @@
-"""The settings of each critic, by its view of the samples. Nothing here imports torch: a view is imported when it is
-built.
+"""The settings of critics, one class per view. This module does not import torch: views are imported when built.
 
-A view of one's own registers its settings with `register_view` and is then named on the command line as any other:
+A custom view registers its settings with `register_view` and is then available on the command line:
 `--critics.1.view mine`.
 """
 
@@ -28,11 +27,11 @@ class CriticSettings(Choice, ABC):
     kinds: ClassVar[dict[str, type[Any]]] = VIEWS
 
     view: str
-    depth: int | None = setting(None, "blocks of the discriminator; unset: as the generator", ge=1, le=512)
+    depth: int | None = setting(None, "blocks of the discriminator (unset: as the generator)", ge=1, le=512)
     stem: int | None = setting(
         None,
-        "the discriminator's stride-2 convolutions; unset: as the generator. With one more it sees larger shapes, and "
-        "costs less",
+        "stride-2 convolutions of the discriminator (unset: as the generator); one more lowers its cost and widens its "
+        "receptive field",
         ge=0,
         le=5,
     )
@@ -41,14 +40,14 @@ class CriticSettings(Choice, ABC):
 
     @abstractmethod
     def build(self, codec: Codec, stem: int) -> View:
-        """The view of this codec's latents, for a discriminator of so many stride-2 convolutions."""
+        """The view of this codec's latents, for a discriminator with `stem` stride-2 convolutions."""
 
 
 Kind = TypeVar("Kind", bound=CriticSettings)
 
 
 def register_view(cls: type[Kind]) -> type[Kind]:
-    """Makes a view known by the default of its `view`."""
+    """Registers a view under the default of its field `view`."""
     cls.add_kind()
     return cls
 
@@ -67,10 +66,10 @@ class WholeSettings(CriticSettings):
 
 @register_view
 class FramesSettings(CriticSettings):
-    """A few frames of a clip, drawn anew in every step."""
+    """A few frames of each clip, sampled anew in every step."""
 
     view: Literal["frames"] = "frames"
-    frames: int = setting(4, "frames of a clip that the discriminator sees at a time", ge=2, le=4096)
+    frames: int = setting(4, "frames of a clip that the discriminator sees", ge=2, le=4096)
 
     def build(self, codec: Codec, stem: int) -> View:
         from sparring.critics.frames import Frames

@@ -1,4 +1,4 @@
-"""A view: the part or form of samples that a discriminator sees."""
+"""Views: the part or form of samples that a discriminator sees."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -11,21 +11,22 @@ from sparring.codecs.tokenizer import Tokenizer
 
 
 class View(nn.Module, ABC):
-    """Maps samples, or a codec's latents, to what the discriminator sees; `tokenizer` cuts that into tokens.
+    """Maps samples, or a codec's latents, to the input of a discriminator; `tokenizer` splits it into tokens.
 
-    Real samples and fakes of a pair are seen through one draw, so that nothing but their content differs.
+    A real sample and its paired fake share one draw, so that only their content differs. The codec must not become a
+    submodule of a view: its weights would be stored twice.
     """
 
     shape: tuple[int, ...]
-    """Of one sample as it is seen."""
+    """Shape of one view."""
     tokenizer: Tokenizer
     crops: int = 1
-    """How many such are seen of each sample."""
+    """Views per sample."""
     separate_frames: bool = False
-    """Whether a discriminator's stem must convolve each frame by itself."""
+    """Whether the discriminator's stem must convolve each frame separately."""
 
     def draw(self, count: int, generator: torch.Generator) -> Any:
-        """The randomness of a step for `count` samples; None where there is none."""
+        """The random choices of a step for `count` samples; None if there are none."""
         return None
 
     @abstractmethod
@@ -33,17 +34,18 @@ class View(nn.Module, ABC):
         """(B, *sample_shape) -> (B · crops, *shape). Without a draw: a fixed choice."""
 
     def of_fakes(self, fakes: Tensor, tokens: Tensor, draw: Any = None) -> Tensor:
-        """The same for fakes. A view may also use the generator's `tokens`, to choose where gradients go."""
-        seen: Tensor = self(fakes, draw)
-        return seen
+        """The view of fakes. It may use the generator's `tokens` to choose where gradients flow."""
+        view: Tensor = self(fakes, draw)
+        return view
 
 
 class Whole(View):
-    """All of each sample."""
+    """The whole sample."""
 
     def __init__(self, codec: Codec) -> None:
         super().__init__()
-        self.shape, self.tokenizer = codec.latent_shape, codec.tokenizer
+        self.shape = codec.latent_shape
+        object.__setattr__(self, "tokenizer", codec.tokenizer)  # a submodule of the codec alone
 
     def forward(self, samples: Tensor, draw: Any = None) -> Tensor:
         return samples

@@ -23,7 +23,7 @@ TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2"
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MAX_FILE_BYTES = 512 * 1024**2
 
-# Pillow, zipfile and tarfile raise all of these on broken bytes, beside their own error types.
+# Pillow, zipfile and tarfile raise all of these on damaged files, besides their own error types.
 PARSE_ERRORS = (
     ArithmeticError,
     EOFError,
@@ -42,7 +42,7 @@ ARCHIVE_ERRORS = (*PARSE_ERRORS, tarfile.TarError, zipfile.BadZipFile)
 
 
 class Source(ABC):
-    """The image files of a folder or archive: their names and how to read each."""
+    """The image files of a folder or archive."""
 
     endings: ClassVar[tuple[str, ...]] = EXTENSIONS
 
@@ -55,13 +55,10 @@ class Source(ABC):
 
     @abstractmethod
     def read(self, index: int, limit: int = -1) -> bytes:
-        """The bytes of a file, at most `limit` unless negative; raises one of ARCHIVE_ERRORS.
-
-        It is thread-safe.
-        """
+        """The bytes of a file, at most `limit` unless negative. Thread-safe; raises one of ARCHIVE_ERRORS."""
 
     def _accept(self, raw_name: str, size: int) -> bool:
-        """Adds a file if it is an image and not hidden or made by an operating system; returns whether it was added."""
+        """Adds a file unless it is hidden, a system file or no image; returns whether it was added."""
         parts = [part for part in raw_name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
         if not parts or any(part.startswith(".") or part == "__MACOSX" for part in parts):
             return False
@@ -78,7 +75,7 @@ class Source(ABC):
 
 
 class FolderSource(Source):
-    """Image files below a folder, in natural order; links to folders are followed once."""
+    """Image files below a folder, in natural order; links to folders are followed, each folder is read once."""
 
     def __init__(self, path: str) -> None:
         super().__init__()
@@ -168,5 +165,5 @@ class TarSource(Source):
 def reason(error: Exception) -> str:
     """The error's text on one line."""
     if isinstance(error, UnidentifiedImageError):
-        return "not a readable image"  # Pillow's text contains a memory address
+        return "not a readable image"  # Pillow's message contains a memory address
     return printable(str(error)) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Numbers that samples are conditioned on: a data set's labels read as such, or a file that lies beside it."""
+"""Conditions that are numbers: from a data set's labels, or from a separate file."""
 
 import copy
 from collections.abc import Sequence
@@ -13,30 +13,32 @@ from sparring.data.conditions import Vectors, numbers_in
 from sparring.data.dataset import DataError, Dataset, digest, read_rows
 
 NUMBERS = "numbers"
-MOST = 4096
-"""Numbers a sample."""
+MAX_NUMBERS = 4096
+"""Largest size of a condition."""
 
 Values = npt.NDArray[np.float64]
 
 
 def conditioned(dataset: Dataset, condition: str) -> Dataset:
-    """The data set with conditions in place of classes: its labels as "numbers", or the rows of a file.
+    """The data set with conditions instead of classes: its labels as "numbers", or the rows of a file.
 
-    Held-out samples keep neither, as metrics compare samples of all conditions.
+    Held-out samples have neither, because metrics compare samples of all conditions.
     """
     names: Sequence[str]
     if condition == NUMBERS:
         values, names = _of_labels(dataset), ()
     else:
         values, names = _of_file(condition, dataset)
-    if not 1 <= values.shape[1] <= MOST:
-        raise DataError(f"--data.condition {condition} gives {values.shape[1]} numbers a sample: give 1 to {MOST}")
+    if not 1 <= values.shape[1] <= MAX_NUMBERS:
+        raise DataError(
+            f"--data.condition {condition} gives {values.shape[1]} numbers a sample: give 1 to {MAX_NUMBERS}"
+        )
     rows = torch.from_numpy(values).float()
     if not rows.isfinite().all():
-        place = int((~rows.isfinite()).any(1).nonzero()[0])
-        raise DataError(f"--data.condition {condition}: the numbers of sample {place + 1} are not finite")
+        row = int((~rows.isfinite()).any(1).nonzero()[0])
+        raise DataError(f"--data.condition {condition}: the numbers of sample {row + 1} are not finite")
     conditioned = _without_classes(dataset)
-    conditioned.conditions, conditioned.vectors = rows, Vectors.fit(rows, names)
+    conditioned.conditions, conditioned.conditioned_on = rows, Vectors.fit(rows, names)
     conditioned.fingerprint = digest(dataset.fingerprint, rows, names)
     if dataset.held_out is not None:
         conditioned.held_out = _without_classes(dataset.held_out)
@@ -52,32 +54,32 @@ def _without_classes(dataset: Dataset) -> Dataset:
 def _of_labels(dataset: Dataset) -> Values:
     if not dataset.class_names:
         why = f" ({'; '.join(dataset.notes)})" if dataset.notes else ""
-        raise DataError(f"--data.condition numbers reads labels, and {dataset.name} has none{why}")
+        raise DataError(f"--data.condition numbers needs labels, but {dataset.name} has none{why}")
     try:
         rows = [numbers_in(name) for name in dataset.class_names]
     except ValueError as error:
         raise DataError(
-            f"--data.condition numbers: the label {str(error)!r} is not a number: drop the option to learn classes"
+            f"--data.condition numbers: the label {str(error)!r} is not a number: drop the option to use classes"
         ) from None
     sizes = {len(row): name for row, name in zip(rows, dataset.class_names, strict=True)}
     if len(sizes) > 1:
         first, second = list(sizes.values())[:2]
-        raise DataError(f"--data.condition numbers: the labels {first!r} and {second!r} are not as many numbers")
+        raise DataError(f"--data.condition numbers: the labels {first!r} and {second!r} have different lengths")
     return np.array(rows)[dataset.classes.numpy()]
 
 
 def _of_file(path: str, dataset: Dataset) -> tuple[Values, Sequence[str]]:
-    """The row of each sample, and the names of the columns where the file has some."""
+    """Each sample's row, and the names of the columns, if the file has some."""
     suffix = Path(path).suffix.lower()
     if suffix not in (".npz", ".npy", ".csv"):
-        raise DataError(f"--data.condition is {NUMBERS} or a .npz, .npy or .csv file, not {path}")
+        raise DataError(f"--data.condition must be {NUMBERS} or a .npz, .npy or .csv file, not {path}")
     if not Path(path).is_file():
         raise DataError(f"there is no file {path!r} for --data.condition")
     values, names = _read_csv(path) if suffix == ".csv" else (_read_arrays(path), [])
-    places, count = dataset.file_rows or (torch.arange(len(dataset)), len(dataset))
+    indices, count = dataset.file_rows or (torch.arange(len(dataset)), len(dataset))
     if len(values) != count:
         raise DataError(f"{path} holds {len(values)} rows for {count} samples: give one row a sample, in their order")
-    return values[places.numpy()], names
+    return values[indices.numpy()], names
 
 
 def _read_arrays(path: str) -> Values:
@@ -88,7 +90,7 @@ def _read_arrays(path: str) -> Values:
     (values,) = [arrays[CONDITIONS]] if CONDITIONS in arrays else arrays.values()
     if values.dtype.kind not in "biuf" or values.ndim not in (1, 2):
         raise DataError(
-            f"{path} holds {values.dtype} values of the shape {values.shape}: conditions are numbers (N, K)"
+            f"{path} holds {values.dtype} values of the shape {values.shape}: conditions must be numbers (N, K)"
         )
     return values.reshape(len(values), -1).astype(np.float64)
 
@@ -100,8 +102,8 @@ def _read_csv(path: str) -> tuple[Values, Sequence[str]]:
     for row in rows:
         if len(row) != len(rows[0]) or (names and len(row) != len(names)):
             raise DataError(f"{path}: the row {','.join(row)!r} has {len(row)} numbers, others have {len(rows[0])}")
-        if odd := [cell for cell in row if not _is_number(cell)]:
-            raise DataError(f"{path}: {odd[0]!r} is not a number")
+        if invalid := [cell for cell in row if not _is_number(cell)]:
+            raise DataError(f"{path}: {invalid[0]!r} is not a number")
     return np.array(rows, np.float64).reshape(len(rows), -1), names
 
 

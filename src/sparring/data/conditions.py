@@ -1,7 +1,7 @@
-"""Conditions: facts of a sample that generator and discriminator are told, such as its class.
+"""Conditions: additional inputs of generator and discriminator, such as the class of a sample.
 
-A batch of conditions is one tensor, (B,) class numbers or (B, K) numbers. `Condition` says how networks embed it, when
-two samples count as alike, and how a person names it. Another kind of condition is one more subclass in `CONDITIONS`.
+A batch of conditions is one tensor: class numbers (B,) or vectors (B, K). `Condition` defines their embedding, their
+similarity and their notation for users. A new kind of condition is a further subclass in `CONDITIONS`.
 """
 
 import math
@@ -17,60 +17,60 @@ from sparring.settings import ConfigError
 
 
 class Condition(ABC):
-    """The description of a condition, stored with the weights; its modules are made by the networks that use it."""
+    """The description of a condition, stored with the weights; networks create their own modules from it."""
 
     kind: ClassVar[str]
     option: ClassVar[str] = ""
-    """The command line's option for it."""
+    """Its command-line option."""
     noun: ClassVar[str] = "classes"
     names: tuple[str, ...]
-    """Of the classes, or of the numbers."""
+    """Names of the classes, or of the vectors' components."""
     size: int
-    """Weights that the discriminator learns for each of its features: one for each class, or for each number."""
+    """Number of classes, or of the vectors' components; the number of outputs of the projection discriminator."""
 
     @abstractmethod
     def embedding(self, width: int) -> nn.Module | None:
-        """A module from conditions (B, ...) to (B, width); None where there is nothing to embed."""
+        """A module from conditions (B, ...) to (B, width); None without conditions."""
 
     @abstractmethod
     def tokens(self, width: int) -> nn.Module:
-        """The module that makes the discriminator's class token, (B, ...) -> (B, width); it has a `weight`."""
+        """The module of the discriminator's class token, (B, ...) -> (B, width); it has a `weight`."""
 
     @abstractmethod
     def inner(self, scores: Tensor, condition: Tensor) -> Tensor:
-        """Scores (B, size) weighted by conditions (B, ...): (B,)."""
+        """The inner product of scores (B, size) and conditions (B, ...): (B,)."""
 
     @abstractmethod
     def similarity(self, first: Tensor, second: Tensor) -> Tensor:
-        """How alike conditions (A, ...) and (B, ...) are: (A, B), 1 for the same, 0 for unlike."""
+        """The similarity (A, B) of conditions (A, ...) and (B, ...), from 0 to 1 for equal ones."""
 
     @abstractmethod
     def spread(self, num: int, start: int = 0) -> Tensor:
-        """Conditions of the samples `start` to `start + num` where nobody chooses: all kinds in turn."""
+        """Default conditions of the samples `start` to `start + num`: all classes, or examples, in turn."""
 
     @property
     @abstractmethod
     def turns(self) -> int:
-        """How many conditions `spread` takes in turn."""
+        """Number of different conditions in `spread`."""
 
     @abstractmethod
     def table(self) -> Tensor | None:
-        """All conditions there are, at the places that they are the numbers of; None where they are countless."""
+        """All conditions, indexed by class number; None if there are infinitely many."""
 
     @abstractmethod
     def parse(self, wanted: Any, num: int) -> Tensor:
-        """Conditions of `num` samples as a person writes them: one for all, or one for each; None: `spread`.
+        """Conditions of `num` samples from user input, one for all or one for each; `spread` for None.
 
-        Raises `ConfigError` for what does not exist.
+        Raises `ConfigError` for unknown conditions.
         """
 
     @abstractmethod
     def spell(self, condition: Tensor) -> str:
-        """A single condition as a person writes it, which `parse` reads."""
+        """A single condition as a string; the inverse of `parse`."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Empty for conditions that are no classes."""
+        """Empty unless conditions are classes."""
         return ()
 
     @property
@@ -83,7 +83,7 @@ class Condition(ABC):
 
 @dataclass(frozen=True)
 class Unconditional(Condition):
-    """Nothing is told. Its conditions are zeros (B,)."""
+    """No condition, represented by zeros (B,)."""
 
     kind = "none"
     names = ()
@@ -109,7 +109,7 @@ class Unconditional(Condition):
         return self.spread(1)
 
     def parse(self, wanted: Any, num: int) -> Tensor:
-        """What `spread` gives is taken back."""
+        """Accepts None and the zeros of `spread`."""
         if wanted is None or (isinstance(wanted, Tensor) and torch.equal(wanted.cpu(), self.spread(num))):
             return self.spread(num)
         raise ConfigError("this GAN was trained without classes and other conditions: drop the condition")
@@ -128,7 +128,7 @@ class Classes(Condition):
 
     def __post_init__(self) -> None:
         if not self.names or not all(isinstance(name, str) for name in self.names):
-            raise ValueError("classes have names")
+            raise ValueError("every class needs a name")
 
     @property
     def size(self) -> int:  # type: ignore[override]
@@ -184,10 +184,9 @@ class Classes(Condition):
 
 @dataclass(frozen=True)
 class Vectors(Condition):
-    """K numbers a sample: columns of a table, or an embedding. Conditions are (B, K), float32, in their own units.
+    """K numbers per sample: columns of a table, or an embedding. Conditions are (B, K), float32, in their own units.
 
-    Networks see them standardised by `mean` and `scale`. `examples` are some of the data's own conditions, which
-    samples are drawn for where nobody chooses.
+    Networks standardise them by `mean` and `scale`. `examples` are conditions from the data, the default of `spread`.
     """
 
     names: tuple[str, ...]
@@ -204,19 +203,19 @@ class Vectors(Condition):
     def __post_init__(self) -> None:
         rows = (self.mean, self.scale, *self.examples)
         if not self.names or not self.examples or any(len(row) != len(self.names) for row in rows):
-            raise ValueError("conditions have a name, a mean, a scale and examples for each number")
+            raise ValueError("conditions need a name, a mean, a scale and examples for each number")
         if not all(isinstance(name, str) for name in self.names) or min(self.scale) <= 0:
-            raise ValueError("conditions have names, and scales above 0")
+            raise ValueError("names of conditions must be strings, and scales above 0")
         if not all(math.isfinite(number) for row in rows for number in row):
-            raise ValueError("conditions are finite numbers")
+            raise ValueError("conditions must be finite numbers")
 
     @classmethod
     def fit(cls, values: Tensor, names: Sequence[str] = ()) -> "Vectors":
-        """The description of conditions (N, K) of a data set."""
+        """Fits mean, scale and examples to conditions (N, K)."""
         if not values.isfinite().all():
             raise ValueError("conditions must be finite numbers: fill the gaps or drop those samples")
         spread = values.std(0, correction=0)
-        # In a random order: the first few of them, which a page shows, are as spread as all.
+        # In random order, so that the first few, which a page shows, represent all.
         order = torch.randperm(len(values), generator=torch.Generator().manual_seed(0))
         chosen = order[: max(cls.FEWEST_EXAMPLES, cls.EXAMPLE_NUMBERS // values.shape[1])]
         return cls(
@@ -244,7 +243,7 @@ class Vectors(Condition):
         return (scores * self.standardized(condition)).sum(1) * self.size**-0.5
 
     def similarity(self, first: Tensor, second: Tensor) -> Tensor:
-        """A Gaussian of the distance, of the width at which one in a few samples counts (Ding et al. 2021, CcGAN)."""
+        """A Gaussian kernel (Ding et al. 2021, CcGAN)."""
         a, b = self.standardized(first), self.standardized(second)
         square = (a[:, None] - b).square().mean(2)
         return (-square / (2 * BANDWIDTH**2)).exp()
@@ -265,7 +264,7 @@ class Vectors(Condition):
     def parse(
         self, wanted: str | float | Sequence[float] | Sequence[Sequence[float]] | Tensor | None, num: int
     ) -> Tensor:
-        """A single condition may be text, "0.3,1.2", and a single number where K is 1."""
+        """A single condition may be a string, "0.3,1.2", or a number if K is 1."""
         if wanted is None:
             return self.spread(num)
         try:
@@ -282,14 +281,14 @@ class Vectors(Condition):
         if values.shape != (num, self.size) or not values.isfinite().all():
             named = ", ".join(self.names[:5]) + ", ..." * (self.size > 5)
             raise ConfigError(
-                f"a condition here is {self.size} finite number(s) ({named}), one condition for all samples or one for "
-                f"each of {num}"
+                f"this GAN's condition is {self.size} finite number(s) ({named}): give one for all samples, or "
+                f"one for each of {num}"
             )
         return values
 
 
 def numbers_in(text: str) -> list[float]:
-    """The numbers of "0.3,1.2" or "0.3 1.2"; raises `ValueError` with the text where there are none or others."""
+    """The numbers of "0.3,1.2" or "0.3 1.2"; raises `ValueError` with the text if it holds none or anything else."""
     try:
         numbers = [float(part) for part in text.replace(",", " ").split()]
     except ValueError:
@@ -300,11 +299,11 @@ def numbers_in(text: str) -> list[float]:
 
 
 BANDWIDTH = 0.25
-"""Standard deviations of a condition within which samples count as of one kind."""
+"""Width of the kernel, in standard deviations of a condition."""
 
 
 class _LinearOfVectors(nn.Module):
-    """Standardised numbers (B, K) to (B, width)."""
+    """Standardises vectors (B, K) and maps them to (B, width)."""
 
     mean: Tensor
     scale: Tensor
@@ -331,7 +330,7 @@ def condition_from_dict(values: dict[str, Any]) -> Condition:
     if values.get("kind") not in CONDITIONS:
         known = ", ".join(CONDITIONS)
         raise ConfigError(
-            f"there is no condition {values.get('kind')} among {known}: import the module that registers it"
+            f"there is no condition {values.get('kind')}, only {known}: import the module that registers it"
         )
 
     def frozen(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What a data set is to the rest of Sparring, and how labels become class numbers."""
+"""The interface of a data set, and labels as class numbers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import torch
 
 from sparring.data.channels import Channels
-from sparring.data.conditions import Classes, Condition, Unconditional, Vectors
+from sparring.data.conditions import Classes, Condition, Unconditional
 from sparring.data.errors import DataError as DataError
 from sparring.data.errors import printable as printable
 
@@ -25,7 +25,7 @@ MEMORY_LIMIT = 2 * 1024**3
 """Bytes of decoded pixels kept in memory; larger image sets are decoded on demand."""
 
 Conditional = bool | Literal["numbers"]
-"""How labels are read: not at all, as classes, or as numbers, of which each sample may have others."""
+"""How labels are read: ignored, as classes, or as numbers, which may be different for every sample."""
 
 IGNORED_LABELS = "the set has labels, which are ignored as asked"
 
@@ -38,7 +38,7 @@ _SHOWN = 5
 class Dataset(ABC):
     """A fixed collection of samples, each with a class number or other condition.
 
-    A sample is an image (C, H, W), a series (C, T), a clip (C, T, H, W) or a text (L,) of numbered symbols.
+    A sample is an image (C, H, W), a series (C, T), a clip (C, T, H, W) or a text (L,) of token numbers.
     """
 
     name: str
@@ -53,11 +53,11 @@ class Dataset(ABC):
     notes: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     held_out: Dataset | None = None
-    channels: Channels | None = None  # of series: what undoes their scaling
-    vocabulary: Vocabulary | None = None  # of texts: what their numbers spell
-    conditions: torch.Tensor | None = None  # (N, K) float32: numbers that samples are conditioned on, not classes
-    vectors: Vectors | None = None  # describes `conditions`
-    file_rows: tuple[torch.Tensor, int] | None = None  # (N,) places among so many, where the file has others too
+    channels: Channels | None = None  # scaling of series
+    vocabulary: Vocabulary | None = None  # tokens of texts
+    conditions: torch.Tensor | None = None  # (N, K) float32, if samples are conditioned on numbers instead of classes
+    conditioned_on: Condition | None = None  # describes `conditions`
+    file_rows: tuple[torch.Tensor, int] | None = None  # (N,) rows of the file, and its row count
 
     storage: ClassVar[str]
 
@@ -73,14 +73,14 @@ class Dataset(ABC):
 
     @property
     def num_classes(self) -> int:
-        """Number of classes; 0 where the set has no labels."""
+        """Number of classes; 0 without labels."""
         return len(self.class_names)
 
     @property
     def condition(self) -> Condition:
-        """What samples are conditioned on."""
-        if self.vectors is not None:
-            return self.vectors
+        """The description of the samples' conditions."""
+        if self.conditioned_on is not None:
+            return self.conditioned_on
         return Classes(tuple(self.class_names)) if self.class_names else Unconditional()
 
     def conditions_of(self, indices: torch.Tensor) -> torch.Tensor:
@@ -88,11 +88,11 @@ class Dataset(ABC):
         return (self.classes if self.conditions is None else self.conditions)[indices]
 
     def labels(self) -> torch.Tensor:
-        """The class of every sample: (N,) int64, zeros where the set has no labels."""
+        """The class of every sample: (N,) int64, zeros without labels."""
         return self.classes
 
     def describe(self) -> dict[str, object]:
-        """What was found, in plain JSON types, for a person to check before training."""
+        """Facts in JSON types, for the user to check before training."""
         counts = torch.bincount(self.classes, minlength=self.num_classes).tolist()
         return {
             "name": printable(self.name),
@@ -111,11 +111,11 @@ class Dataset(ABC):
         }
 
     def _ranges(self) -> dict[str, str]:
-        """The least and the greatest of the first numbers that samples are conditioned on."""
+        """The ranges of the first few numbers that samples are conditioned on."""
         if self.conditions is None:
             return {}
         low, high = (values[:_SHOWN].tolist() for values in (self.conditions.amin(0), self.conditions.amax(0)))
-        ranges = [f"{least:.4g} to {most:.4g}" for least, most in zip(low, high, strict=True)]
+        ranges = [f"{minimum:.4g} to {maximum:.4g}" for minimum, maximum in zip(low, high, strict=True)]
         names = [printable(name) for name in self.condition.names]
         more = {"more": str(len(names) - _SHOWN)} if len(names) > _SHOWN else {}
         return dict(zip(names, ranges, strict=False)) | more
@@ -123,7 +123,7 @@ class Dataset(ABC):
 
 @dataclass(kw_only=True, eq=False)
 class TensorDataset(Dataset):
-    """Samples held in memory: uint8 in 0..255, or float32 that is scaled already."""
+    """Samples in memory: uint8 in 0..255, or float32 that is already scaled."""
 
     samples: torch.Tensor  # (N, *sample_shape)
 
@@ -138,7 +138,7 @@ class TensorDataset(Dataset):
 
 
 def digest(*parts: object) -> str:
-    """A short hex digest of `parts`; tensors count with their shape, type and bytes."""
+    """A hex digest of `parts`; tensors contribute shape, type and bytes."""
     state = hashlib.blake2b(digest_size=16)
     for part in parts:
         if isinstance(part, torch.Tensor):
@@ -170,7 +170,7 @@ def number_classes(labels: Sequence[str] | None, count: int) -> tuple[torch.Tens
 
 
 def renumbered(classes: torch.Tensor, names: Sequence[str], wanted: Sequence[str]) -> torch.Tensor:
-    """Class numbers (N,) of `names` as those that `wanted` gives the same names; -1 for what it lacks."""
+    """Maps class numbers (N,) of `names` to those of the same names in `wanted`; -1 if a name is missing."""
     number = {name: index for index, name in enumerate(wanted)}
     table = torch.tensor([number.get(name, -1) for name in names] or [-1], dtype=torch.int64)
     return table[classes.cpu()]
@@ -185,15 +185,15 @@ def read_rows(path: str, holding: str = "labels") -> list[list[str]]:
         raise DataError(f"cannot read the {holding} file {path}: {error}") from error
     rows = [row for row in rows if any(row)]
     if not rows:
-        raise DataError(f"the {holding} file {path} is empty: it needs one row a sample")
+        raise DataError(f"the {holding} file {path} is empty: it needs one row per sample")
     return rows
 
 
 def labels_by_row(path: str, count: int) -> list[str]:
-    """`count` labels from a CSV that holds one label a row, with or without a header row."""
+    """`count` labels from a CSV file with one label per row; the header is optional."""
     rows = read_rows(path)
     if any(len(row) != 1 for row in rows):
-        raise DataError(f"{path} must hold one label a row and nothing else, in the order of the samples")
+        raise DataError(f"{path} must hold one label per row and nothing else, in the order of the samples")
     cells = [row[0] for row in rows]
     if len(cells) == count + 1:
         cells = cells[1:]
@@ -203,10 +203,9 @@ def labels_by_row(path: str, count: int) -> list[str]:
 
 
 def labels_by_file(path: str, files: Sequence[str]) -> list[str]:
-    """The label of each of `files` from a CSV with the columns file,label (header optional).
+    """The label of each of `files` from a CSV file with the columns file,label (header optional).
 
-    A row names a file by its path inside the set or by its bare name. Every file must have a
-    row and every row a file.
+    A row names a file by its path inside the set or by its base name. Files and rows must match one to one.
     """
     exact = set(files)
     by_name: dict[str, list[str]] = {}
@@ -225,21 +224,21 @@ def labels_by_file(path: str, files: Sequence[str]) -> list[str]:
             file_column, label_column = header
             rows = rows[1:]
     found: dict[str, str] = {}
-    strangers: list[str] = []
+    unknown: list[str] = []
     for row in rows:
         if len(row) <= max(file_column, label_column) or not row[label_column]:
             raise DataError(f"{path}: the row {','.join(row)!r} has no label; the columns are file,label")
         cell, label = row[file_column], row[label_column]
-        files_meant = matches(cell)
-        if len(files_meant) > 1:
+        candidates = matches(cell)
+        if len(candidates) > 1:
             raise DataError(
-                f"{path}: {cell} may mean {files_meant[0]} or {files_meant[1]}; write the whole path in the row"
+                f"{path}: {cell} may mean {candidates[0]} or {candidates[1]}; write the whole path in the row"
             )
-        if not files_meant:
-            strangers.append(cell)
-        elif found.setdefault(files_meant[0], label) != label:
-            raise DataError(f"{path} gives {cell} two labels, {found[files_meant[0]]} and {label}")
-    _refuse(path, strangers, "name no image of the set", "rows")
+        if not candidates:
+            unknown.append(cell)
+        elif found.setdefault(candidates[0], label) != label:
+            raise DataError(f"{path} gives {cell} two labels, {found[candidates[0]]} and {label}")
+    _refuse(path, unknown, "name no image of the set", "rows")
     _refuse(path, [file for file in files if file not in found], "have no row in it", "images")
     return [found[file] for file in files]
 

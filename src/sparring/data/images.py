@@ -1,4 +1,4 @@
-"""Image files in a folder, a zip or a tar archive, held in memory or decoded on demand."""
+"""Data sets of image files in a folder, a zip or a tar archive, in memory or decoded on demand."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from sparring.data.dataset import (
 )
 from sparring.data.streamed import THREADS, Pixels, StreamedDataset
 
-# Fixed formats exclude Pillow's rare ones, some of which start other programs.
+# Pillow's other formats are excluded; some of them start external programs.
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF")
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _ORIENTATION_TAG = 0x0112
@@ -72,7 +72,7 @@ IMAGE_ERRORS = (*PARSE_ERRORS, Image.DecompressionBombError)
 
 @dataclass(frozen=True)
 class Picture:
-    """An image file that has been opened."""
+    """An opened image file."""
 
     mode: str
     size: tuple[int, int]  # width and height as stored in the file
@@ -81,7 +81,7 @@ class Picture:
 
 
 def read_image(data: bytes, resolution: int | None, decode: bool = True) -> Picture:
-    """Opens an image file; raises one of IMAGE_ERRORS where the bytes are broken.
+    """Opens an image file; raises one of IMAGE_ERRORS if it is damaged.
 
     With `decode=False` only the header is read and `pixels` is None.
     """
@@ -155,7 +155,7 @@ def widen(pixels: Pixels, channels: int) -> Pixels:
 
 
 def channels_to_hold(channel_counts: Iterable[int]) -> int:
-    """The number of channels that holds all pictures: grey 1, with alpha 2, colour 3, with alpha 4."""
+    """The number of channels that fits all pictures: 1 grey, 2 grey and alpha, 3 colour, 4 colour and alpha."""
     counts = set(channel_counts)
     return (3 if counts & {3, 4} else 1) + bool(counts & {2, 4})
 
@@ -188,9 +188,9 @@ def read_header(source: Source, index: int, resolution: int | None) -> Picture |
 
 
 def _scan(source: Source, resolution: int | None, memory_limit: int) -> tuple[dict[int, Picture], list[str]]:
-    """The readable pictures by their index in the source, and an error for each of the others.
+    """The readable pictures by their index in the source, and an error for each other file.
 
-    Pixels are kept as long as all pictures have one size and are expected to fit into `memory_limit` bytes.
+    Pixels are kept while all pictures have the same size and are expected to fit into `memory_limit` bytes.
     """
     pictures: dict[int, Picture] = {}
     broken: list[str] = []
@@ -240,8 +240,8 @@ def load_images(
     pictures, broken = _scan(source, resolution, memory_limit)
     skipped = [*source.unreadable, *broken]
     if not pictures:
-        seen = f"{len(skipped)} broken, first {skipped[0]}" if skipped else "it holds no image files"
-        raise DataError(f"no readable image in {name} ({seen}); known are {' '.join(EXTENSIONS)}")
+        cause = f"{len(skipped)} broken, first {skipped[0]}" if skipped else "it holds no image files"
+        raise DataError(f"no readable image in {name} ({cause}); the supported formats are {' '.join(EXTENSIONS)}")
     sizes = Counter(f"{picture.shape[2]}x{picture.shape[1]}" for picture in pictures.values())
     if len(sizes) > 1:
         common = ", ".join(f"{size}: {count}" for size, count in sizes.most_common(4))
@@ -273,7 +273,7 @@ def load_images(
         return TensorDataset(**facts, samples=_stack(pictures, shape))
     if not source.rereadable:
         raise DataError(
-            f"{name} is compressed and too large to hold in memory; unpack it, or make it a .zip or plain .tar"
+            f"{name} is compressed and too large for memory; unpack it, or convert it to a .zip or plain .tar"
         )
     return StreamedImages(**facts, source=source, indices=indices, resolution=resolution)
 
@@ -321,7 +321,7 @@ def open_images(
     conditional: Conditional = True,
     memory_limit: int = MEMORY_LIMIT,
 ) -> Dataset:
-    """The images of a folder, a .zip or a .tar (also compressed).
+    """The images of a folder, a .zip or a .tar (maybe compressed).
 
     Classes come from the CSV file `labels` (columns file,label), else from first-level sub-folders.
     """
@@ -341,7 +341,7 @@ def open_images(
 
 
 def _note_on_videos(source: Source) -> list[str]:
-    """A note if the pictures seem to be frames of videos, which are read as clips only with --frames."""
+    """A note if the pictures seem to be frames of videos; these are read as clips only with --frames."""
     guess, stems = "", [PurePosixPath(name).stem.lower() for name in source.names]
     if not stems:
         return []
@@ -386,23 +386,23 @@ def _numbered_folders(names: Sequence[str]) -> list[list[int]]:
 def _are_videos(source: Source, folders: Sequence[Sequence[int]]) -> bool:
     """Whether pictures are closer to the next picture than to others of their folder, as in videos.
 
-    Folders of classes are often numbered in the same way, but their neighbouring pictures are not closer than others.
+    Class folders are often numbered too, but their consecutive pictures are not closer than others.
     """
     near = far = 0.0
     for indices in folders[:_PROBED_FOLDERS]:
-        spots = [int(share * len(indices)) for share in (0, 0.2, 0.5, 0.8)]  # uneven, so that periodic motion is found
-        shown = [indices[spot + step] for step in (0, 1) for spot in spots]
-        pictures = [_decode_or_reason(_read_or_reason(source, index), _THUMBNAIL) for index in shown]
+        places = [int(share * len(indices)) for share in (0, 0.2, 0.5, 0.8)]  # uneven, to detect periodic motion
+        sampled = [indices[place + step] for step in (0, 1) for place in places]
+        pictures = [_decode_or_reason(_read_or_reason(source, index), _THUMBNAIL) for index in sampled]
         pixels = [widen(p.pixels, 4).astype(float) for p in pictures if isinstance(p, Picture) and p.pixels is not None]
-        if len(pixels) == len(shown):
-            here, after = np.stack(pixels).reshape(2, len(spots), -1)
-            near += float(abs(after - here).mean())
-            far += float(np.mean([abs(one - other).mean() for one, other in combinations(here, 2)]))
+        if len(pixels) == len(sampled):
+            current, following = np.stack(pixels).reshape(2, len(places), -1)
+            near += float(abs(following - current).mean())
+            far += float(np.mean([abs(one - other).mean() for one, other in combinations(current, 2)]))
     return near < _MAX_CHANGE * far
 
 
 def _folders(names: Sequence[str]) -> list[tuple[str, ...]]:
-    """The folders of each file, below the folders that all files share."""
+    """The folders of each file, without the leading folders that all files share."""
     folders = [PurePosixPath(name).parent.parts for name in names]
     shared = 0
     while all(len(parts) > shared and parts[shared] == folders[0][shared] for parts in folders):
@@ -413,7 +413,7 @@ def _folders(names: Sequence[str]) -> list[tuple[str, ...]]:
 def labels_from_folders(
     names: Sequence[str], *, what: str = "images", example: str = "image.png"
 ) -> tuple[list[str] | None, list[str]]:
-    """A label for each name if every file lies directly in a first-level folder, else None; and notes.
+    """Labels and notes: first-level folders are labels if every file lies directly in one, else labels are None.
 
     Folders that all files share are ignored. The notes call the files `what` and give an `example`.
     """

@@ -1,4 +1,4 @@
-"""What networks, metrics and pictures must know of the data."""
+"""The description of the data for networks, metrics and pictures."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +11,7 @@ from sparring.data.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class DataSpec:
-    """What the networks must know of the data, stored with the weights."""
+    """The description of the data, stored with the weights."""
 
     sample_shape: tuple[int, ...]
     condition: Condition = field(default_factory=Unconditional)
@@ -22,7 +22,7 @@ class DataSpec:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Empty where samples are not conditioned on classes."""
+        """Empty if samples are not conditioned on classes."""
         return self.condition.class_names
 
     @property
@@ -31,7 +31,7 @@ class DataSpec:
 
     @property
     def channel_names(self) -> tuple[str, ...]:
-        """Empty where channels have no names."""
+        """Empty if channels have no names."""
         return () if self.channels is None else self.channels.names
 
     def to_dict(self) -> dict[str, Any]:
@@ -48,13 +48,13 @@ class DataSpec:
         channels, vocabulary = values.get("channels"), values.get("vocabulary")
         shape = tuple(int(size) for size in values["sample_shape"])
         if channels is not None and shape[0] != len(channels["names"]) + bool(channels["masked"]):
-            raise ValueError("as many channels as a sample has must be named")
+            raise ValueError("every channel of a sample must have a name")
         return cls(
             shape,
             condition_from_dict(values["condition"]),
             None if channels is None else Channels.from_dict(channels),
             None if vocabulary is None else Vocabulary.from_dict(vocabulary),
-            modality=str(values["modality"]) if "modality" in values else infer_modality(values),
+            modality=str(values["modality"]),
         )
 
     @classmethod
@@ -65,21 +65,9 @@ class DataSpec:
         )  # fmt: skip
 
     def like(self, other: "DataSpec") -> bool:
-        """Whether samples are of one kind; the scaling of series and of numbers may differ, as it is measured."""
+        """Whether samples are of one kind; the scaling of series and vectors may differ, as it is fitted to data."""
         facts = [
             (s.modality, s.sample_shape, s.condition.kind, s.condition.names, s.channel_names, s.vocabulary)
             for s in (self, other)
         ]
         return facts[0] == facts[1]
-
-
-def infer_modality(data: dict[str, Any]) -> str:
-    """The modality of the data of a run that was written before runs stored it."""
-    shape = tuple(data["sample_shape"])
-    if data.get("vocabulary") is not None:
-        return "text"
-    if data.get("channels") is not None:
-        return "series"
-    if shape == (2, 1, 1):
-        return "points"
-    return "video" if len(shape) == 4 else "image"

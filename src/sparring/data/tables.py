@@ -388,8 +388,8 @@ def _ends_of_samples(blocks: Iterator[Block], label: int | None) -> npt.NDArray[
         rows, place = rows + len(places), places[-1:]
     ends = np.append(np.concatenate(starts)[1:], rows)
     known = np.concatenate(numbers)
-    alike = len(np.unique(known)) < len(known) or not np.isfinite(known).all()
-    return None if alike or len(ends) == rows else ends
+    repeated = len(np.unique(known)) < len(known) or not np.isfinite(known).all()
+    return None if repeated or len(ends) == rows else ends
 
 
 def _begin_with_classes(rows: npt.NDArray[np.float64]) -> bool:

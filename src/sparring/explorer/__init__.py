@@ -1,1 +1,1 @@
-"""The local web page in which a trained GAN is seen and steered: `sparring explore`."""
+"""The local web page of `sparring explore`."""

@@ -1,4 +1,4 @@
-"""What happens in a run's folder, as server-sent events: new rows of metrics, new weights."""
+"""Server-sent events of a run's folder: new rows of metrics and new weights."""
 
 import asyncio
 import contextlib
@@ -14,26 +14,26 @@ from sparring.explorer.model import Stamp, stamp
 from sparring.training.logs import Row, row_of
 
 INTERVAL, HEARTBEAT = 0.5, 15.0
-"""Seconds between looks at the folder, and between signs of life where nothing happens."""
+"""Seconds between two polls of the folder, and between two heartbeats if nothing changes."""
 
 
 class Rows:
-    """Reads the rows of a `metrics.jsonl` as they come."""
+    """Reads a growing `metrics.jsonl` incrementally."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.offset, self.file = path, 0, -1
 
     def read(self) -> tuple[list[Row], bool]:
-        """Rows that are new, and whether they are all there are: at first, and where the run went back."""
+        """The new rows, and whether they replace all earlier ones: at the first read, and if the file shrank."""
         fresh = self.file == -1
         try:
             with open(self.path, "rb") as file:
-                facts = os.fstat(file.fileno())  # the path may be another file by now
+                facts = os.fstat(file.fileno())  # not of the path, which may have been replaced
                 if not fresh and (facts.st_ino != self.file or facts.st_size < self.offset):
                     fresh, self.offset = True, 0
                 self.file = facts.st_ino
                 file.seek(self.offset)
-                whole, _, _ = file.read().rpartition(b"\n")  # the last line may be half written
+                whole, _, _ = file.read().rpartition(b"\n")  # the last line may be incomplete
         except OSError:
             return [], False
         self.offset += len(whole) + 1 if whole else 0
@@ -41,16 +41,16 @@ class Rows:
 
 
 def _row(line: bytes) -> Row | None:
-    """Its finite numbers, as JSON for browsers knows no others; None of a line that is cut short."""
+    """The finite numbers of a line, as JSON allows no others; None for an incomplete line."""
     row = row_of(line)
-    with contextlib.suppress(OverflowError):  # isfinite of an integer that is no float
+    with contextlib.suppress(OverflowError):  # isfinite raises for an integer beyond float64
         return row and {k: v for k, v in row.items() if isinstance(v, int | float) and math.isfinite(v)}
     return None
 
 
 def numbers(rows: Sequence[Mapping[str, float]], best: Mapping[str, float]) -> list[dict[str, Any]]:
-    """The newest evaluation: each number beside its floor, which is what real samples get, and its value in the `best`
-    state; None where there is none."""
+    """The newest evaluation: each score with its floor (the score of real samples) and its value in the `best` state,
+    or None."""
     measured = next((row for row in reversed(rows) if any(name.endswith("_floor") for name in row)), best)
     return [
         {"name": printable(name), "value": value, "floor": measured.get(f"{name}_floor"), "best": best.get(name)}
@@ -60,7 +60,7 @@ def numbers(rows: Sequence[Mapping[str, float]], best: Mapping[str, float]) -> l
 
 
 def read_best(folder: Path) -> Row:
-    """The measurements of the state in `best/`, or of `folder` where it is such a state; empty where there is none."""
+    """The scores of the state in `best/`, or of `folder` if it is such a state; empty if there are none."""
     for file in (folder / "best" / "metrics.json", folder / "metrics.json"):
         with contextlib.suppress(OSError):
             return _row(file.read_bytes()) or {}
@@ -68,9 +68,8 @@ def read_best(folder: Path) -> Row:
 
 
 async def events(folder: Path, loaded: Callable[[], Stamp | None], stopping: Callable[[], bool]) -> AsyncIterator[str]:
-    """Server-sent events with JSON inside: {"rows", "fresh", "numbers"}, and {"weights": true} where
-    `model.safetensors` is no longer the one that is `loaded`. The first comes at once and has all rows so far, which
-    may be none."""
+    """Server-sent events in JSON: {"rows", "fresh", "numbers"}, and {"weights": true} when `model.safetensors` differs
+    from the one `loaded`. The first event is sent at once and holds all rows so far, maybe none."""
     rows, log, known, silent = Rows(folder / "metrics.jsonl"), list[Row](), loaded(), 0.0
     first = True
     while True:

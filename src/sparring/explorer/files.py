@@ -1,4 +1,4 @@
-"""A sample as a file to keep."""
+"""Samples as files for download."""
 
 import tempfile
 from pathlib import Path
@@ -9,7 +9,7 @@ from sparring.files import file_name
 
 
 def saved(model: Model, point: Drawn | Projected | Mixture) -> tuple[bytes, str]:
-    """The file's content and name: .png, .csv, .txt, and of clips .mp4 where PyAV is, else .webp."""
+    """The file's content and name: .png, .csv or .txt; for clips .mp4 if PyAV is installed, else .webp."""
     display = model.gan.modality.display
     suffix = display.download_suffix()
     with tempfile.TemporaryDirectory() as folder:
@@ -19,7 +19,7 @@ def saved(model: Model, point: Drawn | Projected | Mixture) -> tuple[bytes, str]
 
 
 def point_name(title: str, point: Drawn | Projected | Mixture) -> str:
-    """Without a suffix: digits-seed7-12, digits-seed7-12-class3-psi0.7-moved, digits-seed7-12-to-seed7-15-0.25."""
+    """The name without suffix: digits-seed7-12-class3-psi0.7-moved, digits-seed7-12-to-seed7-15-0.25."""
     title = file_name(title)
     if isinstance(point, Mixture):
         return f"{title}-{_named(point.start)}-to-{_named(point.end)}-{point.t:.2f}"

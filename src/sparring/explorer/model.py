@@ -1,4 +1,4 @@
-"""A run's newest weights: points in, samples out."""
+"""A run's newest weights: maps points to samples."""
 
 import contextlib
 import math
@@ -18,8 +18,8 @@ from sparring.sampling import between, draw_z
 
 Stamp = tuple[int, int, int]
 
-NUMBERS = 2**22
-"""Of samples that are made at once."""
+BATCH_NUMBERS = 2**22
+"""Maximum number of values in one batch of samples."""
 
 
 class PointError(ValueError):
@@ -27,11 +27,11 @@ class PointError(ValueError):
 
 
 class Stopped(RuntimeError):
-    """The explorer ends, and with it what is under way."""
+    """The explorer is shutting down."""
 
 
 class Model:
-    """A run's GAN, loaded anew whenever its file has changed. Not for two threads at a time."""
+    """A run's GAN, reloaded whenever its file has changed. Not thread-safe."""
 
     def __init__(self, run: str | Path, *, device: str = "auto", seed: int = 0, latents: Path | None = None) -> None:
         self.title, self.folder = run_title(run), find_run(run)
@@ -45,12 +45,12 @@ class Model:
             self.starts, self.conditions = read_latents(latents, self.gan)
         self.sliders = min(COUNT, size)
         self.stopping: Callable[[], bool] = lambda: False
-        """Whether to end what is under way: asked between batches."""
+        """Whether to stop; called between batches."""
         self._directions: Tensor | None = None
         self._warm = False
 
     def refresh(self) -> None:
-        """Loads weights that are newer; those of another kind of run, or half copied, are let be."""
+        """Loads newer weights; ignores incomplete files and weights of a run with other data."""
         now = stamp(self.file)
         if now is None or now == self.stamp:
             return
@@ -62,20 +62,20 @@ class Model:
 
     @property
     def directions(self) -> Tensor:
-        """(sliders, z_size) on the CPU; found when first asked for, which takes a second or a few."""
+        """(sliders, z_size) on the CPU; computed at first use, which takes a few seconds."""
         if self._directions is None:
-            self._directions = directions(self.gan.generator, self.sliders, between=self._go_on).cpu()
+            self._directions = directions(self.gan.generator, self.sliders, between=self._check_stop).cpu()
         return self._directions
 
     def warm(self) -> None:
-        """Finds the directions ahead of their first use; once, as weights that still train change them often."""
+        """Computes the directions ahead of their first use; only once, as weights in training change them often."""
         if not self._warm:
             self._warm = True
             _ = self.directions
 
-    def _go_on(self) -> None:
+    def _check_stop(self) -> None:
         if self.stopping():
-            raise Stopped("the explorer is ending")
+            raise Stopped("the explorer is shutting down")
 
     def samples(self, points: Sequence[Drawn | Projected | Mixture]) -> Any:
         """A sample for each point, as `GAN.sample` gives them; raises `PointError`."""
@@ -83,16 +83,16 @@ class Model:
         z = torch.stack([self._z(point) for point in points]).to(self.gan.device)
         ends = [point.nearer if isinstance(point, Mixture) else point for point in points]
         conditions = torch.cat([self._condition(end) for end in ends]).to(self.gan.device)
-        made: list[Any] = [None] * len(points)
-        most = max(1, NUMBERS // math.prod(self.gan.spec.sample_shape))
+        samples: list[Any] = [None] * len(points)
+        batch_size = max(1, BATCH_NUMBERS // math.prod(self.gan.spec.sample_shape))
         for psi in {end.psi for end in ends}:
-            alike = [place for place, end in enumerate(ends) if end.psi == psi]
-            for start in range(0, len(alike), most):
-                self._go_on()
-                places = alike[start : start + most]
+            same_psi = [place for place, end in enumerate(ends) if end.psi == psi]
+            for start in range(0, len(same_psi), batch_size):
+                self._check_stop()
+                places = same_psi[start : start + batch_size]
                 for place, sample in zip(places, self.gan.decode(z[places], conditions[places], psi), strict=True):
-                    made[place] = sample
-        return self.gan.modality.stacked(made)
+                    samples[place] = sample
+        return self.gan.modality.stacked(samples)
 
     def _z(self, point: Drawn | Projected | Mixture) -> Tensor:
         """(z_size,) on the CPU."""
@@ -105,7 +105,7 @@ class Model:
         else:
             z = draw_z(1, self.gan.generator.z_size, seed=point.seed, start=point.index)[0]
         if len(point.offsets) > self.sliders:
-            raise PointError(f"a point here has {self.sliders} offsets at most, not {len(point.offsets)}")
+            raise PointError(f"a point has at most {self.sliders} offsets, not {len(point.offsets)}")
         if any(point.offsets):
             z = z + torch.tensor(point.offsets) @ self.directions[: len(point.offsets)]
         return z
@@ -124,7 +124,7 @@ class Model:
 
 
 def stamp(file: Path) -> Stamp | None:
-    """Differs after a file was written anew; None where there is none."""
+    """Identifies one version of a file; None if the file does not exist."""
     try:
         facts = file.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""Points of z as the page names them, in JSON."""
+"""Points of z in the JSON of the page's requests."""
 
 from typing import Annotated, Any
 
@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from sparring.directions import COUNT
 
 SEEDS = 2**32
-MOST = 256
+MAX_POINTS = 256
 """Points in one request."""
 
 Offset = Annotated[float, Field(ge=-100, le=100)]
@@ -22,21 +22,21 @@ class _Point(BaseModel):
 
 class _Steered(_Point):
     condition: int | list[Number] | None = None
-    """The number of a class, or numbers. None: what falls to the sample in turn, or a projected one's own."""
+    """A class number or numbers. None: the next condition in turn, or the projected sample's own."""
     psi: float = Field(1.0, ge=0, le=2)
     offsets: list[Offset] = Field([], max_length=COUNT)
-    """How far it is moved along each of the directions."""
+    """Offset along each direction."""
 
 
 class Drawn(_Steered):
-    """Sample `index` of a seed, as `GAN.sample` counts."""
+    """Sample `index` of a seed, as in `GAN.sample`."""
 
     seed: int = Field(ge=0, lt=SEEDS)
     index: int = Field(ge=0, lt=2**31)
 
 
 class Projected(_Steered):
-    """Row `latent` of the file of latents."""
+    """Row `latent` of the latents file."""
 
     latent: int = Field(ge=0)
 
@@ -53,7 +53,7 @@ End = Annotated[
 
 
 class Mixture(_Point):
-    """A point between two others: `t` = 0 is the first, 1 the second. Condition and psi are those of the nearer one."""
+    """An interpolation: `t` = 0 is the start, 1 the end. Condition and psi are those of the nearer one."""
 
     start: End = Field(alias="from")
     end: End = Field(alias="to")
@@ -70,7 +70,5 @@ Point = Annotated[
 ]
 
 
-class Wanted(_Point):
-    """What the page sends to have points rendered."""
-
-    points: list[Point] = Field(min_length=1, max_length=MOST)
+class RenderRequest(_Point):
+    points: list[Point] = Field(min_length=1, max_length=MAX_POINTS)

@@ -1,4 +1,4 @@
-"""The explorer's server: its port, its address, its end."""
+"""Starts the explorer's server on a free port."""
 
 import contextlib
 import secrets
@@ -17,19 +17,19 @@ from sparring.explorer.model import Model
 from sparring.explorer.server import create_app
 
 HOST = "127.0.0.1"
-TRIED = 50
-"""Ports, from the wanted one on."""
+PORTS = 50
+"""Number of ports to try."""
 
 
 def serve(model: Model, port: int, *, browser: bool) -> None:
-    """Prints the page's address, opens it where a `browser` is wanted, and serves until Ctrl-C."""
+    """Prints the page's address, opens it in a browser if `browser` is set, and serves until Ctrl-C."""
     listening = listen(port)
     server, address = make_server(model, listening)
     if listening.getsockname()[1] != port:
         print(f"port {port} is in use: took {listening.getsockname()[1]}", file=sys.stderr)
     print(address, flush=True)
     with contextlib.ExitStack() as stack:
-        if browser:  # one that runs in the terminal would keep the server from starting
+        if browser:  # in a thread, as a browser in the terminal would block the server
             page = stack.enter_context(redirect(address)).as_uri()
             threading.Thread(target=webbrowser.open, args=[page], daemon=True).start()
         server.run(sockets=[listening])
@@ -37,8 +37,8 @@ def serve(model: Model, port: int, *, browser: bool) -> None:
 
 @contextlib.contextmanager
 def redirect(address: str) -> Iterator[Path]:
-    """A page for this user alone that leads to the address: a browser's arguments are for all users to see."""
-    with tempfile.TemporaryDirectory(prefix="sparring-", ignore_cleanup_errors=True) as folder:  # of mode 0700
+    """A page, readable by this user only, that redirects to the address: all users can see a browser's arguments."""
+    with tempfile.TemporaryDirectory(prefix="sparring-", ignore_cleanup_errors=True) as folder:  # mode 0700
         page = Path(folder) / "explore.html"
         page.touch(mode=0o600)
         page.write_text(
@@ -50,7 +50,7 @@ def redirect(address: str) -> Iterator[Path]:
 
 
 def make_server(model: Model, listening: socket.socket) -> tuple[uvicorn.Server, str]:
-    """A server for a listening socket, and the address that its page has, with a new secret token."""
+    """A server for a listening socket, and the address of its page with a new secret token."""
     port, token = listening.getsockname()[1], secrets.token_urlsafe(24)
 
     def stopping() -> bool:
@@ -68,16 +68,16 @@ def make_server(model: Model, listening: socket.socket) -> tuple[uvicorn.Server,
 
 def listen(port: int) -> socket.socket:
     """A listening socket on the first free port from `port` on."""
-    for tried in range(port, min(port + TRIED, 65_536)):
-        # named TCP, so that asyncio does not let small answers wait for each other (Nagle): 40 ms each
+    for candidate in range(port, min(port + PORTS, 65_536)):
+        # With IPPROTO_TCP asyncio sets TCP_NODELAY; Nagle's algorithm would delay small answers by 40 ms.
         listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        if sys.platform != "win32":  # there it would share a port that another program has
+        if sys.platform != "win32":  # on Windows this option shares a port with another program
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listening.bind((HOST, tried))
+            listening.bind((HOST, candidate))
             listening.listen()
         except OSError:
             listening.close()
             continue
         return listening
-    raise ConfigError(f"none of the {TRIED} ports from {port} on is free: name another with --port")
+    raise ConfigError(f"none of the {PORTS} ports from {port} on is free: choose another with --port")

@@ -1,4 +1,4 @@
-"""The explorer's pages and answers over HTTP."""
+"""The explorer's HTTP API and its static files."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from sparring.data.dataset import printable
 from sparring.explorer.events import Rows, events, numbers, read_best
 from sparring.explorer.files import saved
 from sparring.explorer.model import Model, PointError
-from sparring.explorer.points import Point, Wanted
+from sparring.explorer.points import Point, RenderRequest
 from sparring.explorer.security import Guard
 
 TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
@@ -22,9 +22,9 @@ PAGE, REST = "page.html", ("style.css", "strings.js", "draw.js", "conditions.js"
 
 
 def create_app(model: Model, *, token: str, port: int, stopping: Callable[[], bool] = lambda: False) -> FastAPI:
-    """The application; `stopping` says that the server wants to end, and with it the streams of events."""
+    """The application; event streams end once `stopping` returns True."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    worker = ThreadPoolExecutor(1)  # one thing at a time, and PyTorch's threads in one place
+    worker = ThreadPoolExecutor(1)  # `Model` is not thread-safe
     app.add_middleware(Guard, token=token, port=port)
     served = _web_files(token)
 
@@ -38,8 +38,8 @@ def create_app(model: Model, *, token: str, port: int, stopping: Callable[[], bo
     @app.exception_handler(RuntimeError)
     @app.exception_handler(MemoryError)
     async def failed(request: Request, error: Exception) -> Response:
-        why, *_ = str(error).strip().splitlines() or [type(error).__name__]
-        return _error(f"the model did not run: {why}", 500)
+        reason, *_ = str(error).strip().splitlines() or [type(error).__name__]
+        return _error(f"the model failed: {reason}", 500)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
@@ -52,9 +52,9 @@ def create_app(model: Model, *, token: str, port: int, stopping: Callable[[], bo
         return await work(_facts, model)
 
     @app.post("/api/render")
-    async def render(wanted: Wanted) -> Response:
-        answer = await work(_rendered, model, wanted.points)
-        worker.submit(model.warm)  # where it fails, the first move of a slider will say so
+    async def render(request: RenderRequest) -> Response:
+        answer = await work(_rendered, model, request.points)
+        worker.submit(model.warm)  # an error shows again at the first move of a slider
         return answer
 
     @app.post("/api/download")
@@ -70,7 +70,7 @@ def create_app(model: Model, *, token: str, port: int, stopping: Callable[[], bo
     @app.get("/{name:path}")
     async def static(name: str) -> Response:
         if name not in served:
-            return PlainTextResponse("there is no such page", 404)
+            return PlainTextResponse("not found", 404)
         content, kind = served[name]
         return Response(content, media_type=kind)
 
@@ -78,7 +78,7 @@ def create_app(model: Model, *, token: str, port: int, stopping: Callable[[], bo
 
 
 def _facts(model: Model) -> dict[str, Any]:
-    """What the page must know of the model before it asks for samples."""
+    """The facts that the page needs before it requests samples."""
     return model.gan.modality.page.facts(model.gan.spec) | {
         "title": printable(model.title),
         "directions": model.sliders,
@@ -93,7 +93,7 @@ def _error(text: str, status: int) -> Response:
 
 
 def _rendered(model: Model, points: Sequence[Any]) -> Response:
-    """Strings as a JSON list; all else as bytes."""
+    """Texts as a JSON list, other samples as bytes."""
     content = model.gan.modality.page.encode(model.samples(points))
     return _bytes(content) if isinstance(content, bytes) else JSONResponse(content)
 
@@ -103,7 +103,7 @@ def _bytes(content: bytes) -> Response:
 
 
 def _web_files(token: str) -> dict[str, tuple[bytes, str]]:
-    """Content and type of each file of the page by its name; the page asks for the others with the token."""
+    """Content and media type of each file by name; the page's links to the others carry the token."""
     folder = files("sparring") / "web"
     found = {name: ((folder / name).read_bytes(), TYPES[name.rpartition(".")[2]]) for name in REST}
     page = (folder / PAGE).read_text(encoding="utf-8")

@@ -50,7 +50,7 @@ def _recall(scores: Scores) -> str:
         if name.startswith("recall_") and f"{name}_floor" in scores
     ]
     lost = [(name, recall, floor) for name, recall, floor in classes if recall < UNCOVERED * floor]
-    shown = ", ".join(f"{recall:.0%} of {name} (real data: {floor:.0%})" for name, recall, floor in lost[:5])
+    shown = ", ".join(f"{recall:.0%} of class {name} (real data: {floor:.0%})" for name, recall, floor in lost[:5])
     more = f", and as little of {len(lost) - 5} more classes" if len(lost) > 5 else ""
     return f"collapse within a class: the samples cover {shown}{more}" if lost else ""
 

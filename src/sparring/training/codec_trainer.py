@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from sparring.codecs.codec import Codec
-from sparring.codecs.settings import LearntSettings
 from sparring.config import Config
 from sparring.data.dataset import Dataset, TensorDataset
 from sparring.data.order import ShuffledOrder, derive_seed
@@ -30,8 +29,8 @@ class CodecTrainer:
         self, config: Config, codec: Codec, dataset: Dataset, device: torch.device, dtype: torch.dtype
     ) -> None:
         self.config, self.dataset, self.device, self.dtype = config, dataset, device, dtype
-        assert isinstance(config.codec, LearntSettings), "a codec that learns has training settings"
-        self.codec, self.settings = codec, config.codec
+        assert config.codec.learnt is not None, "a codec that learns has training settings"
+        self.codec, self.settings = codec, config.codec.learnt
         self.optimizer = torch.optim.Adam(self.codec.parameters(), self.settings.lr, betas=(0.9, 0.99), fused=True)
         self.order = ShuffledOrder(len(dataset), derive_seed(config.train.seed, "codec"))
         self.samples_seen, self.rollbacks = 0, 0
@@ -104,7 +103,7 @@ def encoded(dataset: Dataset, codec: Codec, device: torch.device) -> Dataset:
 
 
 def _facts(dataset: Dataset) -> dict[str, Any]:
-    names = ("name", "modality", "classes", "class_names", "conditions", "vectors", "fingerprint")
+    names = ("name", "modality", "classes", "class_names", "conditions", "conditioned_on", "fingerprint")
     return {name: getattr(dataset, name) for name in names}
 
 

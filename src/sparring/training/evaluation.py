@@ -62,9 +62,8 @@ class Evaluation:
         """A sentence about the best row if the goal was not reached, else an empty string."""
         best = self.folder.best()
         key = self.goal.key(best) if self.goal else None
-        if (
-            self.goal is None or key is None or self.goal.reached(best)
-        ):  # the best row of an earlier goal may lack the score
+        # The best row of an earlier goal may lack the score.
+        if self.goal is None or key is None or self.goal.reached(best):
             return ""
         return (
             f"{self.until} was not reached: best was {best[key]:.3g} at {best['samples_seen']:,} samples, "

@@ -1,26 +1,26 @@
 "use strict";
 
-// The page: a wall of samples, one of them large, and the run. It talks to a global `backend` alone, which the script
-// after this one defines: remote.js for `sparring explore`, another one for pages that carry their model inside.
+// The page: a grid of samples, one sample shown large, and the run's metrics. It uses a global `backend` that the next
+// script defines: remote.js for `sparring explore`, local.js for pages that contain the model.
 const App = (() => {
   const $ = (id) => document.getElementById(id);
   const MOST_SEED = 2 ** 32 - 1;
   const MOST_INDEX = 2 ** 31 - 1;
-  const REACH = 4; // of a direction's slider
+  const SLIDER_RANGE = 4; // a direction's slider goes from minus to plus this
 
   let model;
-  let condition; // the model's kind of condition, of conditions.js
-  let chooser; // its elements, and how to mark what is chosen
+  let condition; // the model's kind of condition, from conditions.js
+  let chooser; // its elements, and a function that marks the choice
   let state = { seed: 0, condition: null, psi: 1 };
-  let open = null; // the point that is shown large
-  let scale = null; // of series: that of the wall, so that the large one does not jump
-  let kept = []; // stars as they are stored, those of other models too
-  let starred = []; // those that are of this model
+  let open = null; // the point shown large
+  let scale = null; // for series: the grid's scale, used for the large sample too
+  let kept = []; // the stored stars, also those of other models
+  let starred = []; // the stars of this model
   const ends = { a: null, b: null };
   let rows = [];
   let numbers = [];
   let lastNews = 0;
-  const missed = { rows: false, weights: false }; // while the page was out of sight
+  const missed = { rows: false, weights: false }; // updates while the page was hidden
 
   // ---- points ---------------------------------------------------------------------------------------------------
 
@@ -48,7 +48,7 @@ const App = (() => {
     return parts.join(", ");
   }
 
-  // Whether a point, maybe from another day's page, is one of this model's: one that the backend takes.
+  // Whether a point, maybe stored by an earlier page, is valid for this model and its backend.
   function fits(point) {
     const number = (value, least, most) => typeof value === "number" && value >= least && value <= most;
     const whole = (value, most) => Number.isInteger(value) && number(value, 0, most);
@@ -67,7 +67,7 @@ const App = (() => {
 
   const still = () => new Array(model.directions).fill(0);
 
-  // How many samples are shown side by side.
+  // The number of samples in the grid.
   function most() {
     const size = model.shape.reduce((product, side) => product * side, 1);
     const pictures = size <= 3 * 64 * 64 ? 64 : size <= 3 * 128 * 128 ? 36 : 16;
@@ -81,9 +81,9 @@ const App = (() => {
     return [...starts, ...drawn];
   }
 
-  // ---- asking the backend ---------------------------------------------------------------------------------------
+  // ---- requests to the backend ----------------------------------------------------------------------------------
 
-  // Asks for one thing at a time; of what is wanted meanwhile, only the newest.
+  // Sends one request at a time; of those that arrive meanwhile, only the newest is sent.
   function latest(show) {
     let [busy, next] = [false, null];
     return async (points) => {
@@ -104,7 +104,7 @@ const App = (() => {
     };
   }
 
-  const problems = new Map(); // who asked -> what went wrong, until the same one has an answer
+  const problems = new Map(); // requester -> its error, until it succeeds
 
   function complain(asker, key, error) {
     problems.set(asker, [key, error.message]);
@@ -129,7 +129,7 @@ const App = (() => {
     return element;
   }
 
-  // Makes the tiles of `box` show samples; those that are there stay, and with them the focus.
+  // Shows samples in the tiles of `box`; existing tiles are reused, so that they keep the focus.
   function fill(box, samples, points) {
     while (box.children.length > samples.length) box.lastChild.remove();
     while (box.children.length < samples.length) {
@@ -187,14 +187,14 @@ const App = (() => {
         event.preventDefault();
         tiles[steps[event.key]]?.focus();
       }
-      if (event.repeat) return; // of the letters, which ask for samples
+      if (event.repeat) return; // the letters request samples, so a held key counts once
       const { point } = event.target;
       const letters = { r: reroll, a: () => setEnd("a", point), b: () => setEnd("b", point) };
       letters[event.key.toLowerCase()]?.();
     });
   }
 
-  // ---- the wall -------------------------------------------------------------------------------------------------
+  // ---- the grid -------------------------------------------------------------------------------------------------
 
   const askWall = latest((samples, points) => {
     if (model.kind === "series") scale = Draw.scaleOf(model.shape, samples);
@@ -285,7 +285,7 @@ const App = (() => {
       const name = document.createElement("label");
       name.htmlFor = `direction-${i}`;
       const input = document.createElement("input");
-      Object.assign(input, { type: "range", id: `direction-${i}`, min: -REACH, max: REACH, step: 0.1, value: 0 });
+      Object.assign(input, { type: "range", id: `direction-${i}`, min: -SLIDER_RANGE, max: SLIDER_RANGE, step: 0.1, value: 0 });
       const output = document.createElement("output");
       output.htmlFor = input.id;
       const reset = document.createElement("button");
@@ -326,12 +326,12 @@ const App = (() => {
 
   function nudge() {
     const normal = () => Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
-    const moved = open.offsets.map((offset) => Math.max(-REACH, Math.min(REACH, offset + 0.7 * normal())));
+    const moved = open.offsets.map((offset) => Math.max(-SLIDER_RANGE, Math.min(SLIDER_RANGE, offset + 0.7 * normal())));
     open.offsets = moved.map((offset) => Math.round(10 * offset) / 10);
     drawLarge();
   }
 
-  // ---- between two ----------------------------------------------------------------------------------------------
+  // ---- interpolation --------------------------------------------------------------------------------------------
 
   const thumbs = { a: latest((samples) => showEnd("a", samples)), b: latest((samples) => showEnd("b", samples)) };
 
@@ -363,10 +363,10 @@ const App = (() => {
     drawLarge();
   }
 
-  // ---- keeping --------------------------------------------------------------------------------------------------
+  // ---- storage --------------------------------------------------------------------------------------------------
 
   const memory = {
-    // A browser's private mode, or a page opened from a file, may have none.
+    // Browsers in private mode and pages opened from a file may have no storage.
     read(key) {
       try {
         return JSON.parse(localStorage.getItem(key));
@@ -378,7 +378,7 @@ const App = (() => {
       try {
         localStorage.setItem(key, JSON.stringify(value));
       } catch {
-        // then it is kept until the page is closed
+        // the value is lost when the page is closed
       }
     },
   };
@@ -391,7 +391,7 @@ const App = (() => {
     starred = kept.filter(fits);
   }
 
-  // A point that an older page kept: a condition was a class.
+  // Converts a point stored by an older page, in which a condition was a class.
   function renewed(point) {
     if (typeof point !== "object" || point === null) return point;
     if ("from" in point) return { ...point, from: renewed(point.from), to: renewed(point.to) };
@@ -413,7 +413,7 @@ const App = (() => {
 
   function toggleStar() {
     const [text, on] = [JSON.stringify(open), isStarred(open)];
-    readStars(); // another page may have written since
+    readStars(); // another page may have changed them
     const others = kept.filter((other) => JSON.stringify(other) !== text);
     kept = on ? others : [...others, structuredClone(open)];
     starred = kept.filter(fits);
@@ -449,7 +449,7 @@ const App = (() => {
     try {
       history.replaceState(null, "", `#${kept}`);
     } catch {
-      // a browser may have had enough of it for now
+      // browsers limit how often the address may change
     }
   }
 
@@ -499,7 +499,7 @@ const App = (() => {
 
   function drawProgress() {
     const seen = rows.length ? Strings.get("seen", { n: Strings.whole(rows.at(-1).samples_seen) }) : "";
-    const gap = rows.at(-1)?.seconds - rows.at(-2)?.seconds; // NaN where there are none
+    const gap = rows.at(-1)?.seconds - rows.at(-2)?.seconds; // NaN with fewer than two rows
     const now = Date.now() - lastNews < 1000 * Math.max(30, 3 * gap || 0);
     $("progress").textContent = now ? `${Strings.get("training")} · ${seen}` : seen;
     $("progress").classList.toggle("now", now);
@@ -539,7 +539,7 @@ const App = (() => {
     catchUp();
   }
 
-  // Draws what is new, if anyone can see it: samples that are asked for all night fill the memory.
+  // Draws updates only while the page is visible: a hidden page that requests samples all night fills the memory.
   function catchUp() {
     if (document.hidden) return;
     if (missed.rows) drawRun();
@@ -548,7 +548,7 @@ const App = (() => {
     drawProgress();
   }
 
-  // ---- the whole ------------------------------------------------------------------------------------------------
+  // ---- the whole page -------------------------------------------------------------------------------------------
 
   function drawAll() {
     drawWall();
@@ -557,7 +557,7 @@ const App = (() => {
     drawStars();
   }
 
-  function say() {
+  function showTexts() {
     Strings.apply();
     const [other, name] = Strings.other();
     $("language").textContent = name;
@@ -607,7 +607,7 @@ const App = (() => {
       const [other] = Strings.other();
       Strings.choose(other);
       memory.write("sparring language", other);
-      say();
+      showTexts();
     });
     document.addEventListener("visibilitychange", catchUp);
     makeGrid($("wall"));
@@ -630,7 +630,7 @@ const App = (() => {
     numbers = model.numbers;
     open = wallPoints()[0];
     makeSliders();
-    say();
+    showTexts();
     readStars();
     listen();
     drawAll();

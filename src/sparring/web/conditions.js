@@ -1,14 +1,14 @@
 "use strict";
 
-// What samples are conditioned on, one object for each kind of condition. A point's `condition` is null, for what the
-// model takes in turn, or a value of the kind: the number of a class, or a list of numbers.
-//   has: whether there is anything to choose; key: its name in the page's address and in a file's name;
-//   fits(value), spell(value), read(text): a value, and it as text;  turn(index): what falls to a sample;
-//   name(value): for people;  tensor(ort, values): an input of the model;
-//   control(choose): elements to choose by, and mark(value), which shows what is chosen.
+// One object for each kind of condition. A point's `condition` is null, for all conditions in turn, or a value: a class
+// number, or a list of numbers.
+//   has: whether there is a choice; key: its name in the page's address and in file names;
+//   fits(value): validates; spell(value), read(text): to and from text; turn(index): the default of a sample;
+//   name(value): for display; tensor(ort, values): the model's input;
+//   control(choose): the elements for the choice, and mark(value), which marks the chosen value.
 const Conditions = (() => {
-  const MOST_BUTTONS = 12; // choices; more make a list to choose from
-  const MOST_FIELDS = 8; // numbers that are typed; of more numbers a stored example is chosen
+  const MOST_BUTTONS = 12; // more choices become a list
+  const MOST_FIELDS = 8; // vectors with more numbers are chosen from stored examples
 
   const none = () => ({
     has: false,
@@ -54,7 +54,7 @@ const Conditions = (() => {
     return shown.join(", ") + (names.length > 3 ? ", …" : "");
   }
 
-  /** Buttons, or a list where they are many: all, or one of the [value, name]. */
+  /** Buttons, or a list if they are many, for "all" and each of the [value, name]. */
   function choice(values, label, choose) {
     const choices = [[null, Strings.get("all")], ...values];
     const place = (value) => choices.findIndex(([other]) => JSON.stringify(other) === JSON.stringify(value));
@@ -70,8 +70,8 @@ const Conditions = (() => {
     return { elements: buttons, mark };
   }
 
-  /** A field for each number, and a button for the examples in turn. The first number that is typed sets the others to
-   *  their means. */
+  /** A field for each number, and a button for all examples in turn. The first number typed sets the others to their
+   *  means. */
   function fields(names, mean, choose) {
     const short = (number) => Number(number.toPrecision(4));
     const all = button(Strings.get("all"), () => choose(null));

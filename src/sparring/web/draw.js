@@ -1,10 +1,10 @@
 "use strict";
 
-// Samples and curves as elements. Numbers in, elements out; nothing here knows where they come from.
+// Draws samples and curves: maps numbers to elements.
 const Draw = (() => {
   const SVG = "http://www.w3.org/2000/svg";
   const FRAMES_PER_SECOND = 8;
-  const SMALL = 128; // pixels a side: smaller pictures are shown pixel by pixel
+  const SMALL = 128; // pixels per side; smaller pictures are scaled without smoothing
   const COLORS = 6;
 
   function svg(name, attributes = {}, parent = null) {
@@ -14,7 +14,7 @@ const Draw = (() => {
     return element;
   }
 
-  // ---- pictures and films -------------------------------------------------------------------------------------
+  // ---- pictures and videos ------------------------------------------------------------------------------------
 
   function makeCanvas(width, height, channels) {
     const canvas = document.createElement("canvas");
@@ -24,7 +24,7 @@ const Draw = (() => {
     return canvas;
   }
 
-  // Draws one picture of planes of bytes: grey, grey and alpha, RGB or RGBA, each plane `apart` from the next.
+  // Draws a picture from byte planes: grey, grey and alpha, RGB or RGBA; planes are `apart` bytes apart.
   function paint(canvas, values, channels, start, apart) {
     const image = new ImageData(canvas.width, canvas.height);
     const color = channels > 2 ? 3 : 1;
@@ -49,14 +49,14 @@ const Draw = (() => {
     return canvas;
   }
 
-  // One loop that plays all films on the page.
+  // A single loop plays all videos on the page.
   const player = (() => {
-    const films = new Map(); // canvas -> draws a step
+    const videos = new Map(); // canvas -> function that draws a frame
     let playing = !matchMedia("(prefers-reduced-motion: reduce)").matches;
     let [step, ticks, running] = [0, 0, false];
 
     function prune() {
-      for (const canvas of films.keys()) if (!canvas.isConnected) films.delete(canvas);
+      for (const canvas of videos.keys()) if (!canvas.isConnected) videos.delete(canvas);
     }
 
     function tick(now) {
@@ -66,13 +66,13 @@ const Draw = (() => {
       ticks = due;
       if (playing) step += 1;
       prune();
-      if (playing) for (const draw of films.values()) draw(step);
+      if (playing) for (const draw of videos.values()) draw(step);
     }
 
-    // A canvas is to be put on the page before the next one is added.
+    // The caller must put a canvas on the page before it adds the next one.
     function add(canvas, draw) {
-      prune(); // in a page out of sight nothing ticks
-      films.set(canvas, draw);
+      prune(); // a hidden page has no ticks that prune
+      videos.set(canvas, draw);
       draw(step);
       if (!running) requestAnimationFrame(tick);
       running = true;
@@ -81,7 +81,7 @@ const Draw = (() => {
     return { add, isPlaying: () => playing, toggle: () => (playing = !playing) };
   })();
 
-  // A point of the plane, from -1 to 1 each way.
+  // A point of the plane; both axes go from -1 to 1.
   function dot(values, large) {
     const [x, y] = [values[0] / 127.5 - 1, values[1] / 127.5 - 1];
     const plot = svg("svg", { viewBox: "-1.1 -1.1 2.2 2.2", class: "plane" });
@@ -92,7 +92,7 @@ const Draw = (() => {
 
   // ---- series -------------------------------------------------------------------------------------------------
 
-  // The least and the greatest of each channel in samples of shape (C, T), as [[low, high], ...].
+  // Minimum and maximum of each channel in samples (C, T), as [[low, high], ...].
   function scaleOf([channels, steps], samples) {
     return Array.from({ length: channels }, (_, channel) => {
       let [low, high] = [Infinity, -Infinity];
@@ -117,7 +117,7 @@ const Draw = (() => {
         if (!Number.isNaN(value)) {
           const x = steps > 1 ? (100 * step) / (steps - 1) : 50;
           const y = 56 - (52 * (value - low)) / span;
-          path += `${drawn ? "L" : "M"}${x.toFixed(2)} ${y.toFixed(2)}${drawn ? "" : "h0"}`; // h0: one step alone is a dot
+          path += `${drawn ? "L" : "M"}${x.toFixed(2)} ${y.toFixed(2)}${drawn ? "" : "h0"}`; // h0 draws a single step as a dot
         }
         drawn = !Number.isNaN(value);
       }
@@ -126,7 +126,7 @@ const Draw = (() => {
     return plot;
   }
 
-  // Which line is which: a list of [name, note].
+  // A legend from a list of [name, note].
   function legend(entries) {
     const list = document.createElement("ul");
     list.className = "legend";
@@ -146,9 +146,9 @@ const Draw = (() => {
     return list;
   }
 
-  // ---- any sample ---------------------------------------------------------------------------------------------
+  // ---- samples of all kinds -----------------------------------------------------------------------------------
 
-  // A sample as an element. `scale` is for series (see `scaleOf`); `large` gives these a legend too.
+  // A sample as an element. For series, `scale` comes from `scaleOf`, and `large` adds a legend.
   function sample(model, value, { scale = null, large = false } = {}) {
     if (model.kind === "texts") {
       const text = document.createElement("span");
@@ -194,7 +194,7 @@ const Draw = (() => {
     return between.length >= 2 ? between : linearTicks(low, high);
   }
 
-  // A plot of lines [{name, points: [[x, y], ...]}] with axes and a legend; `log`: of the vertical axis.
+  // A plot of lines [{name, points: [[x, y], ...]}] with axes and a legend; `log` makes the vertical axis logarithmic.
   function curve(title, lines, { log = false } = {}) {
     const shown = lines.map((line) => ({ ...line, points: line.points.filter(([, y]) => !log || y > 0) }));
     const all = shown.flatMap((line) => line.points);

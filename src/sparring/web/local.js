@@ -1,8 +1,8 @@
 "use strict";
-// The shared page's backend: the model is in the page and runs in the browser, by onnxruntime-web.
+// The backend of a shared page: onnxruntime-web runs the model in the browser.
 const backend = (() => {
   const started = performance.now();
-  const TRIED = 8; // samples by which WebAssembly and WebGPU are compared
+  const COMPARED = 8; // samples to compare WebAssembly and WebGPU
   const element = (id) => document.getElementById(id);
   const facts = JSON.parse(element("packed-facts").textContent);
   const zSize = facts.z_size;
@@ -18,7 +18,7 @@ const backend = (() => {
   }
 
   let ort, opened, session, directions;
-  let certain = null; // the session of WebAssembly, while WebGPU does the work: its device may be lost
+  let fallback = null; // the WebAssembly session while WebGPU is used, whose device may be lost
   const ready = (async () => {
     const names = ["packed-runtime", "packed-wasm", "packed-model", "packed-axes"];
     const [script, wasm, model, found] = await Promise.all(names.map(unpacked));
@@ -27,25 +27,25 @@ const backend = (() => {
     ort = await import(address);
     URL.revokeObjectURL(address);
     ort.env.wasm.wasmBinary = wasm;
-    ort.env.wasm.numThreads = 1; // more need headers that a file has not
+    ort.env.wasm.numThreads = 1; // threads need HTTP headers, which a file lacks
     ort.env.logLevel = "error";
     opened = (providers) => ort.InferenceSession.create(model, {executionProviders: providers, logSeverityLevel: 3});
     session = await opened(["wasm"]);
   })();
 
-  /** Takes WebGPU where there is one, it is quicker, and it makes the same. */
+  /** Switches to WebGPU if it exists, is faster and gives the same samples. */
   async function tryGraphics() {
     const adapter = await navigator.gpu?.requestAdapter();
     if (!adapter || adapter.info?.isFallbackAdapter) return;
     const tried = await opened(["webgpu", "wasm"]);
-    const points = Array.from({length: TRIED}, (_, index) => resolved({seed: 0, index, condition: null}));
+    const points = Array.from({length: COMPARED}, (_, index) => resolved({seed: 0, index, condition: null}));
     const [sure, other] = [await timed(session, points), await timed(tried, points)];
     if (other.time > sure.time || !alike(sure.samples, other.samples)) return tried.release();
-    [session, certain] = [tried, session];
+    [session, fallback] = [tried, session];
     facts.runs_by = "WebGPU";
   }
 
-  /** Whether numbers are the same to a fiftieth of their range, and missing in the same places. */
+  /** Whether numbers differ by at most 2% of their range, and are NaN in the same places. */
   function alike(samples, others) {
     let [low, high, apart] = [Infinity, -Infinity, 0];
     for (let i = 0; i < samples.length; i++) {
@@ -58,7 +58,7 @@ const backend = (() => {
   }
 
   async function timed(session, noise) {
-    await run(session, noise); // the first is slower
+    await run(session, noise); // warm-up
     const begun = performance.now();
     return {samples: await run(session, noise), time: performance.now() - begun};
   }
@@ -78,13 +78,13 @@ const backend = (() => {
     try {
       return await run(session, points);
     } catch (error) {
-      if (!certain) throw error;
-      [session, certain] = [certain, null];
+      if (!fallback) throw error;
+      [session, fallback] = [fallback, null];
       return run(session, points);
     }
   }
 
-  /** z, truncation and condition of a point: see app.js. */
+  /** z, truncation and condition of one of app.js's points. */
   function resolved(point) {
     if (point.from) {
       const [a, b] = [resolved(point.from), resolved(point.to)];
@@ -100,7 +100,7 @@ const backend = (() => {
     return {z, psi: point.psi ?? 1, condition: point.condition ?? condition.turn(point.index)};
   }
 
-  /** The samples of a run's output, as app.js wants them. */
+  /** Splits the model's output into samples for app.js. */
   function split(data, count) {
     const size = data.length / count;
     return Array.from({length: count}, (_, i) => {
@@ -110,14 +110,14 @@ const backend = (() => {
     });
   }
 
-  /** A text on one line, without what controls it: Python's `clean`, whose spaces are a few more and one fewer. */
+  /** A text on one line without control characters: Python's `clean`, but for a few kinds of spaces. */
   function clean(text) {
     const line = text.replace(/\ufeff/g, "").replace(/[\s\x1c-\x1f\x85]+/g, " ");
     const shown = line.replace(/(?![\u200c\u200d\xad])[\p{Cc}\p{Cf}]/gu, "");
     return shown.replace(/ +/g, " ").trim().normalize("NFC");
   }
 
-  /** Symbols up to the first end as a text: `Vocabulary.text`. */
+  /** Token numbers up to the first end token as a text: `Vocabulary.text`. */
   function spelled(numbers) {
     const {tokenizer, symbols} = facts.vocabulary;
     const end = numbers.indexOf(0), known = end < 0 ? numbers : numbers.slice(0, end);
@@ -127,8 +127,8 @@ const backend = (() => {
     return clean(new TextDecoder().decode(Uint8Array.from(letters, (letter) => facts.vocabulary.bytes[letter])));
   }
 
-  /** How large the model is, what it runs by, and how soon the first samples were there. */
-  function say() {
+  /** Shows the model's size, its backend and the time until the first samples. */
+  function showFooter() {
     const footer = document.createElement("footer");
     footer.className = "muted small";
     footer.textContent = `${facts.about} · ${facts.runs_by} · ${facts.first_sample.toFixed(1)} s`;
@@ -141,7 +141,7 @@ const backend = (() => {
       await ready;
       const samples = [];
       for (let start = 0; start < points.length; start += facts.batch) {
-        if (start) await new Promise((done) => setTimeout(done)); // what was clicked meanwhile is seen
+        if (start) await new Promise((done) => setTimeout(done)); // lets the browser handle clicks
         const part = points.slice(start, start + facts.batch).map(resolved);
         samples.push(...split(await computed(part), part.length));
       }
@@ -149,11 +149,11 @@ const backend = (() => {
     };
     const first = !turn;
     const done = first ? work() : turn.then(work);
-    turn = done.catch(() => {}); // a session does one thing at a time
+    turn = done.catch(() => {}); // a session runs one batch at a time
     if (first) {
       done.then(() => {
         facts.first_sample = (performance.now() - started) / 1000;
-        turn = turn.then(tryGraphics).catch(() => {}).then(say);
+        turn = turn.then(tryGraphics).catch(() => {}).then(showFooter);
       });
     }
     return done;
@@ -166,7 +166,7 @@ const backend = (() => {
     return {blob, name: `${facts.file_name}-${place}${suffix}`};
   }
 
-  /** As `explorer/files.py` names them. */
+  /** File names as in `explorer/files.py`. */
   function named(point) {
     const parts = [`seed${point.seed}-${point.index}`];
     if (point.condition != null) parts.push(condition.key + condition.spell(point.condition).replaceAll(",", "_"));
@@ -175,7 +175,7 @@ const backend = (() => {
     return parts.join("-");
   }
 
-  /** A sample as a file: what `sparring train` reads again; of a film its frames side by side. */
+  /** A sample as a file that `sparring train` can read; a video becomes its frames side by side. */
   async function file(sample) {
     const shape = facts.shape;
     if (facts.kind === "texts") return {suffix: ".txt", blob: new Blob([`${sample}\n`], {type: "text/plain"})};

@@ -1,5 +1,5 @@
 "use strict";
-// z as PyTorch draws it on a CPU: the samples of a seed are the same here and by `sparring sample --seed`.
+// z as drawn by PyTorch on a CPU, so that a seed gives the same samples as `sparring sample --seed`.
 const Noise = (() => {
   const MASK = (1n << 64n) - 1n;
   const START = [
@@ -15,7 +15,7 @@ const Noise = (() => {
   ];
   const QUARTERS = [[0, 4, 8, 12], [1, 5, 9, 13], [2, 6, 10, 14], [3, 7, 11, 15], [0, 5, 10, 15], [1, 6, 11, 12], [2, 7, 8, 13], [3, 4, 9, 14]];
 
-  // BLAKE2b (RFC 7693) of at most 128 bytes, 8 bytes long, as a number whose first byte is the highest
+  // BLAKE2b (RFC 7693) of at most 128 bytes with an 8-byte digest, as a big-endian number
   function blake2b(bytes) {
     const h = START.slice();
     h[0] ^= 0x01010000n ^ 8n;
@@ -66,7 +66,7 @@ const Noise = (() => {
     };
   }
 
-  // Box and Muller 1958: sixteen uniform numbers become sixteen normal ones, the first eight with the last eight
+  // Box and Muller 1958: maps 16 uniform numbers to 16 normal ones; the first eight pair with the last eight
   function boxMuller(values, start) {
     for (let i = start; i < start + 8; i++) {
       const radius = Math.sqrt(-2 * Math.log(1 - values[i])), angle = 2 * Math.PI * values[i + 8];
@@ -89,7 +89,7 @@ const Noise = (() => {
     return values;
   }
 
-  // What PyTorch does for fewer than 16 numbers: one pair after the other, in double precision
+  // PyTorch's method for fewer than 16 numbers: pair by pair, in double precision
   function few(next, values) {
     const uniform = () => ((next() & 0x1fffff) * 0x100000000 + next()) / 0x20000000000000;
     for (let i = 0; i < values.length; i += 2) {
@@ -100,7 +100,7 @@ const Noise = (() => {
     return values;
   }
 
-  /** z of one sample of a seed, as `sparring.sampling.draw_z` draws it. */
+  /** z of one sample of a seed: `sparring.sampling.draw_z`. */
   function z(seed, index, size) {
     const derived = blake2b(new TextEncoder().encode(`(${seed}, 'z', ${index})`)) >> 1n;
     return normal(Number(derived & 0xffffffffn), size);

@@ -1,6 +1,6 @@
 "use strict";
 
-// What app.js asks for, answered by `sparring explore` (explorer/server.py).
+// The backend of app.js over HTTP, served by `sparring explore` (explorer/server.py).
 const backend = (() => {
   const token = new URLSearchParams(location.search).get("token") || "";
   const headers = { "X-Sparring-Token": token };
@@ -19,7 +19,7 @@ const backend = (() => {
     try {
       why = JSON.parse(text).error || text;
     } catch {
-      // not JSON: the text says it
+      // not JSON: `why` stays the plain text
     }
     throw new Error(why || `HTTP ${answer.status}`);
   }

@@ -1,6 +1,6 @@
 "use strict";
 
-// All that the page says, in English and Chinese.
+// The page's texts in English and Chinese.
 const Strings = (() => {
   const TEXTS = {
     en: {
@@ -131,7 +131,7 @@ const Strings = (() => {
     },
   };
 
-  // What is measured, where a plain name helps; other names stand as they are.
+  // Display names of metrics; other metrics keep their own names.
   const MEASURES = {
     en: {
       bigram_tv: "letter pairs, distance", c2st: "told apart by a classifier", context_frechet: "Fréchet distance",
@@ -151,7 +151,7 @@ const Strings = (() => {
   const OTHER = { en: ["zh", "中文"], zh: ["en", "English"] };
   let language = (navigator.language || "en").toLowerCase().startsWith("zh") ? "zh" : "en";
 
-  // The text of a key, its {placeholders} filled in.
+  // The text of a key, with its {placeholders} filled in.
   function get(key, values = {}) {
     return TEXTS[language][key].replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
   }
@@ -168,7 +168,7 @@ const Strings = (() => {
     return new Intl.NumberFormat(language).format(value);
   }
 
-  // Fills in whatever of the page asks for a text by data-text, or for a label by data-label.
+  // Fills in the page's elements with data-text or data-label.
   function apply() {
     document.documentElement.lang = language === "zh" ? "zh-Hans" : "en";
     for (const element of document.querySelectorAll("[data-text]")) element.textContent = get(element.dataset.text);
