@@ -79,6 +79,11 @@ class DataConfig(Section):
             )
         return self
 
+    def elsewhere(self, path: str) -> dict[str, Any]:
+        """What to change of these options to open other data, without labels where these are not classes."""
+        classes = self.conditional and self.condition is None
+        return {"path": path, "labels": None, "condition": None, "conditional": classes}
+
 
 class ModelConfig(Section):
     section: ClassVar[str] = "model"

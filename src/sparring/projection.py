@@ -238,10 +238,6 @@ def _spread(path: str, count: int, num: int) -> list[int]:
 def _open(gan: GAN, path: str) -> Dataset:
     """Opens data with the run's settings; unset ones follow from the shape of the GAN's samples."""
     opening = gan.modality.opening
-    options = opening.options_for(gan.spec, gan.config.data.to_dict()) | {
-        "path": path,
-        "labels": None,
-        "condition": None,
-    }
+    options = opening.options_for(gan.spec, gan.config.data.to_dict()) | gan.config.data.elsewhere(path)
     few = opening.open_few(path, options)
     return open_dataset(**options) if few is None else few
