@@ -32,8 +32,7 @@ def build(config: Config, spec: DataSpec) -> Networks:
     modality = modality_of(spec)
     modality.check(config, spec)
     model = config.model
-    stems = [model.stem, *(critic_stem(critic, config) for critic in config.critics)]
-    codec = config.codec.build(spec, 2 ** max(stems))
+    codec = config.codec.build(spec, 2 ** max(config.stems))
     codec.bounded = codec.bounded and modality.bounded
     shared: dict[str, Any] = {
         "width": model.width,
@@ -52,22 +51,17 @@ def build(config: Config, spec: DataSpec) -> Networks:
         adaln_gain=model.adaln_gain,
         **shared,
     )
-    return Networks(codec, generator, [_critic(critic, codec, config, shared) for critic in config.critics])
+    critics = zip(config.critics, config.stems[1:], strict=True)
+    return Networks(codec, generator, [_critic(critic, codec, stem, model.depth, shared) for critic, stem in critics])
 
 
-def critic_stem(critic: CriticSettings, config: Config) -> int:
-    """Number of stride-2 convolutions of a critic's discriminator."""
-    return config.model.stem if critic.stem is None else critic.stem
-
-
-def _critic(settings: CriticSettings, codec: Codec, config: Config, shared: dict[str, Any]) -> Critic:
-    stem = critic_stem(settings, config)
+def _critic(settings: CriticSettings, codec: Codec, stem: int, depth: int, shared: dict[str, Any]) -> Critic:
     view = settings.build(codec, stem)
     _check_tokens(view.tokenizer.grid)
     discriminator = Discriminator(
         view.tokenizer.grid,
         view.tokenizer.token_dim,
-        depth=settings.depth or config.model.depth,
+        depth=settings.depth or depth,
         stem=stem,
         separate_frames=view.separate_frames,
         **shared,

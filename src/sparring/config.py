@@ -11,11 +11,11 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import SerializeAsAny, field_validator, model_validator
 
-from sparring.codecs.settings import CODECS, LONGEST_WHITENED, CodecSettings, PatchSettings
+from sparring.codecs.settings import CODECS, CodecSettings, PatchSettings
 from sparring.critics.settings import VIEWS, CriticSettings, WholeSettings
 from sparring.settings import Choice, ConfigError, Section, one_of, setting, spell
 
-__all__ = ["LONGEST_WHITENED", "Config", "ConfigError", "describe", "differences", "suggest"]
+__all__ = ["Config", "ConfigError", "describe", "differences", "suggest"]
 
 UNTIL = re.compile(r"\s*(\w+)\s*(<=|>=)\s*(\d+(?:\.\d*)?(?:e-?\d+)?)\s*")
 SAMPLES = 10**12
@@ -78,6 +78,11 @@ class DataConfig(Section):
                 f"--data.labels has no effect with --data.condition {self.condition}: drop one of the two"
             )
         return self
+
+    def elsewhere(self, path: str) -> dict[str, Any]:
+        """What to change of these options to open other data, without labels where these are not classes."""
+        classes = self.conditional and self.condition is None
+        return {"path": path, "labels": None, "condition": None, "conditional": classes}
 
 
 class ModelConfig(Section):

@@ -68,7 +68,7 @@ def of_run(path: str, *, device: str, seed: int = 0, data: str | None = None, fi
     settings, opening = gan.config.data, gan.modality.opening
 
     def open_named() -> Dataset:
-        return open_dataset(**(settings.to_dict() | {"path": data or settings.path, "labels": None, "condition": None}))
+        return open_dataset(**(settings.to_dict() | settings.elsewhere(data or settings.path)))
 
     moved = False
     try:

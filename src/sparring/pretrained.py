@@ -76,8 +76,7 @@ class GAN:
             chosen = conditions[start : start + count].repeat_interleave(candidates, 0)
             tokens = self._tokens(z, chosen, truncation_psi)
             if candidates > 1:
-                critic = self.critics[0]
-                logits = critic(critic.view(self.codec.unpatchify(tokens)), chosen).view(count, candidates)
+                logits = self.critics[0].score(self.codec.unpatchify(tokens), chosen).view(count, candidates)
                 tokens = tokens.unflatten(0, (count, candidates))[torch.arange(count), logits.argmax(1)]
             chunks.append(self._decode_tokens(tokens).cpu())
         return self._to_user(torch.cat(chunks) if chunks else torch.empty(0, *self.spec.sample_shape))
@@ -132,7 +131,8 @@ def load(path: str | Path, device: str = "auto") -> GAN:
         odd = next(iter(expected.keys() ^ shapes.keys()), None) or next(n for n in shapes if shapes[n] != expected[n])
         raise CheckpointError(f"{file} does not fit {folder / 'config.json'} (at {odd}): they belong to different runs")
     tensors, _ = load_tensors(file)
-    networks = _build(config, spec, file)
+    with torch.random.fork_rng(devices=[]):  # initial weights are drawn, and replaced
+        networks = _build(config, spec, file)
     networks.load_state_dict({present_name(name): tensor for name, tensor in tensors.items()})
     return GAN(config, spec, networks.to(choose_device(device)).eval().requires_grad_(False))
 

@@ -60,10 +60,10 @@ class _Features:
     def of(cls, gan: GAN, latents: Tensor) -> "_Features":
         # One condition for all, so that samples of different conditions can be compared.
         condition = gan.spec.condition.spread(1).to(latents.device)
-        condition = condition.expand(len(latents), *condition.shape[1:])
         critic = gan.critics[0]
         tokens = critic.view.tokenizer.patchify(critic.view(latents))
-        return cls(latents, critic.discriminator.features(tokens, condition))
+        features = critic.discriminator.features(tokens, condition.expand(len(tokens), *condition.shape[1:]))
+        return cls(latents, features.unflatten(0, (len(latents), -1)))
 
     def both(self) -> tuple[Tensor, Tensor]:
         return self.latents.flatten(1), self.features.flatten(1)
@@ -238,10 +238,6 @@ def _spread(path: str, count: int, num: int) -> list[int]:
 def _open(gan: GAN, path: str) -> Dataset:
     """Opens data with the run's settings; unset ones follow from the shape of the GAN's samples."""
     opening = gan.modality.opening
-    options = opening.options_for(gan.spec, gan.config.data.to_dict()) | {
-        "path": path,
-        "labels": None,
-        "condition": None,
-    }
+    options = opening.options_for(gan.spec, gan.config.data.to_dict()) | gan.config.data.elsewhere(path)
     few = opening.open_few(path, options)
     return open_dataset(**options) if few is None else few

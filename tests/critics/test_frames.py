@@ -63,7 +63,7 @@ def test_the_stem_convolves_each_frame_by_itself(tiny):
         made = networks.codec.unpatchify(networks.generator(torch.randn(2, networks.generator.z_size)))
         assert made.shape == clips.shape
     all_frames = make(**{"critics.0.view": "whole"})
-    assert all_frames.critics[0].discriminator.token_head.in_features == 4 * 6 * 6 * tiny.model.width
+    assert all_frames.list_critics()[0].discriminator.token_head.in_features == 4 * 6 * 6 * tiny.model.width
 
 
 def test_where_there_are_no_frames_to_sample_it_is_refused():
@@ -72,5 +72,5 @@ def test_where_there_are_no_frames_to_sample_it_is_refused():
     latents = AutoencoderCodec((1, 4, 8, 8), Patches((1, 4, 8, 8), 4, 1), latents=2, width=16, depth=1)
     with pytest.raises(ConfigError, match="clips in patches"):
         Frames(latents, 2, 0)
-    with pytest.raises(ConfigError, match="all of a clip's 4: choose fewer"):
+    with pytest.raises(ConfigError, match="are all of a clip's 4: choose fewer"):
         Frames(PatchCodec((1, 4, 8, 8), 2), 4, 0)

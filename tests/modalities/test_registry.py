@@ -8,7 +8,7 @@ import torch
 from sparring.build import build
 from sparring.config import Config, ConfigError
 from sparring.data.dataset import DataError, TensorDataset
-from sparring.data.spec import DataSpec, infer_modality
+from sparring.data.spec import DataSpec
 from sparring.files import CheckpointError
 from sparring.metrics import metric as metrics
 from sparring.metrics.metric import Extra, Metric, register_metric
@@ -45,17 +45,9 @@ def test_what_is_built_in_says_what_it_is(name):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_run_stores_its_modality_which_older_ones_let_infer(kind):
+def test_a_run_stores_its_modality(kind):
     spec = KINDS[kind][0]
-    stored = json.loads(json.dumps(spec.to_dict()))
-    assert DataSpec.from_dict(stored) == spec
-    del stored["modality"]
-    assert infer_modality(stored) == spec.modality
-    assert DataSpec.from_dict(stored) == spec
-
-
-def test_points_are_inferred_from_their_shape():
-    assert infer_modality({"sample_shape": [2, 1, 1], "class_names": []}) == "points"
+    assert DataSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
 
 
 def test_an_unknown_modality_and_facts_that_do_not_go_with_it_are_refused():

@@ -58,6 +58,12 @@ class Critic(nn.Module):
         logits: Tensor = self.discriminator(self.view.tokenizer.patchify(views), condition)
         return logits
 
+    def score(self, samples: Tensor, condition: Tensor) -> Tensor:
+        """Samples (B, *sample_shape), conditions (B, ...) -> logits (B,), the mean over a sample's crops."""
+        crops = self.view.crops
+        logits: Tensor = self(self.view(samples), condition.repeat_interleave(crops, 0))
+        return logits.unflatten(0, (-1, crops)).mean(1)
+
     def draw(self, augment: Strengths, count: int, penalized: int, generator: torch.Generator) -> Draw:
         """The draw for `count` samples; R1 and R2 apply to the first `penalized`."""
         view = self.view

@@ -24,10 +24,10 @@ class Frames(View):
         super().__init__()
         tokenizer = codec.tokenizer
         if len(codec.latent_shape) != 4 or not isinstance(tokenizer, Patches):
-            raise ConfigError("--critics.0.view frames samples frames of clips in patches: set --codec.name patch")
+            raise ConfigError("the view frames samples frames of clips in patches: set --codec.name patch")
         channels, length, *sides = codec.latent_shape
         if frames >= length:
-            raise ConfigError(f"--critics.0.frames {frames} is all of a clip's {length}: choose fewer")
+            raise ConfigError(f"the view's {frames} frames are all of a clip's {length}: choose fewer")
         self.shape, self.length = (channels, frames, *sides), length
         # The stem convolves each frame separately, so only the grid's sides must be divisible.
         multiple = 2**stem

@@ -13,7 +13,8 @@ from sparring.codecs.tokenizer import Tokenizer
 class View(nn.Module, ABC):
     """Maps samples, or a codec's latents, to the input of a discriminator; `tokenizer` splits it into tokens.
 
-    A real sample and its paired fake share one draw, so that only their content differs.
+    A real sample and its paired fake share one draw, so that only their content differs. The codec must not become a
+    submodule of a view: its weights would be stored twice.
     """
 
     shape: tuple[int, ...]
@@ -43,7 +44,8 @@ class Whole(View):
 
     def __init__(self, codec: Codec) -> None:
         super().__init__()
-        self.shape, self.tokenizer = codec.latent_shape, codec.tokenizer
+        self.shape = codec.latent_shape
+        object.__setattr__(self, "tokenizer", codec.tokenizer)  # a submodule of the codec alone
 
     def forward(self, samples: Tensor, draw: Any = None) -> Tensor:
         return samples

@@ -38,7 +38,7 @@ def conditioned(dataset: Dataset, condition: str) -> Dataset:
         row = int((~rows.isfinite()).any(1).nonzero()[0])
         raise DataError(f"--data.condition {condition}: the numbers of sample {row + 1} are not finite")
     conditioned = _without_classes(dataset)
-    conditioned.conditions, conditioned.vectors = rows, Vectors.fit(rows, names)
+    conditioned.conditions, conditioned.conditioned_on = rows, Vectors.fit(rows, names)
     conditioned.fingerprint = digest(dataset.fingerprint, rows, names)
     if dataset.held_out is not None:
         conditioned.held_out = _without_classes(dataset.held_out)

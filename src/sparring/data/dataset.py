@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import torch
 
 from sparring.data.channels import Channels
-from sparring.data.conditions import Classes, Condition, Unconditional, Vectors
+from sparring.data.conditions import Classes, Condition, Unconditional
 from sparring.data.errors import DataError as DataError
 from sparring.data.errors import printable as printable
 
@@ -56,7 +56,7 @@ class Dataset(ABC):
     channels: Channels | None = None  # scaling of series
     vocabulary: Vocabulary | None = None  # tokens of texts
     conditions: torch.Tensor | None = None  # (N, K) float32, if samples are conditioned on numbers instead of classes
-    vectors: Vectors | None = None  # describes `conditions`
+    conditioned_on: Condition | None = None  # describes `conditions`
     file_rows: tuple[torch.Tensor, int] | None = None  # (N,) rows of the file, and its row count
 
     storage: ClassVar[str]
@@ -79,8 +79,8 @@ class Dataset(ABC):
     @property
     def condition(self) -> Condition:
         """The description of the samples' conditions."""
-        if self.vectors is not None:
-            return self.vectors
+        if self.conditioned_on is not None:
+            return self.conditioned_on
         return Classes(tuple(self.class_names)) if self.class_names else Unconditional()
 
     def conditions_of(self, indices: torch.Tensor) -> torch.Tensor:

@@ -54,7 +54,7 @@ class DataSpec:
             condition_from_dict(values["condition"]),
             None if channels is None else Channels.from_dict(channels),
             None if vocabulary is None else Vocabulary.from_dict(vocabulary),
-            modality=str(values["modality"]) if "modality" in values else infer_modality(values),
+            modality=str(values["modality"]),
         )
 
     @classmethod
@@ -71,15 +71,3 @@ class DataSpec:
             for s in (self, other)
         ]
         return facts[0] == facts[1]
-
-
-def infer_modality(data: dict[str, Any]) -> str:
-    """The modality for the data section of an old run, which did not store it."""
-    shape = tuple(data["sample_shape"])
-    if data.get("vocabulary") is not None:
-        return "text"
-    if data.get("channels") is not None:
-        return "series"
-    if shape == (2, 1, 1):
-        return "points"
-    return "video" if len(shape) == 4 else "image"

@@ -121,7 +121,8 @@ def _claiming(path: str, given: Options) -> Modality:
     for modality in MODALITIES.values():
         opening = modality.opening
         claims = opening.named(path) is not None if is_name else opening.claims(path, given)
-        effective = opening.named(path) or opening.effective
+        of_name = opening.named(path)
+        effective = opening.effective if of_name is None else of_name
         useless = [name for name in given if (name not in effective if claims else name in opening.own)]
         if useless:
             kind = modality.kind if claims else opening.others

@@ -103,7 +103,7 @@ def encoded(dataset: Dataset, codec: Codec, device: torch.device) -> Dataset:
 
 
 def _facts(dataset: Dataset) -> dict[str, Any]:
-    names = ("name", "modality", "classes", "class_names", "conditions", "vectors", "fingerprint")
+    names = ("name", "modality", "classes", "class_names", "conditions", "conditioned_on", "fingerprint")
     return {name: getattr(dataset, name) for name in names}
 
 

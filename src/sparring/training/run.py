@@ -60,7 +60,7 @@ class Run:
 
     def __init__(self, config: Config, folder: Path, dataset: Dataset | None, log: Log) -> None:
         self.config, self.log = config, log
-        self.dataset = dataset or open_dataset(**config.data.to_dict())
+        self.dataset = open_dataset(**config.data.to_dict()) if dataset is None else dataset
         self.spec = DataSpec.of(self.dataset)
         self._check_batches()
         self.folder = RunFolder(folder, config, self.spec)
@@ -107,7 +107,7 @@ class Run:
         """Samples of the averaged generator for seed 0, and their classes, all classes in turn."""
         networks = Networks(self.codec, self.trainer.ema.model, self.trainer.critics)
         samples = GAN(self.config, self.spec, networks).sample(num)
-        classes = torch.arange(num) % self.spec.num_classes if self.spec.num_classes else None
+        classes = self.spec.condition.spread(num) if self.spec.class_names else None
         return samples, classes
 
     # ---- the parts ------------------------------------------------------------------------------------------------

@@ -131,8 +131,8 @@ class Trainer:
         size = self.config.train.micro_batch_size or self.batch_size
         z = torch.ones(size, self.generator.z_size, device=self.device)
         condition = self.generator.condition.spread(size).to(self.device)
-        critic, fakes = self.critics[0], self.generate(z, condition)
-        logits = self.logits(critic, critic.view(fakes), condition)
+        with self._autocast():
+            logits = self.critics[0].score(self.generate(z, condition), condition)
         torch.autograd.grad(logits.sum(), next(self.generator.parameters()))
 
     def _tokens(self, z: Tensor, condition: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ class PointsScoring(Scoring):
         return ModeMetric(dataset, c2st=also == "c2st") if isinstance(dataset, Points) else None
 
     def evaluate(self, dataset: Dataset, sample: Sampler, how: Comparison) -> dict[str, Any]:
-        if how.metrics is not None:
+        if how.metrics:
             raise DataError("--metrics is for pictures, clips, series and texts, and these are points: drop it")
         modes = ModeMetric(dataset, how.num, c2st=how.num >= FEWEST)
         return {**modes.facts, **modes(sample)}
