@@ -108,7 +108,7 @@ def test_numbers_are_seen_in_standard_deviations():
 )
 def test_numbers_as_a_person_writes_them(wanted, expected):
     if expected is None:
-        with pytest.raises(ConfigError, match=r"a condition here is 2 finite number\(s\) \(size, weight\)"):
+        with pytest.raises(ConfigError, match=r"condition is 2 finite number\(s\) \(size, weight\)"):
             NUMBERS.parse(wanted, 3)
         return
     torch.testing.assert_close(NUMBERS.parse(wanted, 3), torch.tensor(expected))
@@ -210,10 +210,10 @@ def test_rows_of_a_file(tmp_path):
         ("rows.csv", "1\n2\n3\n1e400\n", "the numbers of sample 4 are not finite"),
         ("rows.csv", "1,2\n2\n3,1\n4,1\n", "the row '2' has 1 numbers, others have 2"),
         ("rows.csv", "", "is empty"),
-        ("rows.txt", "1\n2\n3\n4\n", "is numbers or a .npz, .npy or .csv file"),
+        ("rows.txt", "1\n2\n3\n4\n", "must be numbers or a .npz, .npy or .csv file"),
         ("rows.npy", "1\n2\n3\n4\n", "cannot read"),
         ("other.csv", None, "there is no file"),
-        ("number", None, "is numbers or a .npz, .npy or .csv file"),
+        ("number", None, "must be numbers or a .npz, .npy or .csv file"),
     ],
 )
 def test_files_that_do_not_fit_are_refused(tmp_path, name, content, saying):
@@ -225,17 +225,17 @@ def test_files_that_do_not_fit_are_refused(tmp_path, name, content, saying):
 
 
 def test_labels_and_arrays_that_do_not_fit_are_refused(tmp_path):
-    with pytest.raises(DataError, match=r"reads labels, and .*a.npz has none"):
+    with pytest.raises(DataError, match=r"needs labels, but .*a.npz has none"):
         open_dataset(pictures(tmp_path / "a.npz"), condition="numbers")
     with pytest.raises(DataError, match="the label 'x' is not a number: drop the option"):
         open_dataset(pictures(tmp_path / "b.npz", labels=np.array(["1", "x", "1", "1"])), condition="numbers")
-    with pytest.raises(DataError, match="the labels '1' and '1 2' are not as many numbers"):
+    with pytest.raises(DataError, match="the labels '1' and '1 2' have different lengths"):
         open_dataset(pictures(tmp_path / "c.npz", labels=np.array(["1", "1 2", "1", "1"])), condition="numbers")
     np.savez(tmp_path / "rows.npz", rows=np.zeros(4))
     with pytest.raises(DataError, match="holds rows: name the array of conditions 'conditions'"):
         open_dataset(str(tmp_path / "a.npz"), condition=str(tmp_path / "rows.npz"))
     np.save(tmp_path / "rows.npy", np.zeros((4, 2, 2)))
-    with pytest.raises(DataError, match="conditions are numbers"):
+    with pytest.raises(DataError, match="conditions must be numbers"):
         open_dataset(str(tmp_path / "a.npz"), condition=str(tmp_path / "rows.npy"))
 
 

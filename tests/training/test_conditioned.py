@@ -26,7 +26,7 @@ def slopes() -> TensorDataset:
     samples = left.expand(-1, 1, 8, -1) + 0.1 * torch.randn(500, 1, 8, 8, generator=generator)
     return TensorDataset(
         name="slopes", modality="image", sample_shape=(1, 8, 8), classes=torch.zeros(500, dtype=torch.long),
-        class_names=[], conditions=numbers, vectors=Vectors.fit(numbers, ("slope",)), fingerprint="slopes",
+        class_names=[], conditions=numbers, conditioned_on=Vectors.fit(numbers, ("slope",)), fingerprint="slopes",
         value_range="", samples=samples.clamp(-1, 1),
     )  # fmt: skip
 
@@ -62,7 +62,7 @@ def test_a_number_is_one_for_all_or_one_for_each(gan):
     torch.testing.assert_close(more[:3], few)
     walk = gan.interpolate(4, num=2, condition=105)
     assert torch.equal(walk[0], gan.sample(2, condition=105))
-    with pytest.raises(ConfigError, match=r"a condition here is 1 finite number\(s\) \(slope\)"):
+    with pytest.raises(ConfigError, match=r"condition is 1 finite number\(s\) \(slope\)"):
         gan.sample(3, condition=[1, 2])
 
 
@@ -101,7 +101,7 @@ def test_projection_finds_the_number_and_keeps_it(gan, tmp_path):
     assert torch.equal(read_latents(tmp_path / "found.safetensors", gan)[1], found.condition)
     for wrong in (found.condition[:, 0].long(), found.condition[:1], found.condition.expand(2, 2)):
         save_latents(found.z, wrong, tmp_path / "wrong.safetensors", gan)
-        with pytest.raises(ConfigError, match="of other weights"):
+        with pytest.raises(ConfigError, match="other weights"):
             read_latents(tmp_path / "wrong.safetensors", gan)
 
 
@@ -135,7 +135,7 @@ def test_resuming_gives_the_same_weights(tiny, slopes, straight_and_broken):
 
 def test_another_number_of_conditions_is_another_run(tiny, slopes, tmp_path):
     train(tiny.replace({"train.evaluate_every": 0}), tmp_path / "run", dataset=slopes)
-    plain = TensorDataset(**{**vars(slopes), "conditions": None, "vectors": None})
+    plain = TensorDataset(**{**vars(slopes), "conditions": None, "conditioned_on": None})
     with pytest.raises(ConfigError, match=r"samples of 1 conditions, and .* of 0 classes"):
         train(tiny.replace({"train.evaluate_every": 0}), tmp_path / "run", dataset=plain)
 
@@ -164,9 +164,13 @@ def test_the_commands(slopes, tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "words", "saying"),
     [
-        (None, ["--class", "a"], "--class a does not fit: this GAN has conditions (slope), which --condition chooses"),
-        (None, ["--condition", "a"], "a condition here is 1 finite number(s) (slope)"),
-        ("digits", ["--condition", "1"], "this GAN has classes (0, 1, 2, 3, 4, ...), which --class chooses"),
+        (
+            None,
+            ["--class", "a"],
+            "--class a does not fit: this GAN has conditions (slope); choose one with --condition",
+        ),
+        (None, ["--condition", "a"], "condition is 1 finite number(s) (slope)"),
+        ("digits", ["--condition", "1"], "this GAN has classes (0, 1, 2, 3, 4, ...); choose one with --class"),
         ("digits", ["--class", "11"], "there is no class 11"),
         ("sines", ["--condition", "1"], "was trained without classes and other conditions"),
         ("sines", ["--class", "1"], "was trained without classes and other conditions"),
