@@ -91,7 +91,8 @@ def flow_transformer(config: Config, spec: DataSpec, flow: FlowConfig) -> FlowTr
         networks = build(config, spec)
     target, depth = parameters(networks.generator), model.depth
     if flow.size == "both":
-        target, depth = target + parameters(networks.discriminator), depth + len(networks.discriminator.blocks)
+        discriminator = networks.list_critics()[0].discriminator
+        target, depth = target + parameters(discriminator), depth + len(discriminator.blocks)
 
     def make(hidden: int) -> FlowTransformer:
         return FlowTransformer(

@@ -339,7 +339,7 @@ def test_evaluate_measures_what_there_is_a_measure_for(run, tmp_path, capsys, mo
 def test_what_goes_with_other_samples_is_refused(tmp_path, run, pictures, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     fails(capsys, "train", pictures, "--preset", "clips", saying="the preset clips is not for samples of shape")
-    fails(capsys, "train", "sines", "--codec.name", "text", saying="--codec.name text is for texts")
+    fails(capsys, "train", "sines", "--codec.name", "text", saying="--codec.name text does not fit series")
     fails(capsys, "train", pictures, "--preset", "bouncing", saying="the preset bouncing is not for samples of shape")
     fails(capsys, "train", "sines", "--window", "100000", saying="do not fit in memory: lower --window")
     fails(capsys, "sample", run, "--plot", "plot.png", saying="--plot draws series")

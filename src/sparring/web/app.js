@@ -6,7 +6,7 @@ const App = (() => {
   const $ = (id) => document.getElementById(id);
   const MOST_SEED = 2 ** 32 - 1;
   const MOST_INDEX = 2 ** 31 - 1;
-  const SLIDER_RANGE = 4; // a direction's slider goes from minus to plus this
+  const RANGE = 4; // a direction's slider goes from minus to plus this
 
   let model;
   let condition; // the model's kind of condition, from conditions.js
@@ -285,7 +285,7 @@ const App = (() => {
       const name = document.createElement("label");
       name.htmlFor = `direction-${i}`;
       const input = document.createElement("input");
-      Object.assign(input, { type: "range", id: `direction-${i}`, min: -SLIDER_RANGE, max: SLIDER_RANGE, step: 0.1, value: 0 });
+      Object.assign(input, { type: "range", id: `direction-${i}`, min: -RANGE, max: RANGE, step: 0.1, value: 0 });
       const output = document.createElement("output");
       output.htmlFor = input.id;
       const reset = document.createElement("button");
@@ -326,7 +326,7 @@ const App = (() => {
 
   function nudge() {
     const normal = () => Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
-    const moved = open.offsets.map((offset) => Math.max(-SLIDER_RANGE, Math.min(SLIDER_RANGE, offset + 0.7 * normal())));
+    const moved = open.offsets.map((offset) => Math.max(-RANGE, Math.min(RANGE, offset + 0.7 * normal())));
     open.offsets = moved.map((offset) => Math.round(10 * offset) / 10);
     drawLarge();
   }
