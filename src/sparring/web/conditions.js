@@ -61,9 +61,9 @@ const Conditions = (() => {
     if (values.length > MOST_BUTTONS) {
       const select = document.createElement("select");
       select.setAttribute("aria-label", label);
-      choices.forEach(([, name], i) => select.append(new Option(name, i)));
-      select.addEventListener("change", () => choose(choices[select.value][0]));
-      return { elements: [select], mark: (value) => { select.value = place(value); } };
+      choices.forEach(([, name], i) => select.append(new Option(name, i === 0 ? "" : i - 1)));
+      select.addEventListener("change", () => choose(choices[select.selectedIndex][0]));
+      return { elements: [select], mark: (value) => { select.selectedIndex = place(value); } };
     }
     const buttons = choices.map(([value, name]) => button(name, () => choose(value)));
     const mark = (value) => buttons.forEach((each, i) => each.setAttribute("aria-pressed", String(i === place(value))));
