@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sparring.pretrained import GAN, CheckpointError, load
     from sparring.training.run import train
 
-# What is imported, and with it PyTorch, only when it is asked for.
+# Imported on first use, and PyTorch with them.
 _LAZY = {
     "presets": "sparring.presets",
     "Config": "sparring.config",

@@ -80,7 +80,7 @@ class DataConfig(Section):
         return self
 
     def elsewhere(self, path: str) -> dict[str, Any]:
-        """What to change of these options to open other data, without labels where these are not classes."""
+        """Changes to these options that open other data; labels are ignored if they are not classes."""
         classes = self.conditional and self.condition is None
         return {"path": path, "labels": None, "condition": None, "conditional": classes}
 

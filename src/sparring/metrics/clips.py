@@ -1,5 +1,4 @@
-"""How good generated clips are: Fréchet distances of clips and of single frames, and whether a classifier tells them
-from real ones."""
+"""Scores of generated clips: Fréchet distances of clips and of single frames, and a classifier two-sample test."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
@@ -17,19 +16,18 @@ from sparring.metrics.metric import Metric, Sampler, chosen_of
 from sparring.metrics.two_sample import classifier_two_sample, without_few
 
 CLIPS, FVD_CLIPS = 500, 2048
-"""Compared at most; in I3D's features as many as published FVDs of today are of."""
+"""Largest number of clips that are compared; in I3D's features as many as in published FVDs."""
 BATCH = 50
 
 DISTANCES = {"frechet": "frechet_clips", "frames": "frechet_frames"}
-"""By their names among the `METRICS`."""
+"""Scores by the names of their `METRICS`."""
 METRICS = (*DISTANCES, "c2st")
 OTHER_NAMES = {"fd": "frechet"} | {score: name for name, score in DISTANCES.items()}
 EXTRACTORS = ("untrained", "i3d:FILE")
 
 
-class _Look(NamedTuple):
-    """What a distance looks at, and of whole clips the classifier too: frames of every clip, by features
-    (B, C, T, H, W) -> (B, D)."""
+class _View(NamedTuple):
+    """The frames of a clip that a score compares, and the features of such frames: (B, C, T, H, W) -> (B, D)."""
 
     score: str
     frames: range
@@ -37,7 +35,7 @@ class _Look(NamedTuple):
 
 
 class ClipMetric(Metric):
-    """Compares samples with as many held-out clips (of the data itself where none are held out)."""
+    """Compares samples with as many held-out clips, or with clips of the data itself if none are held out."""
 
     def __init__(
         self,
@@ -48,10 +46,10 @@ class ClipMetric(Metric):
         extractor: str = "untrained",
         device: torch.device | str = "cpu",
     ) -> None:
-        """Of `num` samples at most, and of `CLIPS` or `FVD_CLIPS`; raises `DataError` where there are fewer than two
-        on either side. Only the named of `METRICS` are computed; None: all. With the
-        `extractor` "i3d:FILE" the distance of clips is FVD, and called so; single frames stay with the untrained
-        features. Features are taken on the `device`."""
+        """Compares at most `num` samples, and at most `CLIPS` or `FVD_CLIPS`; raises `DataError` if there are fewer
+        than two on either side. `metrics` are some of `METRICS`; None: all. With the `extractor` "i3d:FILE" the
+        distance of clips is FVD and named so; single frames keep the untrained features. Features run on the `device`.
+        """
         self.device = torch.device(device)
         kind, _, file = extractor.partition(":")
         if kind not in ("untrained", "i3d"):
@@ -66,7 +64,7 @@ class ClipMetric(Metric):
         if self.count < 2:
             raise DataError(f"{dataset.name} cannot be measured: at least four clips are needed, and two samples")
         self.metrics = without_few(self.metrics, self.count, named=metrics is not None)
-        self.looks: list[_Look] = []
+        self.views: list[_View] = []
         self.facts = {"extractor": NAME, "resized": f"bilinear to {SIDE}×{SIDE}", "count": self.count}
         whole = {"frechet", "c2st"} & set(self.metrics)
         if fvd and whole:
@@ -75,17 +73,17 @@ class ClipMetric(Metric):
             network = read_weights(kind, file, "I3D", i3d.I3D.published).to(self.device)
             self.facts["extractor"] = f"I3D {Path(file).name} (single frames: {NAME})"
             self.facts["resized"] = f"bilinear to {i3d.SIDE}×{i3d.SIDE} (single frames: {SIDE}×{SIDE})"
-            self.looks.append(_Look("fvd", range(frames), lambda clips: network(rgb(clips))))
+            self.views.append(_View("fvd", range(frames), lambda clips: network(rgb(clips))))
         elif whole:
-            self.looks.append(
-                _Look(DISTANCES["frechet"], range(frames), ClipFeatures(channels, frames).to(self.device))
+            self.views.append(
+                _View(DISTANCES["frechet"], range(frames), ClipFeatures(channels, frames).to(self.device))
             )
         if "frames" in self.metrics:
             middle = range(frames // 2, frames // 2 + 1)
-            self.looks.append(_Look(DISTANCES["frames"], middle, ClipFeatures(channels, 1).to(self.device)))
+            self.views.append(_View(DISTANCES["frames"], middle, ClipFeatures(channels, 1).to(self.device)))
         self.floor: dict[str, float] = {}
-        if not self.looks:
-            return  # no clip need be read for distances
+        if not self.views:
+            return  # no clips have to be read
         order = torch.randperm(len(other), generator=torch.Generator().manual_seed(0))
         self.reference = self._features(_chunks(other, order[: self.count]))
         if dataset.held_out:
@@ -93,17 +91,17 @@ class ClipMetric(Metric):
         self.floor = self._scores(self._features(_chunks(dataset, order[-self.count :])), "_floor")
 
     def __call__(self, sample: Sampler) -> dict[str, float]:
-        """Of the metrics chosen: `frechet_clips`, or `fvd` in I3D's features, `frechet_frames` and `c2st`, beside what
-        other real clips get (`_floor`)."""
-        if not self.looks:
+        """The chosen scores: `frechet_clips` (`fvd` in I3D's features), `frechet_frames` and `c2st`, and the same of
+        other real clips (`_floor`)."""
+        if not self.views:
             return {}
         return self._scores(self._features(sample(self.count)[0].split(BATCH)), "") | self.floor
 
     def _features(self, chunks: Iterable[Tensor]) -> dict[str, Tensor]:
-        """By the names of the scores, (N, D): of whole clips, of one frame of each, the middle one."""
-        found: dict[str, list[Tensor]] = {look.score: [] for look in self.looks}
+        """Features (N, D) by score: of whole clips, and of the middle frame of each."""
+        found: dict[str, list[Tensor]] = {view.score: [] for view in self.views}
         for chunk in chunks:
-            for score, frames, features in self.looks:
+            for score, frames, features in self.views:
                 found[score].append(features(chunk[:, :, frames.start : frames.stop].to(self.device)).cpu())
         return {score: torch.cat(parts) for score, parts in found.items()}
 
