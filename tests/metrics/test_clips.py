@@ -76,9 +76,9 @@ def test_what_is_chosen_alone_scores_as_among_all(dataset, metric):
 
 def test_what_is_not_chosen_is_not_made(dataset):
     still = ClipMetric(dataset, metrics=["frames"])
-    assert [look.score for look in still.looks] == ["frechet_frames"]
+    assert [look.score for look in still.views] == ["frechet_frames"]
     neither = ClipMetric(dataset, metrics=[])
-    assert not neither.looks
+    assert not neither.views
     assert neither(pytest.fail) == {}
 
 
