@@ -109,5 +109,6 @@ const Conditions = (() => {
 
   const KINDS = { none, classes, vectors };
 
-  return { of: (facts) => KINDS[facts.kind](facts) };
+  // A plug-in's kind is chosen as numbers are, where it has examples.
+  return { of: (facts) => (KINDS[facts.kind] ?? (facts.examples ? vectors : none))(facts) };
 })();
