@@ -129,7 +129,7 @@ def test_copies_are_looked_for_in_all_of_a_large_set_or_it_says_in_how_much(monk
     assert said == "1800 of 12000 training pictures"
     assert copied["near_copies_searched"] == 0.15
     assert 0.1 < copied["near_copies"] < 0.2  # a share that would not be called copies in a whole set
-    assert "of the 15.0% that were searched" in warning[0]
+    assert "among the 15.0% that were searched" in warning[0]
     assert not none
 
 
@@ -208,7 +208,7 @@ def test_what_is_named_and_cannot_be_measured_is_refused(shapes):
     with pytest.raises(DataError, match="near_copies cannot be measured here: the run's training data"):
         evaluation("near_copies", trained_on=False)
     digits = open_dataset("digits")
-    with pytest.raises(DataError, match="nothing says which class"):
+    with pytest.raises(DataError, match="needs the classes of the samples"):
         evaluation("recognised", dataset=digits, extractor="digits")(
             lambda count: (torch.zeros(count, 1, 28, 28), None)
         )
