@@ -212,7 +212,7 @@ def test_what_is_named_and_cannot_be_measured_is_refused(shapes):
         evaluation("recognised", dataset=digits, extractor="digits")(
             lambda count: (torch.zeros(count, 1, 28, 28), None)
         )
-    with pytest.raises(DataError, match="recognised needs the classes of the samples: the data has no classes"):
+    with pytest.raises(DataError, match="recognised cannot be measured here: the data has no classes"):
         evaluation("recognised", dataset=open_dataset("digits", conditional=False), extractor="digits")
     with pytest.raises(DataError, match="fid is the Fréchet distance of Inception's features alone"):
         evaluation("fid")
