@@ -22,7 +22,7 @@ const Strings = (() => {
       "g": "generator",
       gap: "Gap D(x) − D(G(z))",
       generated: "generated",
-      "kind.clips": "films, {shape}",
+      "kind.clips": "clips, {shape}",
       "kind.pictures": "pictures, {shape}",
       "kind.series": "series, {shape}",
       "kind.texts": "texts of up to {shape} symbols",
