@@ -214,7 +214,7 @@ def test_what_is_named_and_cannot_be_measured_is_refused(shapes):
         )
     with pytest.raises(DataError, match="recognised cannot be measured here: the data has no classes"):
         evaluation("recognised", dataset=open_dataset("digits", conditional=False), extractor="digits")
-    with pytest.raises(DataError, match="fid is the Fréchet distance of Inception's features alone"):
+    with pytest.raises(DataError, match="fid is the Fréchet distance of Inception's features only"):
         evaluation("fid")
     assert evaluation("fd").metrics == ("frechet",)
 
