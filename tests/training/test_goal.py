@@ -3,6 +3,7 @@ import math
 import pytest
 
 from sparring.config import Config, ConfigError
+from sparring.metrics.scores import DISTANCES, SCORES, Score
 from sparring.training.goal import Goal
 
 
@@ -38,16 +39,24 @@ def test_a_goal_without_measurements_is_refused():
 
 
 def test_the_best_is_the_lowest_distance_unless_a_goal_says_otherwise():
-    lowest = Goal.lowest({"frechet_clips": 3.0, "seconds": 1.0})
+    lowest = Goal.best({"frechet_clips": 3.0, "seconds": 1.0})
     assert lowest.better({"frechet_clips": 3.0}, {"frechet_clips": 4.0})
     assert lowest.better({"frechet_clips": 3.0}, {"loss/d": 0.0})
     assert not lowest.better({"frechet_clips": 3.0}, {"frechet_clips": 3.0})
     assert goal("modes>=25").better({"modes": 9}, {"modes": 8})
-    assert Goal.lowest({"modes": 9}) is None
+    assert Goal.best({"modes": 9}) is None
 
 
 def test_what_is_no_number_is_never_best_and_never_stays_it():
-    lowest = Goal.lowest({"frechet": 3.0})
+    lowest = Goal.best({"frechet": 3.0})
     assert not lowest.better({"frechet": math.nan}, {})
     assert lowest.better({"frechet": 3.0}, {"frechet": math.nan})
     assert goal("fd<=8").better({"fid": 3.0}, {"frechet": 2.0})  # another scale
+
+
+def test_a_labelled_score_of_a_plug_in_may_be_better_when_higher(monkeypatch):
+    monkeypatch.setitem(SCORES, "sharpness", Score("sharpness", "", "higher", "sharpness"))
+    monkeypatch.setitem(DISTANCES, "sharpness", "sharpness")
+    best = Goal.best({"sharpness": 0.5})
+    assert best.better({"sharpness": 0.6}, {"sharpness": 0.5})
+    assert not best.better({"sharpness": 0.4}, {"sharpness": 0.5})

@@ -43,7 +43,7 @@ class Evaluation:
         assert self.metric is not None, "only a run with a metric is evaluated"
         scores = self.metric(self.sample)
         row = row | scores
-        goal = self.goal or Goal.lowest(row)
+        goal = self.goal or Goal.best(row)
         if goal is not None and goal.better(row, self.folder.best()):
             self.folder.keep_best(row | dict(self.metric.facts), self.state())
         if self.goal and (key := self.goal.key(row)):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sparring.config import TrainConfig
-from sparring.metrics.scores import DISTANCES
+from sparring.metrics.scores import DISTANCES, SCORES
 
 Row = Mapping[str, float]
 
@@ -24,10 +24,10 @@ class Goal:
         return None if train.goal is None else cls(train.goal[0], train.goal[1] == "<=", train.goal[2])
 
     @classmethod
-    def lowest(cls, row: Row) -> "Goal | None":
-        """The lowest Fréchet distance; None if the row has none."""
+    def best(cls, row: Row) -> "Goal | None":
+        """The best value of the first distance in the row; None if the row has none."""
         name = next((name for name in DISTANCES if name in row), None)
-        return None if name is None else cls(name, True, 0.0)
+        return None if name is None else cls(name, SCORES[name].better != "higher", 0.0)
 
     def key(self, row: Row) -> str | None:
         """The key of the score in a row; `fd` is the row's Fréchet distance."""
