@@ -70,6 +70,11 @@ class LearntSettings(CodecSettings):
     def learnt(self) -> LearntSettings:
         return self
 
+    @property
+    def networks(self) -> dict[str, Any]:
+        """The arguments that all learnt codecs share."""
+        return {"latent_dim": self.latent_dim, "width": self.width, "depth": self.depth, "noise": self.noise}
+
 
 Kind = TypeVar("Kind", bound=CodecSettings)
 
@@ -139,11 +144,8 @@ class AutoencoderSettings(LearntSettings):
             spec.sample_shape,
             Patches(spec.sample_shape, self.patch_size, frames, 2**self.stem),
             latents=self.latents,
-            latent_dim=self.latent_dim,
-            width=self.width,
-            depth=self.depth,
             stem=self.stem,
-            noise=self.noise,
+            **self.networks,
         )
 
 
@@ -166,10 +168,7 @@ class ComponentsSettings(LearntSettings):
             spec.sample_shape,
             Components(spec.sample_shape, self.components),
             latents=self.latents,
-            latent_dim=self.latent_dim,
-            width=self.width,
-            depth=self.depth,
-            noise=self.noise,
+            **self.networks,
         )
 
 
@@ -190,10 +189,7 @@ class TextSettings(LearntSettings):
             spec.sample_shape,
             len(spec.vocabulary),
             latents=self.latents,
-            latent_dim=self.latent_dim,
-            width=self.width,
-            depth=self.depth,
-            noise=self.noise,
+            **self.networks,
         )
 
 

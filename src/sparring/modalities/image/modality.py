@@ -23,9 +23,22 @@ class ImagePage(Page):
     pipeline = "unconditional-image-generation"
 
 
-class Image(Modality):
-    name, kind, axes = "image", "pictures", 3
+class Pixels(Modality):
+    """The part that images and videos share: pixels in [-1, 1], with 1 to 4 channels."""
+
     bounded = True
+
+    def to_user_tensor(self, samples: Tensor, spec: DataSpec) -> Tensor:
+        return samples.clamp(-1, 1)
+
+    def adapted(self, values: Any, theirs: DataSpec, ours: DataSpec) -> Tensor | None:
+        from sparring.modalities.image.channels import convert_channels
+
+        return super().adapted(convert_channels(values, ours.sample_shape[0]), theirs, ours)
+
+
+class Image(Pixels):
+    name, kind, axes = "image", "pictures", 3
 
     opening = ImageOpening()
     page = ImagePage()
@@ -42,14 +55,6 @@ class Image(Modality):
         from sparring.modalities.image.scoring import ImageScoring
 
         return ImageScoring()
-
-    def to_user_tensor(self, samples: Tensor, spec: DataSpec) -> Tensor:
-        return samples.clamp(-1, 1)
-
-    def adapted(self, values: Any, theirs: DataSpec, ours: DataSpec) -> Tensor | None:
-        from sparring.modalities.image.channels import convert_channels
-
-        return super().adapted(convert_channels(values, ours.sample_shape[0]), theirs, ours)
 
     def default(self, spec: DataSpec, count: int) -> Config:
         return self.preset(spec, None, count)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sparring.modalities.modality import Modality
+from sparring.modalities.image.modality import Pixels
 from sparring.modalities.page import Page
 from sparring.modalities.video.opening import VideoOpening
 from sparring.modalities.video.presets import PRESETS, clips
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from sparring.config import Config
     from sparring.data.spec import DataSpec
     from sparring.modalities.display import Display
@@ -22,9 +20,8 @@ class VideoPage(Page):
     kind = "clips"
 
 
-class Video(Modality):
+class Video(Pixels):
     name, kind, axes = "video", "clips", 4
-    bounded = True
 
     opening = VideoOpening()
     page = VideoPage()
@@ -41,14 +38,6 @@ class Video(Modality):
         from sparring.modalities.video.scoring import VideoScoring
 
         return VideoScoring()
-
-    def to_user_tensor(self, samples: Tensor, spec: DataSpec) -> Tensor:
-        return samples.clamp(-1, 1)
-
-    def adapted(self, values: Any, theirs: DataSpec, ours: DataSpec) -> Tensor | None:
-        from sparring.modalities.image.channels import convert_channels
-
-        return super().adapted(convert_channels(values, ours.sample_shape[0]), theirs, ours)
 
     def default(self, spec: DataSpec, count: int) -> Config:
         return clips(*spec.sample_shape[1:])
