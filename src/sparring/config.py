@@ -210,6 +210,9 @@ class TrainConfig(Section):
     micro_batch_size: int | None = setting(
         None, "samples in each forward pass (gradient accumulation); unset: the whole batch", ge=1, le=65_536
     )
+    init_from: str | None = setting(
+        None, "fine-tuning: a run (folder, shipped run or hub id) whose weights are the initial weights"
+    )
     seed: int = setting(0, "seed of all random numbers", ge=0, le=2**31 - 1)
     device: str = setting("auto", "auto, cpu, cuda, cuda:N or mps")
     precision: Literal["auto", "float32", "bfloat16"] = setting("auto", "precision of the matrix products")

@@ -1,13 +1,16 @@
-"""Atomic writing of files, and safetensors files with JSON metadata."""
+"""Atomic writing of files, and safetensors files with JSON metadata and a digest."""
 
 import errno
+import hashlib
 import json
 import os
 import re
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -19,7 +22,7 @@ class CheckpointError(ValueError):
 
 def write_atomic(path: Path, write: Any) -> None:
     """Calls `write(temporary_path)`, then moves the file to `path`: readers see the old file or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")  # process numbers repeat in containers
     try:
         write(temporary)
         with open(temporary, "rb+") as file:
@@ -29,15 +32,28 @@ def write_atomic(path: Path, write: Any) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def is_leftover(path: Path) -> bool:
+    """Whether a file is the temporary file of a `write_atomic` that was killed, or still writes."""
+    return re.fullmatch(r"\..+\.[0-9a-f]+\.tmp", path.name) is not None
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes the temporary files that killed processes left in `folder`; no process may be writing there."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if is_leftover(path):
+            path.unlink(missing_ok=True)
+
+
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
-    """Writes tensors and a JSON-able dict to one safetensors file, atomically."""
+    """Writes tensors, a JSON-able dict and the digest of both to one safetensors file, atomically."""
     cpu = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
+    text = json.dumps(meta)
 
     def write(temporary: Path) -> None:
         temporary.touch()
         mode = temporary.stat().st_mode
         try:
-            save_file(cpu, temporary, metadata={"sparring": json.dumps(meta)})
+            save_file(cpu, temporary, metadata={"sparring": text, "digest": _digest(cpu, text)})
         except SafetensorError as error:  # the system's error number is only in its text
             found = re.search(r"os error (\d+)", str(error))
             number = int(found[1]) if found else errno.EIO
@@ -48,15 +64,32 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, A
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Reads a file of `save_tensors`; raises `CheckpointError` for any other file."""
+    """Reads a file of `save_tensors`; raises `CheckpointError` for any other file and for changed bytes.
+
+    Files of older versions have no digest.
+    """
     try:
         with safe_open(path, framework="pt") as file:
-            meta = json.loads((file.metadata() or {})["sparring"])
-            return {name: file.get_tensor(name) for name in file.keys()}, meta  # noqa: SIM118
+            stored = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        text = stored["sparring"]
+        if "digest" in stored and stored["digest"] != _digest(tensors, text):
+            raise ValueError("its content does not match its digest")
+        return tensors, json.loads(text)
     except FileNotFoundError:
         raise
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
+    except (SafetensorError, KeyError, ValueError, OSError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged or not from sparring ({error}): restore it or delete it") from error
+
+
+def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
+    """A hex digest of names, types, shapes and bytes."""
+    state = hashlib.blake2b(text.encode(), digest_size=16)
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        state.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        state.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return state.hexdigest()
 
 
 def file_name(title: str) -> str:

@@ -18,6 +18,7 @@ def without_paths(config: Config) -> Config:
             "data.labels": config.data.labels and _bare(config.data.labels),
             "data.condition": config.data.condition and _bare(config.data.condition),
             "train.extractor": config.train.extractor and _bare(config.train.extractor),
+            "train.init_from": config.train.init_from and _bare(config.train.init_from),
         }
     )
 

@@ -172,7 +172,7 @@ def save(checkpoints, samples_seen):
 
 
 def latest(checkpoints):
-    tensors, meta, problems = checkpoints.load_latest()
+    (tensors, meta), problems = checkpoints.restore_latest(lambda *state: state)
     assert float(tensors["weight"]) == meta["samples_seen"]
     return meta["samples_seen"], problems
 
@@ -207,8 +207,11 @@ def test_other_files_are_neither_read_nor_deleted(tmp_path):
 
 
 def test_no_checkpoint_yet(tmp_path):
-    assert Checkpoints(tmp_path / "nothing", 2).load_latest() is None
-    assert Checkpoints(tmp_path, 2).load_latest() is None
+    def unused(tensors, meta):
+        raise AssertionError
+
+    assert Checkpoints(tmp_path / "nothing", 2).restore_latest(unused) is None
+    assert Checkpoints(tmp_path, 2).restore_latest(unused) is None
     assert not (tmp_path / "nothing").exists()
 
 
@@ -233,7 +236,7 @@ def test_where_all_are_damaged_the_newest_is_named(tmp_path):
     for seen in (10, 20):
         damaged(save(checkpoints, seen), "empty")
     with pytest.raises(CheckpointError, match=r"000000000020\.safetensors"):
-        checkpoints.load_latest()
+        checkpoints.restore_latest(lambda *state: state)
 
 
 def test_a_failed_save_keeps_the_older_ones(tmp_path):

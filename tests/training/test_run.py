@@ -32,7 +32,7 @@ def test_run_leaves_everything(tiny, shapes, tmp_path):
     verdict = train(tiny, tmp_path / "run", dataset=shapes)
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert names == {
-        "config.json", "model.safetensors", "best", "checkpoints", "samples", "metrics.jsonl", "samples.png",
+        ".lock", "config.json", "model.safetensors", "best", "checkpoints", "samples", "metrics.jsonl", "samples.png",
         "training.png", "verdict.txt",
     }  # fmt: skip
     assert verdict.text in (tmp_path / "run/verdict.txt").read_text()
@@ -192,6 +192,8 @@ def test_killed_run_loses_at_most_an_interval(tmp_path):
 def test_non_finite_step_rolls_back_and_halves_the_rate(tiny, shapes, tmp_path):
     said = []
     run = Run(tiny, tmp_path / "run", shapes, said.append)
+    run.folder.path.mkdir()
+    run.start()
     step, broken = run.trainer.step, []
 
     def poisoned():
@@ -215,6 +217,8 @@ def test_non_finite_step_rolls_back_and_halves_the_rate(tiny, shapes, tmp_path):
 
 def test_gives_up_after_several_rollbacks(tiny, shapes, tmp_path):
     run = Run(tiny, tmp_path / "run", shapes, lambda line: None)
+    run.folder.path.mkdir()
+    run.start()
     shapes.samples[:] = torch.nan
     with pytest.raises(Diverged, match=r"half the --optim\.lr"):
         run.fit(lambda progress: None, [])
@@ -290,6 +294,8 @@ def test_trains_in_a_thread(tiny, shapes, tmp_path):
 
 def test_sampling_while_training_equals_the_saved_model(tiny, shapes, tmp_path):
     run = Run(tiny, tmp_path / "run", shapes, lambda line: None)
+    run.folder.path.mkdir()
+    run.start()
     run.fit(lambda progress: None, [])
     saved = sparring.load(tmp_path / "run").sample(10)
     assert torch.equal(saved, run.sample(10)[0])

@@ -106,18 +106,51 @@ def test_names_say_whose_a_tensor_is():
     assert all(isinstance(tensor, torch.Tensor) for tensor in tensors.values())
 
 
-@pytest.mark.parametrize("change", ["missing", "extra", "shape"])
-def test_a_state_that_does_not_fit_is_refused(change):
+CHANGES = {
+    "missing": (r"generator\.0\.weight is missing", lambda t: t.pop("generator.0.weight")),
+    "additional": (
+        r"discriminator\.9\.weight is unknown",
+        lambda t: t.update({"discriminator.9.weight": torch.zeros(1)}),
+    ),
+    "shape": (
+        r"generator\.0\.weight is 6×4 of float32, not 6×3 of float32",
+        lambda t: t.update({"generator.0.weight": torch.zeros(6, 4)}),
+    ),
+    "type": (
+        r"generator\.0\.weight is 6×3 of float64, not 6×3 of float32",
+        lambda t: t.update({"generator.0.weight": torch.zeros(6, 3, dtype=torch.float64)}),
+    ),
+    "optimiser's shape": (
+        r"optimizer\.generator\.1\.exp_avg belongs to no parameter",
+        lambda t: t.update({"optimizer.generator.1.exp_avg": torch.zeros(())}),
+    ),
+    "optimiser's place": (
+        r"optimizer\.generator\.77\.exp_avg belongs to no parameter",
+        lambda t: t.update({"optimizer.generator.77.exp_avg": torch.zeros(6)}),
+    ),
+    "optimiser's entry": (
+        r"optimizer\.generator\.\d lacks a tensor",
+        lambda t: t.pop("optimizer.generator.1.exp_avg"),
+    ),
+    "optimiser": (
+        r"optimizer\.discriminator is missing",
+        lambda t: [t.pop(name) for name in [*t] if name.startswith("optimizer.discriminator.")],
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(change):
     modules, optimizers = players(0)
+    play(modules, optimizers, 2, seed=1)
     tensors = copied(flatten(modules, optimizers))
-    if change == "missing":
-        del tensors["generator.0.weight"]
-    elif change == "extra":
-        tensors["discriminator.9.weight"] = torch.zeros(1)
-    else:
-        tensors["generator.0.weight"] = torch.zeros(6, 4)
-    with pytest.raises(RuntimeError, match="state_dict"):
-        restore(tensors, *players(1))
+    says, damage = CHANGES[change]
+    damage(tensors)
+    others, other_optimizers = players(1)
+    with pytest.raises(ValueError, match=says):
+        restore(tensors, others, other_optimizers, begun=True)
+    assert same(others, players(1)[0])
+    assert not any(optimizer.state_dict()["state"] for optimizer in other_optimizers.values())
 
 
 def test_under_takes_whole_prefixes():

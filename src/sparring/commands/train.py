@@ -15,6 +15,7 @@ SHORT = {
     "sample_every": ("train.sample_every", "samples between pictures"),
     "evaluate_every": ("train.evaluate_every", "samples between evaluations; 0: never"),
     "until": ("train.until", "stop when a metric reaches this goal: 'frechet<=8', 'c2st<=0.6'"),
+    "from": ("train.init_from", "fine-tune: start from the weights and settings of a run"),
     "seed": ("train.seed", "random seed of the whole run"),
     "device": ("train.device", "auto, cpu, cuda, cuda:N or mps"),
     "resolution": ("data.resolution", "crop to a square and resize to this many pixels a side"),
@@ -96,6 +97,15 @@ def _configure(arguments: argparse.Namespace, changes: dict[str, Any]) -> Any:
     from sparring.data.spec import DataSpec
     from sparring.modalities.registry import built_in_names, open_dataset
 
+    if start := changes.get("train.init_from"):
+        from sparring.pretrained import find_run, read_config
+
+        if given := next((name for name in ("preset", "size") if getattr(arguments, name)), None):
+            raise UsageError(f"--{given} has no effect with --from, which takes all settings of {start}: drop it")
+        config = read_config(find_run(start))[0]
+        own = {f"data.{name}": value for name, value in config.data.elsewhere(arguments.data).items()}
+        config = config.replace(own | {"train.device": "auto"} | changes)
+        return config, open_dataset(**config.data.to_dict())
     built_in = arguments.data in built_in_names() and arguments.data in presets.all_presets()
     name = arguments.preset or (arguments.data if built_in else None)
     preset = presets.preset_named(name) if name else None

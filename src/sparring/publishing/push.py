@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sparring.config import ConfigError
-from sparring.files import CheckpointError, load_tensors, write_atomic
+from sparring.files import CheckpointError, is_leftover, load_tensors, write_atomic
 from sparring.hub.client import MODEL, asking, download, library, repository
 from sparring.pretrained import load, run_json, write_model
 from sparring.privacy import without_paths
@@ -83,7 +83,7 @@ def pull(name: str, out: str | Path | None = None) -> Path:
     folder = Path(out or Path("runs") / name.partition("/")[2])
     model = folder / "model.safetensors"
     occupied = ConfigError(f"--out {folder} already holds something else: name a new folder")
-    if folder.exists() and not (folder.is_dir() and (model.is_file() or not any(folder.iterdir()))):
+    if folder.exists() and not (folder.is_dir() and (model.is_file() or all(map(is_leftover, folder.iterdir())))):
         raise occupied
     found = download(name, FILES)
     try:

@@ -12,6 +12,7 @@ from sparring.config import Config
 from sparring.data.dataset import Dataset, TensorDataset
 from sparring.data.order import ShuffledOrder, derive_seed
 from sparring.training import state
+from sparring.training.checkpoint import Counts
 from sparring.training.optim import ROLLBACK_LR, set_lr
 
 WARMUP = 0.02  # share of the training
@@ -53,21 +54,23 @@ class CodecTrainer:
         self.samples_seen += self.batch_size
         return {name: value.detach().float() for name, value in losses.items()} | {"gradient/codec": norm}
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        counts = {"samples_seen": self.samples_seen, "rollbacks": self.rollbacks}
+    def state(self) -> tuple[dict[str, Tensor], Counts]:
+        counts = Counts(samples_seen=self.samples_seen, rollbacks=self.rollbacks)
         return state.flatten({"codec": self.codec}, {"codec": self.optimizer}), counts
 
-    def restore(self, tensors: dict[str, Tensor], counts: dict[str, Any]) -> None:
-        state.restore(tensors, {"codec": self.codec}, {"codec": self.optimizer})
-        self.samples_seen, self.rollbacks = counts["samples_seen"], counts["rollbacks"]
+    def restore(self, tensors: dict[str, Tensor], counts: Counts) -> None:
+        begun = counts.samples_seen > 0
+        state.restore(tensors, {"codec": self.codec}, {"codec": self.optimizer}, begun=begun)
+        self.samples_seen, self.rollbacks = counts.samples_seen, counts.rollbacks
 
 
 def prepare_codec(
     config: Config, codec: Codec, dataset: Dataset, device: torch.device, dtype: torch.dtype
 ) -> CodecTrainer | None:
-    """Fits the codec to the data; returns a trainer if the codec learns."""
+    """Fits the codec to the data; returns a trainer if the codec learns. With `train.init_from` it has learnt."""
     fit(codec, dataset, device)
-    return CodecTrainer(config, codec, dataset, device, dtype) if codec.learns else None
+    learns = codec.learns and config.train.init_from is None
+    return CodecTrainer(config, codec, dataset, device, dtype) if learns else None
 
 
 def fit(codec: Codec, dataset: Dataset, device: torch.device) -> None:

@@ -18,9 +18,10 @@ from torch import Tensor
 
 from sparring.config import Config, ConfigError, differences
 from sparring.data.spec import DataSpec
-from sparring.files import write_atomic
+from sparring.files import is_leftover, remove_leftovers, write_atomic
 from sparring.pretrained import read_config, run_json, write_model
 from sparring.training.checkpoint import Checkpoints
+from sparring.training.lock import LOCK
 from sparring.training.state import under
 
 
@@ -36,7 +37,8 @@ class RunFolder:
         if self.path.is_file():
             raise ConfigError(f"--out {self.path} is a file: name a folder")
         if not (self.path / "config.json").exists():
-            if self.path.is_dir() and any(self.path.iterdir()):
+            others = self.path.iterdir() if self.path.is_dir() else ()
+            if any(file.name != LOCK and not is_leftover(file) for file in others):
                 raise ConfigError(f"--out {self.path} is not empty and holds no run: name a new folder")
             return
         config, spec = read_config(self.path)
@@ -51,20 +53,26 @@ class RunFolder:
                 + (" and another vocabulary" if spec.vocabulary != self.spec.vocabulary else "")
                 + ": use another"
             )
+        if (self.path / "model.safetensors").exists() and not self.checkpoints.paths():
+            raise ConfigError(
+                f"{self.path} holds a trained model, and no checkpoint to resume from: use another --out; "
+                f"`--from {self.path}` starts from its weights"
+            )
 
-    def open(self, fingerprint: str) -> tuple[dict[str, Tensor], dict[str, Any], list[str]] | None:
-        """Makes the folder and writes the config. Returns the newest readable state and the problems with newer
-        ones, or None for a new run; raises `ConfigError` if the run was trained on other data."""
-        latest = self.checkpoints.load_latest()
-        if latest is not None and latest[1]["data"] != fingerprint:
-            raise ConfigError(f"the data at {self.config.data.path} changed since {self.path} began: use another --out")
-        self.path.mkdir(parents=True, exist_ok=True)
+    def open(self) -> None:
+        """Writes the config, and removes what killed processes left. Call it with the lock held."""
+        self.check()  # another training may have begun a run here a moment ago
+        for folder in (self.path, self.checkpoints.folder, self.path / "best", self.path / "samples"):
+            remove_leftovers(folder)
         self._write_config(self.path)
-        return latest
 
     def save(self, samples_seen: int, tensors: dict[str, Tensor], meta: Mapping[str, Any]) -> None:
         """Writes a checkpoint and the model."""
         self.checkpoints.save(samples_seen, tensors, meta)
+        self.write_model(tensors)
+
+    def write_model(self, tensors: dict[str, Tensor]) -> None:
+        """Writes `model.safetensors` from a training state."""
         self._write_model(self.path, tensors)
 
     def keep_best(self, row: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:

@@ -17,16 +17,18 @@ class MetricsLog:
     def __init__(self, folder: Path, *, tensorboard: bool = False) -> None:
         self.path = folder / "metrics.jsonl"
         self.rows: list[Row] = []
-        self.board = _open_board(folder / "tensorboard") if tensorboard else None
+        self._writer = _summary_writer() if tensorboard else None
+        self._board: Any = None
 
     def add(self, row: Row) -> None:
         self.rows.append(row)
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
-        if self.board is not None:
+        if self._writer is not None:
+            self._board = self._board or self._writer(str(self.path.parent / "tensorboard"))
             for name, value in row.items():
-                self.board.add_scalar(name, value, row["samples_seen"])
-            self.board.flush()
+                self._board.add_scalar(name, value, row["samples_seen"])
+            self._board.flush()
 
     def go_back_to(self, samples_seen: int) -> None:
         """Reads the file and drops later rows and incomplete lines."""
@@ -55,9 +57,9 @@ def row_of(line: str | bytes) -> Row | None:
     return None
 
 
-def _open_board(folder: Path) -> Any:
+def _summary_writer() -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise ConfigError('--train.tensorboard needs its extra: pip install "sparring[tensorboard]"') from None
-    return SummaryWriter(str(folder))
+    return SummaryWriter

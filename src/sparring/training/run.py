@@ -16,19 +16,23 @@ from sparring.data.dataset import Dataset
 from sparring.data.spec import DataSpec
 from sparring.device import choose_device, choose_dtype, choose_threads
 from sparring.display.training import plot_training
+from sparring.files import write_atomic
 from sparring.modalities.metrics import metric_for
 from sparring.modalities.registry import modality_of, open_dataset
 from sparring.models.initialization import parameter_count
 from sparring.pretrained import GAN
+from sparring.training.checkpoint import Counts, Meta
 from sparring.training.codec_trainer import encoded, prepare_codec
 from sparring.training.diagnostics import Alarm, Verdict, verdict_on
 from sparring.training.evaluation import Evaluation
 from sparring.training.folder import RunFolder
+from sparring.training.lock import locked
 from sparring.training.logs import MetricsLog
 from sparring.training.loop import Diverged, Loop, Observer, Phase, Progress, Report
 from sparring.training.samples import SampleSheets
 from sparring.training.signals import Interrupted, caught_signals, flushed_denormals, kept_threads
-from sparring.training.state import flatten, under
+from sparring.training.start import load_weights
+from sparring.training.state import flatten, restore
 from sparring.training.trainer import Trainer
 
 __all__ = ["Diverged", "Interrupted", "Progress", "Run", "train"]
@@ -51,8 +55,10 @@ def train(
     """
     with kept_threads(), caught_signals() as caught, flushed_denormals():
         run = Run(config, Path(out), dataset, log)
-        run.fit(report, caught)
-        return run.finish()
+        with locked(run.folder.path):
+            run.start()
+            run.fit(report, caught)
+            return run.finish()
 
 
 class Run:
@@ -85,7 +91,15 @@ class Run:
         )
         threads = f"; threads: {self.threads}, {why}" if device.type == "cpu" else ""
         self._describe(networks, f"{device}, {reason}{threads}")
-        self._start_or_resume()
+
+    def start(self) -> None:
+        """Resumes from the newest usable checkpoint, or begins a new run. Call it with the folder's lock held."""
+        self.folder.open()
+        latest = self.folder.checkpoints.restore_latest(self._restore)
+        if latest is None:
+            self._begin()
+        else:
+            self._resume(*latest)
         torch.set_num_threads(self.threads)  # as at the run's start, as sums depend on the number of threads
 
     def fit(self, report: Report, caught: Sequence[int]) -> None:
@@ -100,7 +114,7 @@ class Run:
         verdict = verdict_on(self.metrics.rows, sum(phase.trainer.rollbacks for phase in self.loop.phases))
         if missed := self.evaluation.missed():
             verdict = dataclasses.replace(verdict, text=f"{verdict.text} {missed}")
-        (folder / "verdict.txt").write_text(verdict.text + "\n", encoding="utf-8")
+        write_atomic(folder / "verdict.txt", lambda file: file.write_text(verdict.text + "\n", encoding="utf-8"))
         return verdict
 
     def sample(self, num: int) -> tuple[Any, Tensor | None]:
@@ -168,43 +182,74 @@ class Run:
 
     # ---- the state ------------------------------------------------------------------------------------------------
 
-    def _start_or_resume(self) -> None:
-        latest = self.folder.open(self.dataset.fingerprint)
-        if latest is None:
-            self.metrics.go_back_to(-1)
-            self._save()
-            return
-        tensors, meta, problems = latest
-        for problem in problems:
-            self.log(f"skipped a checkpoint: {problem}")
-        self._restore(tensors, meta)
-        self.loop.seconds = meta["seconds"]
-        if "OMP_NUM_THREADS" not in os.environ:
-            self.threads = min(meta.get("threads", self.threads), torch.get_num_threads())
-        seen = self.loop.samples_seen
-        self.metrics.go_back_to(seen)
-        self.log(f"resumed {self.folder.path} at {seen:,} samples, with its {self.threads} thread(s)")
+    def _begin(self) -> None:
+        """Saves the first state: initial weights, or those of `train.init_from`."""
+        if self.config.train.init_from is not None:
+            networks = Networks(self.codec, self.trainer.generator, self.trainer.critics)
+            self.log(load_weights(self.config, self.spec, networks))
+            self.trainer.ema.model.load_state_dict(self.trainer.generator.state_dict())
+        self.metrics.go_back_to(-1)
+        self._save()
 
     def _save(self) -> None:
-        tensors, meta = self._state()
-        meta |= {"seconds": self.loop.seconds, "threads": self.threads, "data": self.dataset.fingerprint}
-        self.folder.save(self.loop.samples_seen, tensors, meta)
+        tensors, counts, codec = self._state()
+        meta = Meta(
+            **counts.model_dump(),
+            codec=codec,
+            seconds=self.loop.seconds,
+            threads=self.threads,
+            data=self.dataset.fingerprint,
+            precision=_name(self.trainer.dtype),
+        )
+        self.folder.save(self.loop.samples_seen, tensors, meta.model_dump())
 
     def _go_back(self) -> None:
-        latest = self.folder.checkpoints.load_latest()
+        latest = self.folder.checkpoints.restore_latest(self._restore)
         assert latest is not None, "a run saves its first state before its first step"
-        self._restore(latest[0], latest[1])
 
-    def _state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        tensors, meta = self.trainer.state()
+    def _state(self) -> tuple[dict[str, Tensor], Counts, Counts | None]:
+        """The tensors, and the counts of the GAN's trainer and of the codec's."""
+        tensors, counts = self.trainer.state()
         tensors |= flatten({"codec": self.codec}, {})
-        if self.codec_trainer is not None:
-            codec, meta["codec"] = self.codec_trainer.state()
-            tensors |= codec
-        return tensors, meta
+        if self.codec_trainer is None:
+            return tensors, counts, None
+        codec, codec_counts = self.codec_trainer.state()
+        return tensors | codec, counts, codec_counts
 
-    def _restore(self, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
-        self.codec.load_state_dict(under(tensors, "codec."))
+    def _resume(self, meta: Meta, problems: Sequence[str]) -> None:
+        """Goes on from the restored state, with the threads and the precision on which its sums depend."""
+        for problem in problems:
+            self.log(f"skipped a checkpoint: {problem}")
+        if meta.data != self.dataset.fingerprint:
+            raise ConfigError(
+                f"the data at {self.config.data.path} changed since {self.folder.path} began: use another --out"
+            )
+        self.loop.seconds = meta.seconds
+        if "OMP_NUM_THREADS" not in os.environ:
+            self.threads = min(meta.threads or self.threads, torch.get_num_threads())
+        if meta.precision and self.config.train.precision == "auto":
+            self.trainer.dtype = dtype = getattr(torch, meta.precision)
+            if self.codec_trainer is not None:
+                self.codec_trainer.dtype = dtype
+        self.folder.write_model(self._state()[0])  # a kill may have come between checkpoint and model
+        self.metrics.go_back_to(self.loop.samples_seen)
+        self.log(
+            f"resumed {self.folder.path} at {self.loop.samples_seen:,} samples, with its {self.threads} thread(s) and "
+            f"{_name(self.trainer.dtype)}"
+        )
+
+    def _restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> Meta:
+        """Restores a state; raises `ValueError` if it does not fit."""
+        meta = Meta.read(values)
+        restore(tensors, {"codec": self.codec}, {})
         if self.codec_trainer is not None:
-            self.codec_trainer.restore(tensors, meta["codec"])
+            if meta.codec is None:
+                raise ValueError("the codec's counts are missing")
+            self.codec_trainer.restore(tensors, meta.codec)
         self.trainer.restore(tensors, meta)
+        return meta
+
+
+def _name(dtype: torch.dtype) -> Any:
+    """A value of `Meta.precision`."""
+    return str(dtype).removeprefix("torch.")

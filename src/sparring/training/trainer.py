@@ -4,7 +4,6 @@ import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +16,7 @@ from sparring.data.dataset import Dataset
 from sparring.data.order import ShuffledOrder, derive_seed
 from sparring.losses import LOSSES, energy_distance, logit_centring
 from sparring.training import state
+from sparring.training.checkpoint import Counts
 from sparring.training.ema import ExponentialMovingAverage
 from sparring.training.one_stage import backward_through_discriminator
 from sparring.training.optim import ROLLBACK_LR, lr_factor, make_optimizer, set_lr
@@ -199,13 +199,13 @@ class Trainer:
 
     # The state in a checkpoint: tensors by name, and counts.
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        counts = {"samples_seen": self.samples_seen, "rollbacks": self.rollbacks}
+    def state(self) -> tuple[dict[str, Tensor], Counts]:
+        counts = Counts(samples_seen=self.samples_seen, rollbacks=self.rollbacks)
         return state.flatten(self._modules(), self._optimizers()), counts
 
-    def restore(self, tensors: dict[str, Tensor], counts: dict[str, Any]) -> None:
-        state.restore(tensors, self._modules(), self._optimizers())
-        self.samples_seen, self.rollbacks = counts["samples_seen"], counts["rollbacks"]
+    def restore(self, tensors: dict[str, Tensor], counts: Counts) -> None:
+        state.restore(tensors, self._modules(), self._optimizers(), begun=counts.samples_seen > 0)
+        self.samples_seen, self.rollbacks = counts.samples_seen, counts.rollbacks
 
     def _modules(self) -> dict[str, nn.Module]:
         return {"generator": self.generator, "critics": self.networks.critics, "ema": self.ema.model}
