@@ -15,6 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+DIGEST = "digest"
+
 
 class CheckpointError(ValueError):
     """A file is not a usable checkpoint; the message says what to do."""
@@ -47,13 +49,13 @@ def remove_leftovers(folder: Path) -> None:
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
     """Writes tensors, a JSON-able dict and the digest of both to one safetensors file, atomically."""
     cpu = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
-    text = json.dumps(meta)
+    text = json.dumps({**meta, DIGEST: _digest(cpu, json.dumps(meta))})  # one entry: safetensors does not sort several
 
     def write(temporary: Path) -> None:
         temporary.touch()
         mode = temporary.stat().st_mode
         try:
-            save_file(cpu, temporary, metadata={"sparring": text, "digest": _digest(cpu, text)})
+            save_file(cpu, temporary, metadata={"sparring": text})
         except SafetensorError as error:  # the system's error number is only in its text
             found = re.search(r"os error (\d+)", str(error))
             number = int(found[1]) if found else errno.EIO
@@ -70,12 +72,14 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            stored = file.metadata() or {}
+            meta = json.loads((file.metadata() or {})["sparring"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        text = stored["sparring"]
-        if "digest" in stored and stored["digest"] != _digest(tensors, text):
+        if not isinstance(meta, dict):
+            raise ValueError("its metadata are no object")
+        digest = meta.pop(DIGEST, None)
+        if digest is not None and digest != _digest(tensors, json.dumps(meta)):
             raise ValueError("its content does not match its digest")
-        return tensors, json.loads(text)
+        return tensors, meta
     except FileNotFoundError:
         raise
     except (SafetensorError, KeyError, ValueError, OSError, RecursionError) as error:
