@@ -37,8 +37,8 @@ WRITES = ("open", "os.rename", "os.remove", "os.mkdir")
 """Audit events of writes; `open` is one only where a file is opened for writing."""
 SMALL = {
     "model.width": 16, "model.depth": 1, "model.num_heads": 2, "model.z_dim": 4, "model.noise_dim": 4,
-    "optim.warmup": 0, "train.batch_size": 8, "train.num_samples": 160, "train.checkpoint_every": 16, "train.sample_every": 80,
-    "train.evaluate_every": 80, "train.device": "cpu",
+    "optim.warmup": 0, "train.batch_size": 8, "train.num_samples": 160, "train.checkpoint_every": 16,
+    "train.sample_every": 80, "train.evaluate_every": 80, "train.device": "cpu",
 }  # fmt: skip
 LEARNT = {"codec.width": 16, "codec.depth": 1, "codec.latents": 2, "codec.latent_dim": 4, "codec.num_samples": 64,
           "codec.batch_size": 8}  # fmt: skip
@@ -90,9 +90,14 @@ class Killed:
         self.seconds = time.perf_counter() - started
         self.expected = contents(folder / "straight")
 
-    def child(self, out: Path, report_writes: int | None = None) -> int:
-        """Starts a training in a child process; returns its process number."""
-        return forked(lambda: train_quietly(self.config, out, self.dataset, report_writes))
+    def child(self, out: Path, report_writes: int | None = None, prepare: Callable[[], None] = lambda: None) -> int:
+        """Starts a training in a child process, which calls `prepare` first; returns its process number."""
+
+        def work() -> None:
+            prepare()
+            train_quietly(self.config, out, self.dataset, report_writes)
+
+        return forked(work)
 
     def kill(self, out: Path) -> bool:
         """Trains in `out` until a random moment; False if the child was quicker."""
@@ -126,18 +131,26 @@ class Killed:
             shutil.rmtree(copy)
 
 
-def campaign(kills: int, seed: int, kinds: dict[str, dict[str, object]], log: Callable[[str], None]) -> Outcome:
-    """Kills `kills` children, the kinds in turn."""
+@contextlib.contextmanager
+def prepared(kinds: dict[str, dict[str, object]], seed: int, log: Callable[[str], None]) -> Iterator[list[Killed]]:
+    """The runs of these kinds, in a temporary folder."""
     torch.set_num_threads(1)
-    outcome, chance = Outcome(), random.Random(seed)
+    chance = random.Random(seed)
     with tempfile.TemporaryDirectory() as temporary:
-        runs = []
         write_data(Path(temporary))
+        runs = []
         for kind, settings in kinds.items():
             folder = Path(temporary) / kind
             folder.mkdir()
             runs.append(Killed(kind, folder, settings, chance))
             log(f"{kind}: a straight run takes {runs[-1].seconds:.1f} s")
+        yield runs
+
+
+def campaign(kills: int, seed: int, kinds: dict[str, dict[str, object]], log: Callable[[str], None]) -> Outcome:
+    """Kills `kills` children, the kinds in turn."""
+    outcome = Outcome()
+    with prepared(kinds, seed, log) as runs:
         while outcome.kills.total() - outcome.kills["finished"] < kills:
             for run in runs:
                 out = run.folder / "killed"
