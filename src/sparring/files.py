@@ -35,8 +35,8 @@ def write_atomic(path: Path, write: Any) -> None:
 
 
 def is_leftover(path: Path) -> bool:
-    """Whether a file is the temporary file of a `write_atomic` that was killed, or still writes."""
-    return re.fullmatch(r"\..+\.[0-9a-f]+\.tmp", path.name) is not None
+    """Whether a file is the temporary file of a `write_atomic`, or of safetensors, that was killed or still writes."""
+    return re.fullmatch(r"\..+\.[0-9a-f]+\.tmp|\.tmp\w{6}", path.name) is not None
 
 
 def remove_leftovers(folder: Path) -> None:

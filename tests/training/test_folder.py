@@ -72,9 +72,11 @@ def test_leftovers_of_a_kill_neither_refuse_nor_stay(tiny, shapes, tmp_path):
     for place in ("", "best", "checkpoints", "samples"):
         (folder / place).mkdir(exist_ok=True)
         (folder / place / ".some.safetensors.0123456789ab.tmp").write_bytes(bytes(100))
+        (folder / place / ".tmpZv5TK9").write_bytes(bytes(100))  # as safetensors names its own
     (folder / "notes.tmp").write_text("mine")
     train(tiny, folder, dataset=shapes)
-    assert [path.name for path in folder.rglob("*.tmp")] == ["notes.tmp"]
+    assert [path.name for path in folder.rglob("*.tmp*")] == ["notes.tmp"]
+    assert not list(folder.rglob(".tmp*"))
 
 
 def test_leftovers_of_others_refuse(tiny, shapes, tmp_path):
