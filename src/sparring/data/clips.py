@@ -31,7 +31,8 @@ from sparring.data.dataset import (
     number_classes,
     printable,
 )
-from sparring.data.images import Picture, channels_to_hold, labels_from_folders, read_header
+from sparring.data.images import labels_from_folders, read_header
+from sparring.data.pictures import Picture, channels_to_hold
 from sparring.data.streamed import THREADS, Pixels, StreamedDataset
 from sparring.data.video_files import (
     ANIMATION_ENDINGS,

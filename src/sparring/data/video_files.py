@@ -17,15 +17,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from sparring.data.archives import ARCHIVE_ERRORS, FolderSource, Source, TarSource, ZipSource
-from sparring.data.images import (
-    IMAGE_ERRORS,
-    Picture,
-    channels_to_hold,
-    read_header,
-    read_image,
-    square,
-    widen,
-)
+from sparring.data.images import read_header
+from sparring.data.pictures import IMAGE_ERRORS, Picture, channels_to_hold, read_image, square, widen
 from sparring.data.streamed import Pixels
 
 VIDEO_ENDINGS = (".mp4", ".m4v", ".webm", ".mov", ".avi", ".mkv")
