@@ -44,6 +44,7 @@ from sparring.data.pictures import IMAGE_ERRORS, Picture, Shape, channels_to_hol
 from sparring.data.streamed import THREADS, Pixels, StreamedDataset
 
 _CHUNK = 32
+_LARGE = 1024**2  # pixels of a picture; few can train on more
 _CHUNK_BYTES = 64 * 1024**2
 _HEAD_BYTES = 64 * 1024
 _PROBED = 16  # files that decide whether the pictures are strips
@@ -193,7 +194,7 @@ def load_images(
         "value_range": "8-bit pixels 0..255",
         "image_modes": dict(Counter(picture.mode for picture in pictures.values())),
         "resized": f"centre crop, resized to {resolution}x{resolution}" if resized else "",
-        "notes": [*notes, *_left_out(source)],
+        "notes": [*notes, *_left_out(source), *_note_on_size(shape)],
         "skipped": skipped,
     }
     if all(picture.pixels is not None for picture in pictures.values()):
@@ -203,6 +204,13 @@ def load_images(
             f"{name} is compressed and too large for memory; unpack it, or convert it to a .zip or plain .tar"
         )
     return StreamedImages(**facts, source=source, indices=indices, resolution=resolution)
+
+
+def _note_on_size(shape: Shape) -> list[str]:
+    _, height, width = shape
+    if height * width <= _LARGE:
+        return []
+    return [f"the pictures have {width}x{height} pixels: pass e.g. --resolution 128 to crop and resize them"]
 
 
 def _left_out(source: Source) -> list[str]:
