@@ -28,10 +28,15 @@ def require_regular(path: str) -> None:
         raise DataError(f"{path} is a pipe, device or socket: save its content to a file and give that")
 
 
+def justified(path: str) -> int:
+    """The bytes that a file may unpack to."""
+    return max(ALWAYS_ALLOWED, MOST_EXPANSION * os.path.getsize(path))
+
+
 def require_justified(path: str, needed: int, todo: str) -> None:
     """Raises DataError if the file at `path` unpacks to more bytes than its size justifies, or than there is memory."""
     size = os.path.getsize(path)
-    if needed > max(ALWAYS_ALLOWED, MOST_EXPANSION * size):
+    if needed > justified(path):
         raise DataError(
             f"{path} has {spelled(size)} but would take {spelled(needed)} of memory, more than {MOST_EXPANSION} times "
             f"its size: {todo}"

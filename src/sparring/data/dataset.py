@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 
+from sparring.data.budgets import require_regular
 from sparring.data.channels import Channels
 from sparring.data.conditions import Classes, Condition, Unconditional
 from sparring.data.errors import DataError as DataError
@@ -178,6 +179,7 @@ def renumbered(classes: torch.Tensor, names: Sequence[str], wanted: Sequence[str
 
 def read_rows(path: str, holding: str = "labels") -> list[list[str]]:
     """The non-empty rows of a CSV file, cells stripped."""
+    require_regular(path)
     try:
         with open(path, encoding="utf-8-sig", newline="") as handle:
             rows = [[cell.strip() for cell in row] for row in csv.reader(handle)]
