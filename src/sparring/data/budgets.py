@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 from collections.abc import Iterator
@@ -16,6 +17,9 @@ ALWAYS_ALLOWED = 1024**3
 MOST_EXPANSION = 100
 """Bytes that larger files may unpack to for each of their own. Compressed MNIST has 5, piano rolls and masks up to 50;
 only constants have more."""
+
+LARGEST_SAMPLE = 2**27
+"""Numbers in one sample; 16 frames of 1920x1080 have 100 million."""
 
 
 def require_regular(path: str) -> None:
@@ -60,6 +64,16 @@ def spelled(size: int) -> str:
         if size >= 1 << scale:
             return f"{size / (1 << scale):.1f} {unit}"
     return f"{size} bytes"
+
+
+def require_usable(name: str, shape: tuple[int, ...]) -> None:
+    """Raises DataError if one picture or clip has more numbers than anybody trains on."""
+    if math.prod(shape) > LARGEST_SAMPLE:
+        needed = spelled(4 * math.prod(shape))
+        raise DataError(
+            f"a sample of {name} has {'x'.join(map(str, shape))} numbers and would take {needed}: "
+            "pass e.g. --resolution 128 to crop and resize"
+        )
 
 
 class Budget:

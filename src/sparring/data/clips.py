@@ -18,6 +18,7 @@ import torch
 
 from sparring.data import arrays
 from sparring.data.archives import EXTENSIONS, TAR_ENDINGS, reason
+from sparring.data.budgets import require_usable
 from sparring.data.dataset import (
     IGNORED_LABELS,
     MEMORY_LIMIT,
@@ -127,6 +128,7 @@ def open_clips(
         if name not in videos
     ]
     shape = _common_shape(path, list(videos.values()), frames, resolution)
+    require_usable(path, shape)
 
     video_labels, notes = labels_from_folders(names, what="videos", example="video")
     if not conditional:

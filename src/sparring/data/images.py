@@ -28,6 +28,7 @@ from sparring.data.archives import (
     ZipSource,
     reason,
 )
+from sparring.data.budgets import require_usable
 from sparring.data.dataset import (
     IGNORED_LABELS,
     MEMORY_LIMIT,
@@ -181,6 +182,7 @@ def load_images(
     indices = sorted(pictures)
     channels = channels_to_hold(picture.shape[0] for picture in pictures.values())
     shape = (channels, *pictures[indices[0]].shape[1:])
+    require_usable(name, shape)
     kept = None if labels is None else [labels[index] for index in indices]
     classes, class_names = number_classes(kept, len(indices))
     resized = resolution is not None and any(p.size != (resolution, resolution) for p in pictures.values())

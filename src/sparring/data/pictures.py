@@ -30,7 +30,7 @@ _UPRIGHT = {
 MAX_SIDE = 2**18
 """A picture's longest side in pixels; one of 80,000,000x1 would be as many frames."""
 
-_IN_FLIGHT = Budget(32 * 2**20)
+IN_FLIGHT = Budget(32 * 2**20)
 """Pixels that all threads decode at the same time; each takes Pillow 8 to 12 bytes."""
 
 _DRAFT = 2  # a JPEG is decoded at no less than this many times the resolution, so that the filter sees finer pixels
@@ -64,13 +64,14 @@ def read_image(data: bytes, resolution: int | None, decode: bool = True) -> Pict
         shape = (len(target), *_upright_size(image)) if resolution is None else (len(target), resolution, resolution)
         if resolution is not None:
             image.draft(None, (_DRAFT * resolution, _DRAFT * resolution))  # does nothing to other formats
-        _check_size(image, size)
+        check_size(image, size)
         pixels = None
         if decode:
             # A progressive JPEG keeps all its coefficients whatever the size at which it is decoded.
             stored = size[0] * size[1] if image.info.get("progressive") else 0
-            with _IN_FLIGHT.hold(max(stored, image.width * image.height)):
+            with IN_FLIGHT.hold(max(stored, image.width * image.height)):
                 pixels = _decoded(image, target, resolution)
+                image.close()  # frees its memory before another picture takes its place
             shape = (pixels.shape[2], *pixels.shape[:2])
     return Picture(mode, size, shape, pixels, mark_of(data))
 
@@ -80,7 +81,8 @@ def mark_of(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
-def _check_size(image: Image.Image, stored: tuple[int, int]) -> None:
+def check_size(image: Image.Image, stored: tuple[int, int]) -> None:
+    """Raises one of IMAGE_ERRORS if an opened image, of the size `stored`, is too large to decode."""
     width, height = stored
     if image.width * image.height > (Image.MAX_IMAGE_PIXELS or float("inf")):
         needed = spelled(4 * width * height)
