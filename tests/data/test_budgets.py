@@ -117,15 +117,16 @@ def blank_gif(width, height, frames):
 
 
 def test_blank_pictures_at_the_largest_size_are_decoded_one_by_one(tmp_path):
-    (tmp_path / "0.png").write_bytes(blank_png(8000, 8000, 4))
+    (tmp_path / "0.png").write_bytes(blank_png(6000, 6000, 4))
     for index in range(1, 4):
         os.link(tmp_path / "0.png", tmp_path / f"{index}.png")
     grown, facts = opened(tmp_path, resolution=16)
     assert facts["count"] == 4
-    assert grown < 900  # one has 244 MiB, twice while it shrinks
+    assert grown < 600  # one has 137 MiB, twice while it shrinks
     grown, said = opened(tmp_path)
-    assert "8000x8000" in said and "--resolution" in said
-    assert grown < 900
+    assert "6000x6000" in said
+    assert "--resolution" in said
+    assert grown < 600
 
 
 @pytest.mark.parametrize("name", ["a.png", "0.png"], ids=["picture", "frame"])
@@ -144,7 +145,8 @@ def test_an_animation_of_few_bytes_and_many_pixels_is_not_decoded(tmp_path, fram
 
 
 def test_a_blank_animation_of_honest_size_is_read(tmp_path):
-    (tmp_path / "a.gif").write_bytes(blank_gif(256, 256, 100))
+    first, *others = [Image.new("L", (256, 256), value) for value in range(100)]
+    first.save(tmp_path / "a.gif", save_all=True, append_images=others)
     assert len(open_dataset(str(tmp_path), frames=10)) == 10
 
 
@@ -169,7 +171,7 @@ def test_a_compressed_tar_unpacks_to_what_its_size_justifies(tmp_path, ending):
             info = tarfile.TarInfo(name)
             info.size = 2**26
             archive.addfile(info, Zeros())
-    with pytest.raises(DataError, match="would unpack to .* MiB or more.*split it"):
+    with pytest.raises(DataError, match=r"would unpack to .* MiB or more.*split it"):
         open_dataset(str(path))
 
 
@@ -205,10 +207,11 @@ def test_a_long_text_in_a_parquet_is_not_copied_for_each_row(tmp_path):
     arrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     path = tmp_path / "a.parquet"
-    columns = {"label": arrow.array(["a" * 1_000_000] * 2000).dictionary_encode(), "x": list(range(2000))}
+    columns = {"label": arrow.DictionaryArray.from_arrays([0] * 2000, ["a" * 1_000_000]), "x": list(range(2000))}
     parquet.write_table(arrow.table(columns), path, compression="zstd")
     grown, said = opened(path, window=8)
-    assert "'label'" in said and "1,000,000 characters" in said and "remove it" in said
+    assert "the column 'label'" in said
+    assert "1,000,000 characters, more than 4,096: remove it" in said
     assert grown < 300
 
 

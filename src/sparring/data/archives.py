@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import hashlib
 import lzma
 import os
 import struct
@@ -23,6 +24,7 @@ from sparring.data.dataset import DataError, natural_key, printable
 
 TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+HEAD_BYTES = 64 * 1024  # that hold the header of most pictures
 MAX_FILE_BYTES = 512 * 1024**2
 _ALWAYS_UNPACKED = 64 * 1024**2  # bytes that any archive, or a file in it, may have when decompressed
 
@@ -59,6 +61,20 @@ class Source(ABC):
     @abstractmethod
     def read(self, index: int, limit: int = -1) -> bytes:
         """The bytes of a file, at most `limit` unless negative. Thread-safe; raises one of ARCHIVE_ERRORS."""
+
+    def checksum(self, index: int) -> str:
+        """The checksum of a file that the source stores; empty without one."""
+        return ""
+
+    def mark(self, index: int, *, whole: bool) -> str:
+        """By which a changed file is noticed: its checksum, else a digest of its bytes, or of the first ones only.
+
+        Not the file's time, which changes when a data set moves to another machine.
+        """
+        try:
+            return self.checksum(index) or mark_of(self.read(index, -1 if whole else HEAD_BYTES))
+        except ARCHIVE_ERRORS:
+            return ""
 
     def _accept(self, raw_name: str, size: int) -> bool:
         """Adds a file unless it is hidden, a system file or no image; returns whether it was added."""
@@ -146,6 +162,9 @@ class ZipSource(Source):
         with self._lock, self._archive.open(self._infos[index]) as member:
             return member.read(limit)
 
+    def checksum(self, index: int) -> str:
+        return f"{self._infos[index].CRC:08x}"
+
 
 class _Unpacked:
     """The bytes of a tar archive, decompressed, but not more than its size justifies."""
@@ -203,6 +222,11 @@ class TarSource(Source):
         with self._lock:
             member = self._archive.extractfile(self._infos[index])
             return b"" if member is None else member.read(limit)
+
+
+def mark_of(data: bytes) -> str:
+    """A short digest, by which changed files are noticed."""
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
 def reason(error: Exception) -> str:

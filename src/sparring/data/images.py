@@ -22,6 +22,7 @@ from PIL import Image
 from sparring.data.archives import (
     ARCHIVE_ERRORS,
     EXTENSIONS,
+    HEAD_BYTES,
     FolderSource,
     Source,
     TarSource,
@@ -40,6 +41,7 @@ from sparring.data.dataset import (
     labels_by_file,
     number_classes,
     printable,
+    versioned,
 )
 from sparring.data.pictures import IMAGE_ERRORS, Picture, Shape, channels_to_hold, read_image, widen
 from sparring.data.streamed import THREADS, Pixels, StreamedDataset
@@ -47,7 +49,6 @@ from sparring.data.streamed import THREADS, Pixels, StreamedDataset
 _CHUNK = 32
 _LARGE = 1024**2  # pixels of a picture; few can train on more
 _CHUNK_BYTES = 64 * 1024**2
-_HEAD_BYTES = 64 * 1024
 _PROBED = 16  # files that decide whether the pictures are strips
 _MIN_STRIP = 4  # frames; shorter strips may be wide pictures
 _MIN_FOLDER = 16  # frames; the default length of a clip
@@ -76,7 +77,7 @@ def _read_or_reason(source: Source, index: int) -> bytes | str:
 
 def read_header(source: Source, index: int, resolution: int | None) -> Picture | str:
     try:
-        return read_image(source.read(index, _HEAD_BYTES), resolution, decode=False)
+        return read_image(source.read(index, HEAD_BYTES), resolution, decode=False)
     except (*ARCHIVE_ERRORS, *IMAGE_ERRORS):
         pass  # some formats have their header at the end of the file
     try:
@@ -192,7 +193,13 @@ def load_images(
         "sample_shape": shape,
         "classes": classes,
         "class_names": class_names,
-        "fingerprint": digest(shape, source.names, source.sizes, classes, class_names),
+        "fingerprint": versioned(
+            digest(
+                former := digest(shape, source.names, source.sizes, classes, class_names),
+                [source.checksum(index) or pictures[index].mark for index in indices],
+            ),
+            former,
+        ),
         "value_range": "8-bit pixels 0..255",
         "image_modes": dict(Counter(picture.mode for picture in pictures.values())),
         "resized": f"centre crop, resized to {resolution}x{resolution}" if resized else "",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
@@ -10,7 +9,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from sparring.data.archives import PARSE_ERRORS
+from sparring.data.archives import PARSE_ERRORS, mark_of
 from sparring.data.budgets import Budget, spelled
 from sparring.data.streamed import Pixels
 
@@ -74,11 +73,6 @@ def read_image(data: bytes, resolution: int | None, decode: bool = True) -> Pict
                 image.close()  # frees its memory before another picture takes its place
             shape = (pixels.shape[2], *pixels.shape[:2])
     return Picture(mode, size, shape, pixels, mark_of(data))
-
-
-def mark_of(data: bytes) -> str:
-    """A short digest, by which changed files are noticed."""
-    return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
 def check_size(image: Image.Image, stored: tuple[int, int]) -> None:

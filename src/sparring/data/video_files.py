@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from sparring.data.archives import ARCHIVE_ERRORS, FolderSource, Source, TarSource, ZipSource
+from sparring.data.archives import ARCHIVE_ERRORS, MAX_FILE_BYTES, FolderSource, Source, TarSource, ZipSource
 from sparring.data.budgets import spelled
 from sparring.data.images import read_header
 from sparring.data.pictures import (
@@ -63,6 +63,10 @@ class VideoSource(Source):
 class VideoFolder(VideoSource, FolderSource):
     def open(self, index: int) -> BinaryIO:
         return open(self._paths[index], "rb")
+
+    def mark(self, index: int, *, whole: bool) -> str:
+        # Videos may be larger than the largest picture.
+        return super().mark(index, whole=whole and self.sizes[index] <= MAX_FILE_BYTES)
 
 
 class SingleFile(VideoFolder):

@@ -17,6 +17,7 @@ from typing import Any
 from torch import Tensor
 
 from sparring.config import Config, ConfigError, differences
+from sparring.data.dataset import same_data
 from sparring.data.spec import DataSpec
 from sparring.files import write_atomic
 from sparring.pretrained import read_config, run_json, write_model
@@ -56,7 +57,7 @@ class RunFolder:
         """Makes the folder and writes the config. Returns the newest readable state and the problems with newer
         ones, or None for a new run; raises `ConfigError` if the run was trained on other data."""
         latest = self.checkpoints.load_latest()
-        if latest is not None and latest[1]["data"] != fingerprint:
+        if latest is not None and not same_data(latest[1]["data"], fingerprint):
             raise ConfigError(f"the data at {self.config.data.path} changed since {self.path} began: use another --out")
         self.path.mkdir(parents=True, exist_ok=True)
         self._write_config(self.path)
