@@ -118,10 +118,10 @@ def blank_gif(width, height, frames):
 
 def test_blank_pictures_at_the_largest_size_are_decoded_one_by_one(tmp_path):
     (tmp_path / "0.png").write_bytes(blank_png(6000, 6000, 4))
-    for index in range(1, 4):
+    for index in range(1, 3):
         os.link(tmp_path / "0.png", tmp_path / f"{index}.png")
     grown, facts = opened(tmp_path, resolution=16)
-    assert facts["count"] == 4
+    assert facts["count"] == 3
     assert grown < 600  # one has 137 MiB, twice while it shrinks
     grown, said = opened(tmp_path)
     assert "6000x6000" in said
