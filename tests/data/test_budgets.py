@@ -8,14 +8,18 @@ import struct
 import subprocess
 import sys
 import tarfile
+import threading
+import time
 import zipfile
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from sparring.data import DataError
+from sparring.data.budgets import Budget
 from sparring.data.pictures import read_image
 from sparring.modalities.registry import open_dataset
 
@@ -122,11 +126,11 @@ def test_blank_pictures_at_the_largest_size_are_decoded_one_by_one(tmp_path):
         os.link(tmp_path / "0.png", tmp_path / f"{index}.png")
     grown, facts = opened(tmp_path, resolution=16)
     assert facts["count"] == 3
-    assert grown < 600  # one has 137 MiB, twice while it shrinks
+    assert grown < 1100  # one has 137 MiB, twice while it shrinks; threads give freed memory back late
     grown, said = opened(tmp_path)
     assert "6000x6000" in said
     assert "--resolution" in said
-    assert grown < 600
+    assert grown < 1100
 
 
 @pytest.mark.parametrize("name", ["a.png", "0.png"], ids=["picture", "frame"])
@@ -246,3 +250,20 @@ def test_pipes_in_a_folder_are_left_out(tmp_path):
     os.mkfifo(tmp_path / "labels.csv")
     with pytest.raises(DataError, match="is a pipe, device or socket"):
         open_dataset(str(tmp_path), labels=str(tmp_path / "labels.csv"))
+
+
+def test_threads_share_a_budget_and_a_large_need_waits_until_it_is_alone():
+    budget, lock, held, most = Budget(10), threading.Lock(), [], []
+
+    def work(needed):
+        with budget.hold(needed):
+            with lock:
+                held.append(needed)
+                most.append(list(held))
+            time.sleep(0.002)
+            with lock:
+                held.remove(needed)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, [3, 25, 4, 1, 6, 10, 2, 11] * 4))
+    assert all(sum(together) <= 10 or len(together) == 1 for together in most)
