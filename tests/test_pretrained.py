@@ -114,6 +114,29 @@ def test_a_header_larger_than_the_file_is_refused(run):
         sparring.load(run)
 
 
+@pytest.mark.parametrize("shape", [[["x"], 10**8], [-1], [2.0], ["4"], [None]], ids=str)
+def test_a_shape_that_is_no_shape_is_refused(run, shape):
+    """A list times a number is a long list."""
+    file = run / "model.safetensors"
+    content = file.read_bytes()
+    length = struct.unpack("<Q", content[:8])[0]
+    header = json.loads(content[8 : 8 + length])
+    header[next(n for n in header if n != "__metadata__")]["shape"] = shape
+    text = json.dumps(header).encode()
+    file.write_bytes(struct.pack("<Q", len(text)) + text + content[8 + length :])
+    with pytest.raises(CheckpointError, match="a shape that is not whole numbers"):
+        sparring.load(run)
+
+
+@pytest.mark.parametrize("shape", [[1, 65536, 65536], [2**63, 1, 1], [0, 8, 8], []], ids=str)
+def test_samples_that_nobody_could_hold_are_refused(run, shape):
+    values = json.loads((run / "config.json").read_text())
+    values["data"]["sample_shape"] = shape
+    (run / "config.json").write_text(json.dumps(values))
+    with pytest.raises(CheckpointError, match=r"damaged.*samples of"):
+        sparring.load(run)
+
+
 def test_unknown_names(tmp_path):
     with pytest.raises(CheckpointError, match="does not exist"):
         sparring.load(tmp_path / "nowhere")

@@ -72,5 +72,6 @@ def _critic(settings: CriticSettings, codec: Codec, stem: int, depth: int, share
 def _check_tokens(grid: tuple[int, ...]) -> None:
     if math.prod(grid) > MAX_TOKENS:
         raise ConfigError(
-            f"{'×'.join(map(str, grid))} is more than {MAX_TOKENS} tokens: choose a larger --codec.patch_size"
+            f"{'×'.join(map(str, grid))} is more than {MAX_TOKENS} tokens: choose a larger --codec.patch_size, "
+            "or smaller samples (for pictures a --data.resolution)"
         )

@@ -215,6 +215,9 @@ def _header(file: Path) -> dict[str, tuple[int, ...]]:
             header = json.loads(handle.read(length))
         size = file.stat().st_size - 8 - length
         shapes = {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
+        # A list in a shape would be repeated by the product.
+        if not all(type(side) is int and side >= 0 for shape in shapes.values() for side in shape):
+            raise ValueError("a shape that is not whole numbers")
         if sum(math.prod(shape) for shape in shapes.values()) > size:
             raise ValueError("it is truncated")
         return cast(dict[str, tuple[int, ...]], shapes)

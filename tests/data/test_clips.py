@@ -483,6 +483,17 @@ def test_fingerprint_follows_content_and_settings(tmp_path):
     assert len(set(prints)) == 4
 
 
+@pytest.mark.parametrize("memory_limit", [2**30, 0], ids=["memory", "streamed"])
+def test_fingerprint_follows_frames_rewritten_at_the_same_size(tmp_path, memory_limit):
+    prints = []
+    for value in (1, 2, 1):
+        for number in range(4):
+            (tmp_path / "film").mkdir(exist_ok=True)
+            Image.new("L", (8, 8), value).save(tmp_path / "film" / f"{number}.bmp")
+        prints.append(open_clips(str(tmp_path), frames=2, memory_limit=memory_limit).fingerprint)
+    assert prints[0] == prints[2] != prints[1]
+
+
 def test_any_damage_to_a_video_is_skipped_or_read(tmp_path, mp4):
     random = np.random.default_rng(0)
     whole = {"gif": GIF, "webp": animation(moving(8), "WEBP"), "mp4": mp4, "png": strip(moving(8))}

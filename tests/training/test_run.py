@@ -12,6 +12,7 @@ import torch
 
 import sparring
 from sparring.config import ConfigError
+from sparring.data.dataset import versioned
 from sparring.files import load_tensors
 from sparring.metrics.metric import Metric
 from sparring.training.checkpoint import KEPT
@@ -272,6 +273,21 @@ def test_changed_data_is_refused(tiny, shapes, tmp_path):
     shapes.fingerprint = "others"
     with pytest.raises(ConfigError, match="changed since"):
         train(tiny.replace({"train.num_samples": 96}), tmp_path / "run", dataset=shapes)
+
+
+def test_a_run_of_an_earlier_version_recognises_its_data(tiny, shapes, tmp_path):
+    """It knew files by their names and sizes; the fingerprint now has their contents too."""
+    former, shapes.fingerprint = shapes.fingerprint, versioned("contents", shapes.fingerprint)
+    train(tiny, tmp_path / "new", dataset=shapes)
+    new = shapes.fingerprint
+    shapes.fingerprint = former
+    train(tiny, tmp_path / "run", dataset=shapes)
+    shapes.fingerprint = new
+    train(tiny.replace({"train.num_samples": 96}), tmp_path / "run", dataset=shapes)
+    shapes.fingerprint = versioned("other contents", former)
+    for folder in ("new", "run"):  # the resumed run now knows the contents
+        with pytest.raises(ConfigError, match="changed since"):
+            train(tiny.replace({"train.num_samples": 144}), tmp_path / folder, dataset=shapes)
 
 
 def test_damaged_newest_checkpoint_falls_back(tiny, shapes, tmp_path):

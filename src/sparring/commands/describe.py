@@ -2,9 +2,12 @@
 
 import argparse
 import json
+import math
 from pathlib import Path
 
 from sparring.commands.arguments import Command, UsageError, positive, print_facts
+
+LARGEST_SHEET = 64 * 2**20  # numbers in all samples of a sheet; photographs at camera size would take gigabytes
 
 
 def add(command: Command) -> None:
@@ -73,7 +76,8 @@ def run_data(arguments: argparse.Namespace) -> int:
         "tokenizer", "vocabulary", "length",
     )  # fmt: skip
     dataset = open_dataset(arguments.data, **{name: getattr(arguments, name) for name in options})
-    shown = torch.linspace(0, len(dataset) - 1, min(100, len(dataset))).long()
+    most = max(1, LARGEST_SHEET // math.prod(dataset.sample_shape))
+    shown = torch.linspace(0, len(dataset) - 1, min(100, len(dataset), most)).long()
     modality = modality_of(dataset)
     samples = modality.to_user(dataset.batch(shown)[0], DataSpec.of(dataset))
     path = Path(arguments.out or "data-sheet")

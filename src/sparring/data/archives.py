@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import hashlib
 import lzma
 import os
 import struct
@@ -10,18 +13,20 @@ import zipfile
 import zlib
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable
-from io import BufferedReader
+from collections.abc import Callable, Iterable
 from threading import Lock
-from typing import ClassVar
+from typing import IO, Any, ClassVar
 
 from PIL import UnidentifiedImageError
 
+from sparring.data.budgets import MOST_EXPANSION, spelled
 from sparring.data.dataset import DataError, natural_key, printable
 
 TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+HEAD_BYTES = 64 * 1024  # that hold the header of most pictures
 MAX_FILE_BYTES = 512 * 1024**2
+_ALWAYS_UNPACKED = 64 * 1024**2  # bytes that any archive, or a file in it, may have when decompressed
 
 # Pillow, zipfile and tarfile raise all of these on damaged files, besides their own error types.
 PARSE_ERRORS = (
@@ -57,6 +62,20 @@ class Source(ABC):
     def read(self, index: int, limit: int = -1) -> bytes:
         """The bytes of a file, at most `limit` unless negative. Thread-safe; raises one of ARCHIVE_ERRORS."""
 
+    def checksum(self, index: int) -> str:
+        """The checksum of a file that the source stores; empty without one."""
+        return ""
+
+    def mark(self, index: int, *, whole: bool) -> str:
+        """By which a changed file is noticed: its checksum, else a digest of its bytes, or of the first ones only.
+
+        Not the file's time, which changes when a data set moves to another machine.
+        """
+        try:
+            return self.checksum(index) or mark_of(self.read(index, -1 if whole else HEAD_BYTES))
+        except ARCHIVE_ERRORS:
+            return ""
+
     def _accept(self, raw_name: str, size: int) -> bool:
         """Adds a file unless it is hidden, a system file or no image; returns whether it was added."""
         parts = [part for part in raw_name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
@@ -71,7 +90,7 @@ class Source(ABC):
 
     def _check_size(self, index: int) -> None:
         if self.sizes[index] > MAX_FILE_BYTES:
-            raise OSError(f"the file is larger than {MAX_FILE_BYTES // 1024**2} MiB")
+            raise OSError(f"the file has {spelled(self.sizes[index])}, more than {spelled(MAX_FILE_BYTES)}: split it")
 
 
 class FolderSource(Source):
@@ -136,8 +155,48 @@ class ZipSource(Source):
 
     def read(self, index: int, limit: int = -1) -> bytes:
         self._check_size(index)
+        packed = self._infos[index].compress_size
+        if limit < 0 and self.sizes[index] > max(_ALWAYS_UNPACKED, MOST_EXPANSION * packed):
+            # Pictures and videos are compressed already: what shrinks so much in a zip is neither.
+            raise OSError(f"its {spelled(packed)} would unpack to {spelled(self.sizes[index])}: unpack the archive")
         with self._lock, self._archive.open(self._infos[index]) as member:
             return member.read(limit)
+
+    def checksum(self, index: int) -> str:
+        return f"{self._infos[index].CRC:08x}"
+
+
+class _Unpacked:
+    """The bytes of a tar archive, decompressed, but not more than its size justifies."""
+
+    def __init__(self, path: str) -> None:
+        with open(path, "rb") as file:
+            start = file.read(6)
+        openers: dict[bytes, Callable[[str], Any]] = {
+            b"\x1f\x8b": gzip.open,
+            b"BZh": bz2.open,
+            b"\xfd7zXZ\0": lzma.open,
+            b"]\0\0": lzma.open,
+        }
+        opener = next((opener for magic, opener in openers.items() if start.startswith(magic)), None)
+        self.compressed = opener is not None
+        self._file: IO[bytes] = open(path, "rb") if opener is None else opener(path)  # noqa: SIM115
+        self._path, self._size = path, os.path.getsize(path)
+        self._limit = max(_ALWAYS_UNPACKED, MOST_EXPANSION * self._size)
+
+    def read(self, size: int = -1) -> bytes:
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if self.compressed and whence == os.SEEK_SET and offset > self._limit:
+            raise DataError(
+                f"{self._path} has {spelled(self._size)} but would unpack to {spelled(offset)} or more, over "
+                f"{MOST_EXPANSION} times its size: unpack it, or split it"
+            )
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
 
 
 class TarSource(Source):
@@ -147,12 +206,15 @@ class TarSource(Source):
         super().__init__()
         self._lock = Lock()
         try:
-            self._archive = tarfile.open(path)  # noqa: SIM115 - stays open as long as the data set
+            unpacked = _Unpacked(path)
+            # Seeking back in a compressed archive decompresses it again from the start.
+            self.rereadable = not unpacked.compressed
+            self._archive = tarfile.open(fileobj=unpacked, mode="r:")  # type: ignore[call-overload] # noqa: SIM115
             entries = self._archive.getmembers()
+        except DataError:
+            raise
         except ARCHIVE_ERRORS as error:
             raise DataError(f"{path} is not a readable tar archive ({reason(error)})") from error
-        # Seeking back in a compressed archive decompresses it again from the start.
-        self.rereadable = isinstance(self._archive.fileobj, BufferedReader)
         self._infos = [info for info in entries if info.isreg() and self._accept(info.name, info.size)]
 
     def read(self, index: int, limit: int = -1) -> bytes:
@@ -160,6 +222,11 @@ class TarSource(Source):
         with self._lock:
             member = self._archive.extractfile(self._infos[index])
             return b"" if member is None else member.read(limit)
+
+
+def mark_of(data: bytes) -> str:
+    """A short digest, by which changed files are noticed."""
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
 def reason(error: Exception) -> str:

@@ -11,7 +11,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ import torch
 from torch.nn.functional import interpolate
 
 from sparring.data.archives import PARSE_ERRORS
+from sparring.data.budgets import justified, require_justified, require_regular, spelled
 from sparring.data.dataset import (
     IGNORED_LABELS,
     MEMORY_LIMIT,
@@ -110,15 +111,21 @@ def _key_and_axes(path: str) -> tuple[str, int]:
 
 
 def _axes(file: IO[bytes]) -> int:
+    return len(_header(file)[0])
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, order and type of an array."""
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    return len(read(file)[0])
+    return read(file)
 
 
 def idx_pair_in(folder: str) -> str | None:
     """The IDX images file in `folder`, the training file if there are several; None without one."""
     try:
-        found = sorted(name for name in os.listdir(folder) if _IDX_IMAGES.search(name))
+        matching = (name for name in os.listdir(folder) if _IDX_IMAGES.search(name))
+        found = sorted(name for name in matching if os.path.isfile(os.path.join(folder, name)))
     except OSError:
         return None
     training = [name for name in found if "train" in name]
@@ -184,15 +191,47 @@ def build(
 
 
 def load_arrays(path: str) -> dict[str, Array]:
+    """All arrays of an .npz or .npy file, if their headers promise no more than the file justifies."""
+    require_regular(path)
     try:
+        _check_promises(path)
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return {"images": loaded}
         with loaded:
             members = [(key, loaded[key]) for key in loaded.files]
         return {key: member for key, member in members if isinstance(member, np.ndarray)}
+    except DataError:
+        raise
     except LOAD_ERRORS as error:
         raise DataError(f"cannot read {path} as NumPy arrays: {load_error(error)}") from error
+
+
+def _check_promises(path: str) -> None:
+    """Raises DataError if arrays would take more memory than the file justifies, and ValueError if one is cut off."""
+    if not zipfile.is_zipfile(path):
+        with open(path, "rb") as file:
+            needed = _promised_bytes(file)
+            if needed > os.path.getsize(path) - file.tell():
+                raise ValueError(f"it is cut off, its array should have {spelled(needed)}: fetch it again")
+        return
+    total = 0
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            if not info.filename.endswith(".npy"):
+                total += info.file_size  # NumPy reads other files as bytes
+                continue
+            with archive.open(info) as member:
+                needed = _promised_bytes(member)
+            if needed > info.file_size:
+                raise ValueError(f"{info.filename} is cut off, it should have {spelled(needed)}: fetch it again")
+            total += needed
+    require_justified(path, total, "save fewer samples, or without compression")
+
+
+def _promised_bytes(file: IO[bytes]) -> int:
+    shape, _, dtype = _header(file)
+    return 0 if dtype.hasobject else math.prod(shape) * dtype.itemsize  # objects are refused later
 
 
 def load_error(error: BaseException) -> str:
@@ -200,7 +239,7 @@ def load_error(error: BaseException) -> str:
     text = str(error)
     if "Object arrays" in text or "Python objects" in text:
         return "arrays of Python objects are not read"
-    if "pickle" in text:  # NumPy's guess for any file with an unknown beginning
+    if "pickle" in text or "magic string" in text:  # NumPy's guess for any file with an unknown beginning
         return "it is broken, or was not written by NumPy"
     return text or "broken"
 
@@ -307,6 +346,7 @@ def _square(name: str, samples: torch.Tensor, resolution: int) -> torch.Tensor:
 
 def _read_idx(path: str, *, dimensions: int) -> npt.NDArray[np.uint8]:
     what = "images" if dimensions == 3 else "labels"
+    require_regular(path)
     try:
         with open(path, "rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
@@ -319,9 +359,12 @@ def _read_idx(path: str, *, dimensions: int) -> npt.NDArray[np.uint8]:
                 raise DataError(f"{path} is cut off in its header; fetch it again")
             shape = struct.unpack(f">{dimensions}I", header)
             expected = math.prod(shape)
-            body = handle.read(min(expected, MEMORY_LIMIT) + 1)
+            most = min(expected, MEMORY_LIMIT, justified(path))
+            body = handle.read(most + 1)
     except (OSError, EOFError, zlib.error, MemoryError) as error:
         raise DataError(f"cannot read {path}: {error}; it may be cut off, fetch it again") from error
+    if expected > most < len(body):
+        require_justified(path, expected, "split it")
     if len(body) != expected:
         size = "more" if len(body) > expected else f"only {len(body)}"
         raise DataError(f"{path} promises {expected} bytes of {what} but holds {size}; fetch it again")

@@ -18,6 +18,7 @@ import torch
 
 from sparring.data import arrays
 from sparring.data.archives import EXTENSIONS, TAR_ENDINGS, reason
+from sparring.data.budgets import require_usable
 from sparring.data.dataset import (
     IGNORED_LABELS,
     MEMORY_LIMIT,
@@ -30,8 +31,11 @@ from sparring.data.dataset import (
     natural_key,
     number_classes,
     printable,
+    refined,
+    versioned,
 )
-from sparring.data.images import Picture, channels_to_hold, labels_from_folders, read_header
+from sparring.data.images import labels_from_folders, read_header
+from sparring.data.pictures import Picture, channels_to_hold
 from sparring.data.streamed import THREADS, Pixels, StreamedDataset
 from sparring.data.video_files import (
     ANIMATION_ENDINGS,
@@ -126,6 +130,7 @@ def open_clips(
         if name not in videos
     ]
     shape = _common_shape(path, list(videos.values()), frames, resolution)
+    require_usable(path, shape)
 
     video_labels, notes = labels_from_folders(names, what="videos", example="video")
     if not conditional:
@@ -157,7 +162,13 @@ def open_clips(
         "sample_shape": shape,
         "classes": classes,
         "class_names": class_names,
-        "fingerprint": digest(shape, frame_step, source.names, source.sizes, clips, classes, class_names),
+        "fingerprint": versioned(
+            digest(
+                former := digest(shape, frame_step, source.names, source.sizes, clips, classes, class_names),
+                [source.mark(index, whole=samples is not None) for _, _, indices in found for index in indices],
+            ),
+            former,
+        ),
         "value_range": "8-bit pixels 0..255",
         "image_modes": dict(Counter(video.mode for video in used.values())),
         "resized": f"centre crop, resized to {resolution}x{resolution}" if resized else "",
@@ -294,7 +305,7 @@ def _cut(videos: TensorDataset, frames: int, frame_step: int, span: int) -> Tens
         sample_shape=tuple(samples.shape[1:]),
         samples=samples,
         classes=videos.classes.repeat_interleave(len(starts)),
-        fingerprint=digest(videos.fingerprint, frames, frame_step),
+        fingerprint=refined(videos.fingerprint, frames, frame_step),
         notes=[_note("video", [count] * len(videos), len(samples), frames, frame_step), *videos.notes],
     )
 

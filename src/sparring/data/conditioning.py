@@ -10,7 +10,7 @@ import torch
 
 from sparring.data.arrays import CONDITIONS, load_arrays
 from sparring.data.conditions import Vectors, numbers_in
-from sparring.data.dataset import DataError, Dataset, digest, read_rows
+from sparring.data.dataset import DataError, Dataset, read_rows, refined
 
 NUMBERS = "numbers"
 MAX_NUMBERS = 4096
@@ -39,7 +39,7 @@ def conditioned(dataset: Dataset, condition: str) -> Dataset:
         raise DataError(f"--data.condition {condition}: the numbers of sample {row + 1} are not finite")
     conditioned = _without_classes(dataset)
     conditioned.conditions, conditioned.conditioned_on = rows, Vectors.fit(rows, names)
-    conditioned.fingerprint = digest(dataset.fingerprint, rows, names)
+    conditioned.fingerprint = refined(dataset.fingerprint, rows, names)
     if dataset.held_out is not None:
         conditioned.held_out = _without_classes(dataset.held_out)
     return conditioned

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 
+from sparring.data.budgets import require_regular
 from sparring.data.channels import Channels
 from sparring.data.conditions import Classes, Condition, Unconditional
 from sparring.data.errors import DataError as DataError
@@ -150,6 +151,27 @@ def digest(*parts: object) -> str:
     return state.hexdigest()
 
 
+_FORM = "2"  # of fingerprints
+
+
+def versioned(fingerprint: str, former: str) -> str:
+    """A fingerprint together with the one that earlier versions made, so that their runs still recognise the data."""
+    return f"{_FORM}:{fingerprint}:{former}"
+
+
+def refined(fingerprint: str, *parts: object) -> str:
+    """The fingerprint of a data set that was made from another one and `parts`."""
+    if not fingerprint.startswith(f"{_FORM}:"):
+        return digest(fingerprint, *parts)
+    return versioned(*(digest(part, *parts) for part in fingerprint.split(":")[1:]))
+
+
+def same_data(stored: str, fingerprint: str) -> bool:
+    """Whether a run with the fingerprint `stored`, perhaps by an earlier version, was trained on this data."""
+    former = fingerprint.rpartition(":")[2] if fingerprint.startswith(f"{_FORM}:") else fingerprint
+    return stored in (fingerprint, former)
+
+
 def natural_key(text: str) -> tuple[list[tuple[int, str]], str]:
     """Sort key under which `img2` comes before `img10`."""
     pieces = re.split("([0-9]+)", text)
@@ -178,6 +200,7 @@ def renumbered(classes: torch.Tensor, names: Sequence[str], wanted: Sequence[str
 
 def read_rows(path: str, holding: str = "labels") -> list[list[str]]:
     """The non-empty rows of a CSV file, cells stripped."""
+    require_regular(path)
     try:
         with open(path, encoding="utf-8-sig", newline="") as handle:
             rows = [[cell.strip() for cell in row] for row in csv.reader(handle)]

@@ -6,13 +6,13 @@ import os
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from io import BytesIO
 from itertools import combinations
 from pathlib import PurePosixPath
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -22,13 +22,14 @@ from PIL import Image
 from sparring.data.archives import (
     ARCHIVE_ERRORS,
     EXTENSIONS,
-    PARSE_ERRORS,
+    HEAD_BYTES,
     FolderSource,
     Source,
     TarSource,
     ZipSource,
     reason,
 )
+from sparring.data.budgets import require_usable
 from sparring.data.dataset import (
     IGNORED_LABELS,
     MEMORY_LIMIT,
@@ -40,24 +41,14 @@ from sparring.data.dataset import (
     labels_by_file,
     number_classes,
     printable,
+    versioned,
 )
+from sparring.data.pictures import IMAGE_ERRORS, Picture, Shape, channels_to_hold, read_image, widen
 from sparring.data.streamed import THREADS, Pixels, StreamedDataset
 
-# Pillow's other formats are excluded; some of them start external programs.
-_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF")
-_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
-_ORIENTATION_TAG = 0x0112
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 _CHUNK = 32
-_HEAD_BYTES = 64 * 1024
+_LARGE = 1024**2  # pixels of a picture; few can train on more
+_CHUNK_BYTES = 64 * 1024**2
 _PROBED = 16  # files that decide whether the pictures are strips
 _MIN_STRIP = 4  # frames; shorter strips may be wide pictures
 _MIN_FOLDER = 16  # frames; the default length of a clip
@@ -67,104 +58,12 @@ _PROBED_FOLDERS = 8
 _MAX_CHANGE = 0.8
 _THUMBNAIL = 32  # resolution at which frames are compared
 
-IMAGE_ERRORS = (*PARSE_ERRORS, Image.DecompressionBombError)
 
-
-@dataclass(frozen=True)
-class Picture:
-    """An opened image file."""
-
-    mode: str
-    size: tuple[int, int]  # width and height as stored in the file
-    shape: tuple[int, int, int]  # (C, H, W) in the data set
-    pixels: Pixels | None  # (H, W, C), None if only the header was read
-
-
-def read_image(data: bytes, resolution: int | None, decode: bool = True) -> Picture:
-    """Opens an image file; raises one of IMAGE_ERRORS if it is damaged.
-
-    With `decode=False` only the header is read and `pixels` is None.
-    """
-    if not data:
-        raise ValueError("the file is empty")
-    with Image.open(BytesIO(data), formats=_FORMATS) as image:
-        mode, size, target = image.mode, image.size, _target_mode(image)
-        if image.width * image.height > (Image.MAX_IMAGE_PIXELS or float("inf")):
-            raise Image.DecompressionBombError(f"{image.width}x{image.height} is beyond Pillow's size limit")
-        if decode:
-            image.load()
-        upright = _UPRIGHT.get(_orientation(image))
-        if not decode:
-            # Pillow reports the upright size of a TIFF, but the stored size of other formats.
-            sideways = image.format != "TIFF" and _orientation(image) in (5, 6, 7, 8)
-            width, height = (image.height, image.width) if sideways else image.size
-            if resolution is not None:
-                width = height = resolution
-            return Picture(mode, size, (len(target), height, width), None)
-        plain = _to_eight_bits(image).convert(target)
-    if upright is not None:
-        plain = plain.transpose(upright)
-    if resolution is not None:
-        plain = square(plain, resolution)
-    pixels = np.asarray(plain).reshape(plain.height, plain.width, len(target))
-    return Picture(mode, size, pixels.shape[2:] + pixels.shape[:2], pixels)
-
-
-def _target_mode(image: Image.Image) -> str:
-    if image.mode == "F":
-        raise ValueError("pictures of 32-bit floats are not supported; put them into an .npy file")
-    if image.mode.startswith("I"):
-        return "L"
-    colour = image.mode not in ("1", "L", "LA", "La")
-    alpha = "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa")
-    return ("RGB" if colour else "L") + ("A" if alpha else "")
-
-
-def _to_eight_bits(image: Image.Image) -> Image.Image:
-    if not image.mode.startswith("I"):
-        return image
-    deep = np.asarray(image).astype(np.int64).clip(0, 65535)
-    return Image.fromarray(((deep + 128) // 257).astype(np.uint8))
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        return int(image.getexif().get(_ORIENTATION_TAG, 1))
-    except IMAGE_ERRORS:
-        return 1  # a damaged EXIF block is ignored
-
-
-def square(image: Image.Image, resolution: int) -> Image.Image:
-    """Crops the central square and resizes it."""
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    # Not `resize(box=...)`: its filter would blend in pixels outside the crop.
-    cropped = image.crop((left, top, left + side, top + side))
-    return cropped.resize((resolution, resolution), Image.Resampling.LANCZOS)
-
-
-def widen(pixels: Pixels, channels: int) -> Pixels:
-    """Converts (H, W, c) to (channels, H, W): grey is repeated, missing alpha is opaque."""
-    height, width, own = pixels.shape
-    colours = channels - (channels in (2, 4))
-    wide = np.full((channels, height, width), 255, dtype=np.uint8)
-    wide[:colours] = pixels[..., : own - (own in (2, 4))].transpose(2, 0, 1)
-    if own in (2, 4):
-        wide[-1] = pixels[..., -1]
-    return wide
-
-
-def channels_to_hold(channel_counts: Iterable[int]) -> int:
-    """The number of channels that fits all pictures: 1 grey, 2 grey and alpha, 3 colour, 4 colour and alpha."""
-    counts = set(channel_counts)
-    return (3 if counts & {3, 4} else 1) + bool(counts & {2, 4})
-
-
-def _decode_or_reason(data: bytes | str, resolution: int | None) -> Picture | str:
+def _decode_or_reason(data: bytes | str, resolution: int | None, decode: bool = True) -> Picture | str:
     if isinstance(data, str):
         return data
     try:
-        return read_image(data, resolution)
+        return read_image(data, resolution, decode)
     except IMAGE_ERRORS as error:
         return reason(error)
 
@@ -178,7 +77,7 @@ def _read_or_reason(source: Source, index: int) -> bytes | str:
 
 def read_header(source: Source, index: int, resolution: int | None) -> Picture | str:
     try:
-        return read_image(source.read(index, _HEAD_BYTES), resolution, decode=False)
+        return read_image(source.read(index, HEAD_BYTES), resolution, decode=False)
     except (*ARCHIVE_ERRORS, *IMAGE_ERRORS):
         pass  # some formats have their header at the end of the file
     try:
@@ -187,40 +86,71 @@ def read_header(source: Source, index: int, resolution: int | None) -> Picture |
         return reason(error)
 
 
+class _Room:
+    """Decodes pictures and keeps pixels while all have one size and are expected to fit into memory."""
+
+    def __init__(self, count: int, resolution: int | None, memory_limit: int) -> None:
+        self._count, self._resolution, self._limit = count, resolution, memory_limit
+        self._shapes: set[Shape] = set()
+        self._lock = Lock()
+        self.left = True
+
+    def read(self, data: bytes | str) -> Picture | str:
+        """A picture, or an error; without pixels if there is no room for as many as this one and all others."""
+        picture = _decode_or_reason(data, self._resolution, decode=self.left)
+        if isinstance(picture, str):
+            return picture
+        with self._lock:
+            self._shapes.add(picture.shape)
+            channels = channels_to_hold(channels for channels, *_ in self._shapes)
+            pixels = max(height * width for _, height, width in self._shapes)
+            one_size = len({shape[1:] for shape in self._shapes}) == 1
+            self.left = self.left and one_size and self._count * channels * pixels <= self._limit
+            return picture if self.left else replace(picture, pixels=None)
+
+
+def _chunks(source: Source) -> Iterator[range]:
+    """The files in order, a few at a time: not more bytes than `_CHUNK_BYTES`, unless a file alone has more."""
+    start = total = 0
+    for index, size in enumerate(source.sizes):
+        if index > start and (index - start == _CHUNK or total + size > _CHUNK_BYTES):
+            yield range(start, index)
+            start, total = index, 0
+        total += size
+    if start < len(source.sizes):
+        yield range(start, len(source.sizes))
+
+
 def _scan(source: Source, resolution: int | None, memory_limit: int) -> tuple[dict[int, Picture], list[str]]:
     """The readable pictures by their index in the source, and an error for each other file.
 
-    Pixels are kept while all pictures have the same size and are expected to fit into `memory_limit` bytes.
+    Pixels are kept while all pictures have the same size and are expected to fit into `memory_limit` bytes; from then
+    on only headers are read.
     """
     pictures: dict[int, Picture] = {}
     broken: list[str] = []
-    shapes: set[tuple[int, int, int]] = set()
-    keep = True
+    room = _Room(len(source.names), resolution, memory_limit)
+    outcomes: Iterable[Picture | str]
     with warnings.catch_warnings(), ThreadPoolExecutor(THREADS) as pool:
         # Decompression bombs are reported as skipped; Pillow's other warnings concern EXIF blocks.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         warnings.simplefilter("ignore", UserWarning)
-        for start in range(0, len(source.names), _CHUNK):
-            chunk = range(start, min(start + _CHUNK, len(source.names)))
-            if keep:
+        for chunk in _chunks(source):
+            if room.left:
                 # Read in order: seeking back in a compressed archive is slow.
                 files = [_read_or_reason(source, index) for index in chunk]
-                outcomes = pool.map(partial(_decode_or_reason, resolution=resolution), files)
-            else:
+                outcomes = pool.map(room.read, files)
+            elif source.rereadable:
                 outcomes = pool.map(partial(read_header, source, resolution=resolution), chunk)
+            else:
+                outcomes = [read_header(source, index, resolution) for index in chunk]
             for index, outcome in zip(chunk, outcomes, strict=True):
                 if isinstance(outcome, str):
                     broken.append(printable(f"{source.names[index]}: {outcome}"))
                 else:
-                    pictures[index] = outcome
-                    shapes.add(outcome.shape)
-            if keep and shapes:
-                channels = channels_to_hold(shape[0] for shape in shapes)
-                pixels = max(height * width for _, height, width in shapes)
-                one_size = len({shape[1:] for shape in shapes}) == 1
-                keep = one_size and len(source.names) * channels * pixels <= memory_limit
-                if not keep:
-                    pictures = {index: replace(picture, pixels=None) for index, picture in pictures.items()}
+                    pictures[index] = outcome if room.left else replace(outcome, pixels=None)
+            if not room.left and any(picture.pixels is not None for picture in pictures.values()):
+                pictures = {index: replace(picture, pixels=None) for index, picture in pictures.items()}
     return pictures, broken
 
 
@@ -253,6 +183,7 @@ def load_images(
     indices = sorted(pictures)
     channels = channels_to_hold(picture.shape[0] for picture in pictures.values())
     shape = (channels, *pictures[indices[0]].shape[1:])
+    require_usable(name, shape)
     kept = None if labels is None else [labels[index] for index in indices]
     classes, class_names = number_classes(kept, len(indices))
     resized = resolution is not None and any(p.size != (resolution, resolution) for p in pictures.values())
@@ -262,11 +193,17 @@ def load_images(
         "sample_shape": shape,
         "classes": classes,
         "class_names": class_names,
-        "fingerprint": digest(shape, source.names, source.sizes, classes, class_names),
+        "fingerprint": versioned(
+            digest(
+                former := digest(shape, source.names, source.sizes, classes, class_names),
+                [source.checksum(index) or pictures[index].mark for index in indices],
+            ),
+            former,
+        ),
         "value_range": "8-bit pixels 0..255",
         "image_modes": dict(Counter(picture.mode for picture in pictures.values())),
         "resized": f"centre crop, resized to {resolution}x{resolution}" if resized else "",
-        "notes": [*notes, *_left_out(source)],
+        "notes": [*notes, *_left_out(source), *_note_on_size(shape)],
         "skipped": skipped,
     }
     if all(picture.pixels is not None for picture in pictures.values()):
@@ -276,6 +213,13 @@ def load_images(
             f"{name} is compressed and too large for memory; unpack it, or convert it to a .zip or plain .tar"
         )
     return StreamedImages(**facts, source=source, indices=indices, resolution=resolution)
+
+
+def _note_on_size(shape: Shape) -> list[str]:
+    _, height, width = shape
+    if height * width <= _LARGE:
+        return []
+    return [f"the pictures have {width}x{height} pixels: pass e.g. --resolution 128 to crop and resize them"]
 
 
 def _left_out(source: Source) -> list[str]:

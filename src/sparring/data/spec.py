@@ -1,8 +1,10 @@
 """The description of the data for networks, metrics and pictures."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from sparring.data.budgets import LARGEST_SAMPLE
 from sparring.data.channels import Channels
 from sparring.data.conditions import Condition, Unconditional, condition_from_dict
 from sparring.data.dataset import Dataset
@@ -47,6 +49,8 @@ class DataSpec:
     def from_dict(cls, values: dict[str, Any]) -> "DataSpec":
         channels, vocabulary = values.get("channels"), values.get("vocabulary")
         shape = tuple(int(size) for size in values["sample_shape"])
+        if not shape or min(shape) < 1 or math.prod(shape) > LARGEST_SAMPLE:
+            raise ValueError(f"samples of {'x'.join(map(str, shape))} numbers, which must be 1 to {LARGEST_SAMPLE:,}")
         if channels is not None and shape[0] != len(channels["names"]) + bool(channels["masked"]):
             raise ValueError("every channel of a sample must have a name")
         return cls(

@@ -42,9 +42,10 @@ class StreamedDataset(Dataset):
     def batch(self, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         chosen = torch.arange(len(self))[indices.to("cpu", torch.int64)]
         loaded = list(self._pool.map(self._load, chosen.tolist()))
-        samples = torch.from_numpy(np.stack([pixels for _, pixels in loaded]))
         used = torch.tensor([position for position, _ in loaded])
-        return samples.float() / 127.5 - 1, self.conditions_of(used)
+        samples = torch.from_numpy(np.stack([pixels for _, pixels in loaded]))
+        del loaded  # large pictures are held once
+        return samples.float().div_(127.5).sub_(1), self.conditions_of(used)
 
     def _load(self, wanted: int) -> tuple[int, Pixels]:
         for step in range(len(self)):

@@ -28,6 +28,7 @@ from sparring.data.arrays import (
     load_arrays,
     load_error,
 )
+from sparring.data.budgets import require_justified
 from sparring.data.channels import default_names
 from sparring.data.dataset import Conditional, DataError
 
@@ -39,6 +40,8 @@ MISSING = {"", "?", "na", "n/a", "nan", "-nan", "null", "none"}
 _PLACES = ["sample", "step"]  # the first columns of tables by `sparring sample`
 _ROW_WISE_COLUMNS = 8  # a CSV with more columns, without --window, has one series a row
 _MOST_CLASSES = 100
+_LONGEST_CELL = 4096  # characters of a label, time or number
+_TEXT_TYPES = ("string", "large_string", "binary", "large_binary")  # of Parquet
 _TIME_NAMES = {"time", "times", "date", "datetime", "timestamp", "epoch"}
 _COUNT_NAMES = {"id", "index", "unix"}
 _UNNAMED = "unnamed: 0"  # pandas' name for an index without a name in a CSV
@@ -262,17 +265,33 @@ class ParquetBlock(Block):
         self._batch = batch
 
     def texts(self, column: int) -> list[str]:
-        return ["" if value is None else str(value) for value in self._batch.column(column).to_pylist()]
+        cells = self._batch.column(column)
+        if not _is_dictionary(cells):
+            return ["" if value is None else str(value) for value in cells.to_pylist()]
+        words = ["" if word is None else str(word).strip() for word in cells.dictionary.to_pylist()]
+        longest = max(map(len, words), default=0)
+        if longest > _LONGEST_CELL:
+            name = f"the column {self.names[column]!r} of {self.path}"
+            raise DataError(f"{name} holds a text of {longest:,} characters, more than {_LONGEST_CELL:,}: remove it")
+        return ["" if number is None else words[number] for number in cells.indices.to_pylist()]
 
     def read(self, columns: Sequence[int]) -> npt.NDArray[np.float64]:
         return np.stack([self._column(column) for column in columns], axis=1)
 
     def _column(self, column: int) -> npt.NDArray[np.float64]:
+        cells = self._batch.column(column)
+        if _is_dictionary(cells):
+            return np.array(parse(self.texts(column), lambda row: self.locate(row, column)))
         try:
-            cells = self._batch.column(column).cast("float64")
+            cells = cells.cast("float64")
             return np.array(cells.to_numpy(zero_copy_only=False), dtype=np.float64)
         except PARSE_ERRORS:  # numbers stored as text, perhaps with "?"
             return np.array(parse(self.texts(column), lambda row: self.locate(row, column)))
+
+
+def _is_dictionary(cells: Any) -> bool:
+    """Whether a column holds each different text once, and its number for each row."""
+    return hasattr(cells, "dictionary")
 
 
 def require_parquet(path: str) -> Any:
@@ -287,13 +306,26 @@ def parquet_blocks(path: str) -> Iterator[ParquetBlock]:
     parquet, start = require_parquet(path), 0
     try:
         with parquet.ParquetFile(path) as file:
+            texts = [field.name for field in file.schema_arrow if str(field.type) in _TEXT_TYPES]
+            require_justified(path, _parquet_bytes(file.metadata), "remove what is constant, or split it")
+        # Texts stay numbers into a dictionary, as in the file: else a long one is copied for each row.
+        with parquet.ParquetFile(path, read_dictionary=texts) as file:
             width = max(1, file.metadata.num_columns)
             for batch in file.iter_batches(max(2, BLOCK_CELLS // width)):
                 if batch.num_rows:
                     yield ParquetBlock(path, batch, start)
                 start += batch.num_rows
+    except DataError:
+        raise
     except PARSE_ERRORS as error:
         raise DataError(f"cannot read {path} as Parquet: {error}; it may be cut off, fetch it again") from error
+
+
+def _parquet_bytes(metadata: Any) -> int:
+    """The bytes of all numbers, or of all encoded columns if these have more."""
+    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+    numbers = sum(group.column(column).num_values for group in groups for column in range(group.num_columns))
+    return max(8 * int(numbers), sum(int(group.total_byte_size) for group in groups))
 
 
 def read_table(path: str, window: int | None, memory_limit: int, *, alone: bool = True) -> Table:

@@ -16,12 +16,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from sparring.data.archives import ARCHIVE_ERRORS, FolderSource, Source, TarSource, ZipSource
-from sparring.data.images import (
+from sparring.data.archives import ARCHIVE_ERRORS, MAX_FILE_BYTES, FolderSource, Source, TarSource, ZipSource
+from sparring.data.budgets import spelled
+from sparring.data.images import read_header
+from sparring.data.pictures import (
     IMAGE_ERRORS,
+    IN_FLIGHT,
     Picture,
     channels_to_hold,
-    read_header,
+    check_size,
     read_image,
     square,
     widen,
@@ -33,6 +36,10 @@ ANIMATION_ENDINGS = (".gif", ".webp")
 VIDEO_ERRORS = (*ARCHIVE_ERRORS, *IMAGE_ERRORS)
 
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+# Pixels of an animation's frames: always allowed, and for each byte of the file. Noise has about one, a recorded
+# terminal some hundred; a blank GIF has as many as it likes.
+_ALWAYS_DECODED = 2**27
+_MOST_PIXELS = 256
 # Fixed formats exclude FFmpeg's playlists, which may refer to any other file or address.
 _DEMUXERS = {"format_whitelist": "mov,mp4,matroska,webm,avi"}
 
@@ -56,6 +63,10 @@ class VideoSource(Source):
 class VideoFolder(VideoSource, FolderSource):
     def open(self, index: int) -> BinaryIO:
         return open(self._paths[index], "rb")
+
+    def mark(self, index: int, *, whole: bool) -> str:
+        # Videos may be larger than the largest picture.
+        return super().mark(index, whole=whole and self.sizes[index] <= MAX_FILE_BYTES)
 
 
 class SingleFile(VideoFolder):
@@ -182,6 +193,9 @@ def _opened(source: VideoSource, index: int) -> Iterator[tuple[Any, Any]]:
             stream = container.streams.video[0]
             if stream.codec_context is None:
                 raise ValueError("PyAV does not know its codec")
+            width, height = stream.codec_context.width, stream.codec_context.height
+            if width * height > (Image.MAX_IMAGE_PIXELS or float("inf")):
+                raise ValueError(f"its frames of {width}x{height} are beyond Pillow's size limit: shrink them")
             stream.codec_context.thread_count = 1  # videos are decoded in parallel
             yield container, stream
     except av.FFmpegError as error:
@@ -233,9 +247,18 @@ class Animation(Video):
 
 def _open_animation(handle: BinaryIO) -> Image.Image:
     image = Image.open(handle, formats=("GIF", "WEBP"))
-    if image.width * image.height > (Image.MAX_IMAGE_PIXELS or float("inf")):
-        raise Image.DecompressionBombError(f"{image.width}x{image.height} is beyond Pillow's size limit")
+    check_size(image, image.size)
     return image
+
+
+def _check_length(image: Image.Image, count: int, size: int) -> None:
+    """Raises ValueError if all frames have more pixels than a file of `size` bytes justifies."""
+    pixels = count * image.width * image.height
+    if pixels > max(_ALWAYS_DECODED, _MOST_PIXELS * size):
+        raise ValueError(
+            f"{count} frames of {image.width}x{image.height} are {pixels / 1e9:.1f} billion pixels, too many for "
+            f"a file of {spelled(size)}: shrink it, or save it as a video file"
+        )
 
 
 def probe_animation(source: VideoSource, index: int) -> Animation:
@@ -243,11 +266,13 @@ def probe_animation(source: VideoSource, index: int) -> Animation:
     colour = alpha = False
     with source.open(index) as handle, _open_animation(handle) as image:
         count = getattr(image, "n_frames", 1)
+        _check_length(image, count, source.sizes[index])
         for number in range(count):  # Pillow's mode is no help: most opaque WebP videos are RGBA, grey GIFs are P
-            image.seek(number)
-            pixels = np.asarray(image.convert("RGBA"))
-            colour = colour or bool((pixels[..., 1:3] != pixels[..., :1]).any())
-            alpha = alpha or bool((pixels[..., 3] < 255).any())
+            with IN_FLIGHT.hold(image.width * image.height):
+                image.seek(number)
+                pixels = np.asarray(image.convert("RGBA"))
+                colour = colour or bool((pixels[..., 1:3] != pixels[..., :1]).any())
+                alpha = alpha or bool((pixels[..., 3] < 255).any())
             if colour and alpha:
                 break
         shape = ((3 if colour else 1) + alpha, image.height, image.width)

@@ -111,6 +111,7 @@ def open_dataset(
 
 def _claiming(path: str, given: Options) -> Modality:
     """The modality that opens a name or path; raises `DataError` if none does or an option has no effect."""
+    from sparring.data.budgets import require_regular
     from sparring.data.dataset import DataError
 
     is_name = any(modality.opening.named(path) is not None for modality in MODALITIES.values())
@@ -118,6 +119,8 @@ def _claiming(path: str, given: Options) -> Modality:
         raise DataError(f"{path} brings its own labels or has none: leave out the labels file {given['labels']}")
     if not is_name and not os.path.exists(path):
         raise DataError(f"there is no file or folder {path!r}; data is one of: {_known()}")
+    if not is_name:
+        require_regular(path)
     for modality in MODALITIES.values():
         opening = modality.opening
         claims = opening.named(path) is not None if is_name else opening.claims(path, given)

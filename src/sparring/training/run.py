@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sparring.build import Networks, build
 from sparring.config import Config, ConfigError
-from sparring.data.dataset import Dataset
+from sparring.data.dataset import Dataset, same_data
 from sparring.data.spec import DataSpec
 from sparring.device import choose_device, choose_dtype, choose_threads
 from sparring.display.training import plot_training
@@ -220,7 +220,7 @@ class Run:
         """Goes on from the restored state, with the threads and the precision on which its sums depend."""
         for problem in problems:
             self.log(f"skipped a checkpoint: {problem}")
-        if meta.data != self.dataset.fingerprint:
+        if not same_data(meta.data, self.dataset.fingerprint):
             raise ConfigError(
                 f"the data at {self.config.data.path} changed since {self.folder.path} began: use another --out"
             )
