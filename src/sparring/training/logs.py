@@ -7,7 +7,7 @@ from typing import Any
 
 from sparring.config import ConfigError
 from sparring.files import CheckpointError, write_atomic
-from sparring.regular_files import open_regular, read_regular
+from sparring.regular_files import read_regular
 
 Row = dict[str, float]
 
@@ -48,11 +48,9 @@ def logged_rows(folder: Path) -> list[Row]:
 
 def rows_of(file: Path) -> list[Row]:
     """The rows of a file; empty if it does not exist. Raises `CheckpointError` if it is no file, or too large."""
-    with (
-        contextlib.suppress(FileNotFoundError, NotADirectoryError),
-        open_regular(file, MAX_BYTES, CheckpointError) as log,
-    ):
-        return [row for line in log.read(MAX_BYTES).splitlines() if (row := row_of(line))]
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        lines = read_regular(file, MAX_BYTES, CheckpointError).splitlines()
+        return [row for line in lines if (row := row_of(line))]
     return []
 
 
