@@ -52,7 +52,7 @@ def create_app(model: Model, *, token: str, port: int, stopping: Callable[[], bo
     @app.get("/api/model")
     async def facts() -> dict[str, Any]:
         feed.poll()
-        return await work(_facts, model, feed.numbers)
+        return _facts(model, feed.numbers)  # at once: the worker may be busy for seconds
 
     @app.post("/api/render")
     async def render(request: RenderRequest) -> Response:
