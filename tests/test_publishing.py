@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from huggingface_hub import constants
+from PIL import Image
 from safetensors.torch import load_file
 
 import sparring
@@ -103,12 +105,13 @@ def test_what_is_published_says_not_where_things_lie(hub, run):
 def test_a_second_push_replaces_the_first(hub, run):
     push(run, NAME)
     (run / "samples.png").unlink()
-    (run / "training.png").write_bytes(b"another")
+    Image.new("L", (2, 2)).save(run / "training.png")
+    another = (run / "training.png").read_bytes()
     push(run, NAME)
     repository = hub.repositories[NAME]
     assert repository.commits[1][1] == {"samples.png", "training.png", "README.md"}
     assert "samples.png" not in repository.files
-    assert repository.files["training.png"] == b"another"
+    assert repository.files["training.png"] == another
     assert ".gitattributes" in repository.files
 
 
@@ -247,6 +250,45 @@ def test_a_damaged_or_foreign_model_is_refused(hub, run, capsys):
     fails(capsys, "pull", NAME, "--out", "broken", saying="has no config.json")
     hub.repositories[NAME].files = {".gitattributes": b""}
     fails(capsys, "sample", f"hf:{NAME}", saying="has no model.safetensors")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
+@pytest.mark.timeout(60)
+def test_links_to_other_files_are_not_followed(hub, run, tmp_path, capsys):
+    secret = tmp_path / "keys"
+    secret.mkdir()
+    for name in ("verdict.txt", "metrics.json", "metrics.jsonl"):
+        (secret / name).write_text('{"samples_seen": 1, "hunter2": 2}\n')
+    for name in ("verdict.txt", "metrics.jsonl"):
+        (run / name).unlink()
+        (run / name).symlink_to(f"../keys/{name}")
+    Image.new("L", (2, 2)).save(secret / "training.png")
+    (run / "training.png").unlink()
+    (run / "training.png").symlink_to(secret / "training.png")
+    shutil.rmtree(run / "best")
+    (run / "best").symlink_to(secret)
+    os.mkfifo(run / "samples.txt")
+    (run / "samples.webp").symlink_to("/dev/zero")
+    (run / "samples.png").write_text("hunter2")
+    (run / "metrics.json").write_text("hunter2")
+    assert cli.main(["push", str(run), NAME]) == 0
+    files = hub.repositories[NAME].files
+    assert files.keys() == {".gitattributes", "README.md", "config.json", "model.safetensors"}
+    assert b"hunter2" not in b"".join(files.values())
+    [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("left out: ")]
+    for name in ("verdict.txt", "metrics.jsonl", "training.png", "best/metrics.json", "samples.webp"):
+        assert re.search(rf"{name} \([^)]* is a link that leads out of the folder\)", line)
+    assert re.search(r"samples.txt \([^)]* is no regular file\)", line)
+    assert "samples.png (it is no picture)" in line
+    assert re.search(r" metrics.json \(it holds no scores\)", line)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
+def test_another_runs_weights_are_not_uploaded(hub, run, tmp_path, capsys):
+    (run / "model.safetensors").rename(tmp_path / "private.safetensors")
+    (run / "model.safetensors").symlink_to(tmp_path / "private.safetensors")
+    fails(capsys, "push", run, NAME, saying="model.safetensors is a link that leads out of the folder")
+    assert NAME not in hub.repositories
 
 
 def test_an_interrupted_pull_goes_on(hub, run, tmp_path):

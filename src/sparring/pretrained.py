@@ -7,6 +7,7 @@ alone describes the weights. Loading executes no code from the folder and alloca
 import json
 import math
 import struct
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -22,9 +23,12 @@ from sparring.device import choose_device
 from sparring.files import CheckpointError, load_tensors, save_tensors
 from sparring.migration import FORMAT, migrated, present_name
 from sparring.modalities.registry import modality_of, open_dataset
+from sparring.regular_files import open_regular, read_regular
 from sparring.sampling import draw_z, interpolate, mean_w
 
 MAX_HEADER = 16 * 2**20
+MAX_CONFIG = 2 * MAX_HEADER
+"""The header repeats `config.json`, which is indented."""
 SHIPPED = Path(__file__).parent / "runs"
 """Runs shipped with the package (made by `recipes/`): digits, names, sines, bouncing."""
 
@@ -184,7 +188,7 @@ def read_config(folder: Path) -> tuple[Config, DataSpec]:
     """The settings and data of a run folder."""
     path = folder / "config.json"
     try:
-        values = migrated(json.loads(path.read_text(encoding="utf-8")), str(path))
+        values = migrated(json.loads(read_regular(path, MAX_CONFIG, CheckpointError)), str(path))
         return Config.from_dict(values["config"]), DataSpec.from_dict(values["data"])
     except (FileNotFoundError, NotADirectoryError):
         raise CheckpointError(
@@ -208,7 +212,7 @@ def _build(config: Config, spec: DataSpec, file: Path) -> Networks:
 def _header(file: Path) -> dict[str, tuple[int, ...]]:
     """Name and shape of every tensor; reads only the header."""
     try:
-        with open(file, "rb") as handle:
+        with open_regular(file, sys.maxsize, CheckpointError) as handle:
             (length,) = struct.unpack("<Q", handle.read(8))
             if length > MAX_HEADER:
                 raise ValueError(f"a header of {length} bytes")
@@ -224,6 +228,8 @@ def _header(file: Path) -> dict[str, tuple[int, ...]]:
     except FileNotFoundError:
         raise CheckpointError(f"{file} is missing: the run has saved no model yet") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+        if isinstance(error, CheckpointError):
+            raise
         raise CheckpointError(f"{file} is damaged ({error}): restore it, or resume the run to write it anew") from error
 
 

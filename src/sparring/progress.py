@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from sparring.metrics.scores import DISTANCES
+from sparring.screen import without_controls
 from sparring.training.run import Progress
 
 PLAIN_SECONDS = 10
@@ -35,7 +36,7 @@ class TrainingProgress:
             self.live.stop()
 
     def log(self, line: str) -> None:
-        self.console.print(line, soft_wrap=True, markup=False)
+        self.console.print(without_controls(line), soft_wrap=True, markup=False)
 
     def report(self, progress: Progress) -> None:
         if self.live:

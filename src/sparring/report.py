@@ -19,12 +19,14 @@ from sparring.data.dataset import printable, renumbered
 from sparring.data.spec import DataSpec
 from sparring.display.training import plot_training
 from sparring.evaluation import Compared
-from sparring.files import write_atomic
+from sparring.files import CheckpointError, write_atomic
 from sparring.metrics.neighbours import nearest
 from sparring.metrics.scores import meaning_of
 from sparring.modalities.display import embedded
 from sparring.modalities.registry import modality_of
-from sparring.training.logs import logged_rows
+from sparring.pretrained import MAX_CONFIG
+from sparring.regular_files import read_regular
+from sparring.training.logs import logged_rows, verdict_of
 
 SHOWN, PAIRS, FAILURES = 48, 12, 8
 CANDIDATES = 500
@@ -155,9 +157,8 @@ def _table(scores: Mapping[str, Any]) -> str:
 
 
 def _verdict(run: Path | None) -> str:
-    if run is None or not (run / "verdict.txt").is_file():
-        return ""
-    return f"<p>{escape(printable((run / 'verdict.txt').read_text(encoding='utf-8', errors='replace')))}</p>"
+    verdict = None if run is None else verdict_of(run)
+    return "" if verdict is None else f"<p>{escape(printable(verdict))}</p>"
 
 
 def _curves(run: Path | None) -> str:
@@ -174,7 +175,7 @@ def _curves(run: Path | None) -> str:
 def _settings(run: Path | None) -> str:
     if run is None:
         return ""
-    text = (run / "config.json").read_text(encoding="utf-8")
+    text = read_regular(run / "config.json", MAX_CONFIG, CheckpointError).decode(errors="replace")
     return f"<details><summary>Settings</summary><pre>{escape(text)}</pre></details>"
 
 

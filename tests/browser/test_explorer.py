@@ -1,5 +1,6 @@
 """The explorer in a real browser."""
 
+import json
 import os
 import re
 import shutil
@@ -310,6 +311,32 @@ def test_a_page_out_of_sight_draws_when_it_is_seen_again(visit, run, tiny, shape
     page.evaluate("() => { window.unseen = false; document.dispatchEvent(new Event('visibilitychange')); }")
     changed(page, WALL, before)
     page.get_by_text("training now").wait_for()  # new weights are news, too
+
+
+def test_many_tabs_follow_a_run_and_none_starves(visit, run, tmp_path):
+    own = shutil.copytree(run, tmp_path / "own")
+    first = visit(own)
+    tabs = [first]
+    for _ in range(7):  # a browser opens six connections to a server
+        tab = first.context.new_page()
+        tab.goto(first.url)
+        tab.locator("#wall .tile").first.wait_for()
+        tab.locator("#curves svg").first.wait_for()
+        tabs.append(tab)
+    for closed in (None, first):
+        if closed:
+            closed.close()
+            tabs.remove(closed)
+        before = [tab.evaluate(CURVES) for tab in tabs]
+        with open(own / "metrics.jsonl", "a") as file:
+            seen = 1000 if closed else 900
+            file.write(json.dumps({"samples_seen": seen, "loss/d": 1.5, "loss/g": 0.5, "logits/gap": 0.5}) + "\n")
+        for tab, curves in zip(tabs, before, strict=True):
+            tab.bring_to_front()
+            changed(tab, CURVES, curves)
+    samples = tabs[-1].evaluate(WALL)
+    tabs[-1].get_by_role("button", name="Re-roll").click()
+    changed(tabs[-1], WALL, samples)
 
 
 @pytest.mark.parametrize("value", [0, 5, -3e-5, 2.0**53, 1e16, -1e16, 1e300])

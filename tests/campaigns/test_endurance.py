@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+
 from campaigns.endurance import OFTEN, summary, watch
 
 QUICK = ["rings", *OFTEN, "--train.checkpoint_every=1000", "--train.sample_every=1000", "--train.evaluate_every=0"]

@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+
 from campaigns.kill import RUNS, campaign
 
 

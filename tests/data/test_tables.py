@@ -1,5 +1,6 @@
 """Tables and arrays of series: what their rows and columns are taken for, and what is wrong with them."""
 
+import csv
 import sys
 from itertools import pairwise
 
@@ -56,6 +57,14 @@ def of_samples(ends, names="sample,step,a,b,c", step=0):
     for number, (begin, end) in enumerate(pairwise([0, *ends])):
         rows += [f"{number},{row - begin + step},{values[row]}" for row in range(begin, end)]
     return "\n".join(rows) + "\n"
+
+
+def test_names_are_no_formulas_in_a_spreadsheet_and_come_back(tmp_path):
+    names = ("=HYPERLINK(1)", "+1", "-x", "@y", "'quoted'", "a")
+    save_csv(torch.rand(3, 6, 5), tmp_path / "made.csv", names)
+    header = next(csv.reader(open(tmp_path / "made.csv", newline="")))  # noqa: SIM115
+    assert header == ["sample", "step", "'=HYPERLINK(1)", "'+1", "'-x", "'@y", "'quoted'", "a"]
+    assert open_series(str(tmp_path / "made.csv")).channels.names == names
 
 
 @pytest.mark.parametrize("block", [9, 1 << 17])

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import shutil
 import sys
@@ -24,7 +25,7 @@ pytest.importorskip("httpx2")
 
 from fastapi.testclient import TestClient
 
-from sparring.explorer.events import Rows, events, numbers, read_best
+from sparring.explorer.events import Feed, Rows, events, numbers, read_best
 from sparring.explorer.model import Model, Stopped
 from sparring.explorer.points import Drawn
 from sparring.explorer.server import create_app
@@ -298,13 +299,13 @@ def test_a_file_that_is_replaced_while_it_is_read_is_read_anew(tmp_path, monkeyp
     rows.read()
     other.write_text('{"samples_seen": 3}\n{"samples_seen": 4}\n')
 
-    def open_and_replace(*arguments):
-        opened = open(*arguments)  # noqa: SIM115
+    def open_and_replace(*arguments, opener=os.open):
+        opened = opener(*arguments)
         if other.exists():
             other.replace(file)
         return opened
 
-    monkeypatch.setattr("sparring.explorer.events.open", open_and_replace, raising=False)
+    monkeypatch.setattr("os.open", open_and_replace)
     assert rows.read() == ([], False)
     assert rows.read() == ([{"samples_seen": 3}, {"samples_seen": 4}], True)
 
@@ -340,7 +341,7 @@ def test_the_stream_starts_with_all_rows_and_tells_of_new_weights(own):
 
     async def follow():
         model = Model(own, device="cpu")
-        stream = events(own, lambda: model.stamp, lambda: False)
+        stream = events(Feed(own), lambda: model.stamp, lambda: False)
         await anext(stream)
         (own / "model.safetensors").touch()
         assert json.loads((await anext(stream)).removeprefix("data: ")) == {"weights": True}

@@ -1,9 +1,10 @@
 """Arguments and output that several commands share."""
 
 import argparse
-import json
 from collections.abc import Callable
 from typing import Any
+
+from sparring.screen import say, say_json
 
 Command = Callable[..., argparse.ArgumentParser]
 """Adds a command from its name, the function that runs it and its help text."""
@@ -53,11 +54,11 @@ def print_facts(facts: dict[str, Any], as_json: bool) -> None:
     from sparring.data.dataset import printable
 
     if as_json:
-        print(json.dumps(facts))
+        say_json(facts)
         return
     for name, value in facts.items():
         if isinstance(value, dict):
             value = ", ".join(f"{k}: {v}" for k, v in value.items())
         elif isinstance(value, list):
             value = ", ".join(map(str, value))
-        print(printable(f"{name.replace('_', ' ')}: {value if value not in (None, '') else '-'}"))
+        say(printable(f"{name.replace('_', ' ')}: {value if value not in (None, '') else '-'}"))

@@ -43,12 +43,11 @@ def run_info(arguments: argparse.Namespace) -> int:
     import sparring
     from sparring.models.initialization import parameter_count
     from sparring.pretrained import find_run
-    from sparring.training.logs import logged_rows
+    from sparring.training.logs import logged_rows, verdict_of
 
     folder = find_run(arguments.folder)
     gan = sparring.load(folder, "cpu")
     rows = logged_rows(folder)
-    verdict = folder / "verdict.txt"
     facts = {
         "run": str(folder),
         "data": gan.config.data.path,
@@ -59,7 +58,7 @@ def run_info(arguments: argparse.Namespace) -> int:
         "samples_seen": int(rows[-1]["samples_seen"]) if rows else None,
         "num_samples": gan.config.train.num_samples + gan.config.codec_samples,
         "loss": gan.config.loss.name,
-        "verdict": verdict.read_text(encoding="utf-8").strip() if verdict.exists() else None,
+        "verdict": verdict_of(folder),
     }
     print_facts(facts, arguments.json)
     return 0

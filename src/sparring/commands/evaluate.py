@@ -1,11 +1,11 @@
 """`sparring evaluate` and `reconstruct`."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
 from sparring.commands.arguments import Command, add_run, positive, print_facts
+from sparring.screen import note, say
 
 PRINTED = 10  # texts printed with their reconstructions
 
@@ -62,10 +62,10 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     check_files(compared, arguments.report, arguments.neighbours)
     scores = compared.scores(
         num=arguments.num, repeats=arguments.repeats, seed=arguments.seed, extractor=arguments.extractor,
-        chosen=arguments.metrics, report=lambda line: print(line, file=sys.stderr),
+        chosen=arguments.metrics, report=note,
     )  # fmt: skip
     for warning in scores["warnings"]:
-        print(f"warning: {warning}", file=sys.stderr)
+        note(f"warning: {warning}")
     facts = {"samples": compared.samples, "data": compared.data} | scores
     print_facts(facts if arguments.json else with_floors(facts), arguments.json)
     if arguments.neighbours or arguments.report:
@@ -100,7 +100,7 @@ def run_reconstruct(arguments: argparse.Namespace) -> int:
     lines = modality.display.lines
     if not arguments.json:
         for text, decoded in zip(lines(real)[:PRINTED], lines(reconstructed)[:PRINTED], strict=True):
-            print(f"{printable(text)}\n    {printable(decoded)}")
+            say(f"{printable(text)}\n    {printable(decoded)}")
     if samples.is_floating_point():
         spread = source.batch(torch.linspace(0, len(source) - 1, min(len(source), 64)).long())[0].var(0).mean()
         facts["share_of_variance_lost"] = error / spread.clamp_min(1e-12).item()

@@ -1,9 +1,9 @@
 """`sparring push` and `pull`."""
 
 import argparse
-import sys
 
 from sparring.commands.arguments import Command
+from sparring.screen import note, say
 
 NAME = "name of the model on the hub, such as someone/digits"
 
@@ -26,14 +26,14 @@ def run_push(arguments: argparse.Namespace) -> int:
 
     address = push(
         arguments.folder, arguments.name, private=arguments.private, licence=arguments.licence,
-        data_licence=arguments.data_licence, log=lambda line: print(line, file=sys.stderr),
+        data_licence=arguments.data_licence, log=note,
     )  # fmt: skip
-    print(address)
+    say(address)
     return 0
 
 
 def run_pull(arguments: argparse.Namespace) -> int:
     from sparring.publishing.push import pull
 
-    print(pull(arguments.name, arguments.out))
+    say(pull(arguments.name, arguments.out))
     return 0

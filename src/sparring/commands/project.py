@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sparring.commands.arguments import Command, UsageError, add_condition, add_run, condition_of, positive, print_facts
+from sparring.screen import note, say
 
 
 def add(command: Command) -> None:
@@ -31,7 +32,6 @@ def add(command: Command) -> None:
 
 def run_project(arguments: argparse.Namespace) -> int:
     import shlex
-    import sys
     import time
 
     import sparring
@@ -51,7 +51,7 @@ def run_project(arguments: argparse.Namespace) -> int:
     start = time.perf_counter()
     found = project(
         gan, samples, condition=condition, steps=arguments.steps or STEPS, seed=arguments.seed,
-        report=lambda line: print(line, file=sys.stderr),
+        report=note,
     )  # fmt: skip
     seconds = (time.perf_counter() - start) / len(samples)
     save_latents(found.z, found.condition, out, gan)
@@ -73,7 +73,7 @@ def run_project(arguments: argparse.Namespace) -> int:
         return 0
     _print_table(rows)
     print_facts(facts, False)
-    print(f"to edit them: sparring explore {shlex.quote(arguments.folder)} --latents {shlex.quote(str(out))}")
+    say(f"to edit them: sparring explore {shlex.quote(arguments.folder)} --latents {shlex.quote(str(out))}")
     return 0
 
 
@@ -90,4 +90,4 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
         table.append([f"{cell:.3g}" if isinstance(cell, float) else printable(str(cell)) for cell in cells])
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for line in table:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

@@ -1,12 +1,11 @@
 """`sparring sample` and `interpolate`."""
 
 import argparse
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
 from sparring.commands.arguments import Command, UsageError, add_condition, add_run, condition_of, positive
+from sparring.screen import note, say, say_json
 
 
 def add(command: Command) -> None:
@@ -46,7 +45,7 @@ def _load(arguments: argparse.Namespace) -> Any:
     folder = find_run(arguments.folder)
     gan, rows = sparring.load(folder, arguments.device), logged_rows(folder)
     if rows and rows[-1]["samples_seen"] <= gan.config.codec_samples:
-        print(f"note: the codec of {folder} is still training, and its GAN has yet to begin", file=sys.stderr)
+        note(f"note: the codec of {folder} is still training, and its GAN has yet to begin")
     return gan
 
 
@@ -65,12 +64,12 @@ def run_sample(arguments: argparse.Namespace) -> int:
     )
     lines = display.lines(samples)
     if lines and not arguments.out:
-        print(json.dumps(lines, ensure_ascii=False) if arguments.json else "\n".join(lines))
+        say_json(lines) if arguments.json else say("\n".join(lines))
         return 0
     display.save(samples, out, gan.spec)
     if dataset is not None:
         _plot_beside_real(gan, dataset, samples, condition, Path(arguments.plot))
-    print(json.dumps({"out": str(out)}) if arguments.json else out)
+    say_json({"out": str(out)}) if arguments.json else say(out)
     return 0
 
 
@@ -114,7 +113,7 @@ def run_interpolate(arguments: argparse.Namespace) -> int:
     video.check_format(path)
     walk = gan.interpolate(arguments.frames, seed=arguments.seed, num=arguments.num, condition=condition)
     video.save(display.frames(walk), path)
-    print(path)
+    say(path)
     return 0
 
 
@@ -126,7 +125,7 @@ def _print_walk(gan: Any, arguments: argparse.Namespace, condition: str | None) 
     walk = gan.interpolate(arguments.frames, seed=arguments.seed, num=1, condition=condition)
     lines = [text for (text,), (before,) in zip(walk, [[None], *walk], strict=False) if text != before]
     if arguments.out:
-        print(display.save_sheet(lines, Path(arguments.out), 1))
+        say(display.save_sheet(lines, Path(arguments.out), 1))
     else:
-        print("\n".join(lines))
+        say("\n".join(lines))
     return 0

@@ -1,12 +1,12 @@
 """`sparring train`."""
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from sparring.commands.arguments import Command, UsageError
+from sparring.screen import say, say_json
 
 SHORT = {
     "num_samples": ("train.num_samples", "length of the run, in real samples"),
@@ -81,12 +81,12 @@ def run_train(arguments: argparse.Namespace) -> int:
             progress.log(f"interrupted and saved; the same command resumes the run ({out})")
             return 128 + interruption.signal
     if arguments.json:
-        print(json.dumps({"out": str(out), "status": verdict.status, "verdict": verdict.text}))
+        say_json({"out": str(out), "status": verdict.status, "verdict": verdict.text})
     else:
         from sparring.modalities.registry import modality_of
 
         sheet = f"samples{modality_of(dataset).display.sheet_suffix}"
-        print(f"{verdict.text}\n{out}/{sheet}  {out}/training.png  {out}/model.safetensors")
+        say(f"{verdict.text}\n{out}/{sheet}  {out}/training.png  {out}/model.safetensors")
     return 0
 
 

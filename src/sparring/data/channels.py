@@ -12,6 +12,19 @@ def default_names(count: int) -> list[str]:
     return [f"channel {index}" for index in range(1, count + 1)]
 
 
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def header_of(name: str) -> str:
+    """The name as a table's header: an apostrophe before what a spreadsheet would take for a formula."""
+    return f"'{name}" if name.startswith(_FORMULAS) else name
+
+
+def name_of(header: str) -> str:
+    """The inverse of `header_of`."""
+    return header[1:] if header[:1] == "'" and header[1:].startswith(_FORMULAS) else header
+
+
 @dataclass(frozen=True)
 class Channels:
     """Each channel's value in physical units is `offset + scale * stored`. Constant channels have the scale 0, so that

@@ -29,7 +29,7 @@ from sparring.data.arrays import (
     load_error,
 )
 from sparring.data.budgets import require_justified
-from sparring.data.channels import default_names
+from sparring.data.channels import default_names, name_of
 from sparring.data.dataset import Conditional, DataError
 
 BLOCK_CELLS = 1 << 17
@@ -215,7 +215,7 @@ def csv_blocks(path: str) -> Iterator[CsvBlock]:
     first, second = next(rows, (0, [])), next(rows, (0, []))
     header = _is_header(first[1], second[1])
     cells = [cell.strip() if header else "" for cell in first[1]]
-    names = [cell or f"column {index}" for index, cell in enumerate(cells, 1)]
+    names = [name_of(cell) or f"column {index}" for index, cell in enumerate(cells, 1)]
     if header and not cells[0]:
         names[0] = _UNNAMED
     rows = chain([second] if header else [first, second], rows)

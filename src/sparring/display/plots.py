@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from sparring.data.channels import header_of
 from sparring.display.figures import figure_to_image, make_figure
 from sparring.files import write_atomic
 from sparring.metrics.series_scores import autocorrelation
@@ -102,7 +103,7 @@ def save_csv(samples: Tensor, path: Path, names: tuple[str, ...]) -> None:
 def _write_csv(samples: Tensor, path: Path, names: tuple[str, ...]) -> None:
     with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["sample", "step", *names])
+        writer.writerow(["sample", "step", *map(header_of, names)])
         for index, series in enumerate(samples.tolist()):
             for step, values in enumerate(zip(*series, strict=True)):
                 if not all(map(math.isnan, values)):

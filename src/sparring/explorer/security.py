@@ -42,6 +42,7 @@ class Guard:
             return  # the server accepts no websockets and has no lifespan
         refused = self._refusal(scope)
         if refused is not None:
+            refused.headers["Connection"] = "close"  # and what else the client sends is not read
             await refused(scope, receive, send_with_headers)
             return
         await self.app(scope, receive, send_with_headers)
@@ -54,12 +55,11 @@ class Guard:
             return PlainTextResponse("requests from other pages are refused", 403)
         if not self._knows_token(scope, headers):
             return PlainTextResponse("the token is wrong: open the address that `sparring explore` printed", 403)
-        if scope["method"] == "POST":
-            length = headers.get("content-length", "")
-            if not length.isdecimal():
-                return PlainTextResponse("the header Content-Length is missing", 411)
-            if int(length) > MAX_BYTES:
-                return PlainTextResponse(f"too large: at most {MAX_BYTES} bytes", 413)
+        length = headers.get("content-length", "" if scope["method"] == "POST" else "0")
+        if "transfer-encoding" in headers or not length.isdecimal():  # a body in chunks may have any size
+            return PlainTextResponse("the header Content-Length is missing", 411)
+        if len(length) > 9 or int(length) > MAX_BYTES:
+            return PlainTextResponse(f"too large: at most {MAX_BYTES} bytes", 413)
         return None
 
     def _knows_token(self, scope: Scope, headers: Headers) -> bool:

@@ -10,9 +10,8 @@ import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
 
-import uvicorn
-
 from sparring.config import ConfigError
+from sparring.explorer.connections import Server
 from sparring.explorer.model import Model
 from sparring.explorer.server import create_app
 
@@ -49,7 +48,7 @@ def redirect(address: str) -> Iterator[Path]:
         yield page
 
 
-def make_server(model: Model, listening: socket.socket) -> tuple[uvicorn.Server, str]:
+def make_server(model: Model, listening: socket.socket) -> tuple[Server, str]:
     """A server for a listening socket, and the address of its page with a new secret token."""
     port, token = listening.getsockname()[1], secrets.token_urlsafe(24)
 
@@ -57,12 +56,7 @@ def make_server(model: Model, listening: socket.socket) -> tuple[uvicorn.Server,
         return server.should_exit
 
     model.stopping = stopping
-    app = create_app(model, token=token, port=port, stopping=stopping)
-    config = uvicorn.Config(
-        app, lifespan="off", ws="none", log_level="error", access_log=False, server_header=False,
-        timeout_graceful_shutdown=3,
-    )  # fmt: skip
-    server = uvicorn.Server(config)
+    server = Server(create_app(model, token=token, port=port, stopping=stopping))
     return server, f"http://{HOST}:{port}/?token={token}"
 
 

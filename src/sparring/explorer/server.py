@@ -11,13 +11,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from sparring.data.dataset import printable
-from sparring.explorer.events import Rows, events, numbers, read_best
+from sparring.explorer.events import Feed, events
 from sparring.explorer.files import saved
 from sparring.explorer.model import Model, PointError
 from sparring.explorer.points import Point, RenderRequest
 from sparring.explorer.security import Guard
 
 TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
+STREAMS = 64
+"""The most event streams at once. The tabs of a browser share one."""
 PAGE, REST = "page.html", ("style.css", "strings.js", "draw.js", "conditions.js", "app.js", "remote.js")
 
 
@@ -26,7 +28,7 @@ def create_app(model: Model, *, token: str, port: int, stopping: Callable[[], bo
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     worker = ThreadPoolExecutor(1)  # `Model` is not thread-safe
     app.add_middleware(Guard, token=token, port=port)
-    served = _web_files(token)
+    served, feed = _web_files(token), Feed(model.folder)
 
     async def work(task: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(worker, task, *arguments)
@@ -49,7 +51,8 @@ def create_app(model: Model, *, token: str, port: int, stopping: Callable[[], bo
 
     @app.get("/api/model")
     async def facts() -> dict[str, Any]:
-        return await work(_facts, model)
+        feed.poll()
+        return _facts(model, feed.numbers)  # at once: the worker may be busy for seconds
 
     @app.post("/api/render")
     async def render(request: RenderRequest) -> Response:
@@ -65,7 +68,9 @@ def create_app(model: Model, *, token: str, port: int, stopping: Callable[[], bo
 
     @app.get("/api/events")
     async def stream() -> Response:
-        return StreamingResponse(events(model.folder, lambda: model.stamp, stopping), media_type="text/event-stream")
+        if feed.listeners >= STREAMS:
+            return PlainTextResponse("too many pages are open: close some", 503)
+        return StreamingResponse(events(feed, lambda: model.stamp, stopping), media_type="text/event-stream")
 
     @app.get("/{name:path}")
     async def static(name: str) -> Response:
@@ -77,14 +82,14 @@ def create_app(model: Model, *, token: str, port: int, stopping: Callable[[], bo
     return app
 
 
-def _facts(model: Model) -> dict[str, Any]:
+def _facts(model: Model, numbers: list[dict[str, Any]]) -> dict[str, Any]:
     """The facts that the page needs before it requests samples."""
     return model.gan.modality.page.facts(model.gan.spec) | {
         "title": printable(model.title),
         "directions": model.sliders,
         "seed": model.seed,
         "starts": len(model.starts),
-        "numbers": numbers(Rows(model.folder / "metrics.jsonl").read()[0], read_best(model.folder)),
+        "numbers": numbers,
     }
 
 

@@ -19,7 +19,7 @@ from sparring.modalities.page import Page
 from sparring.models.initialization import parameter_count
 from sparring.pretrained import GAN
 from sparring.privacy import without_paths
-from sparring.training.logs import rows_of
+from sparring.training.logs import rows_of, verdict_of
 
 NAMES, LINES, LENGTH = 20, 20, 80
 """The most class names, the most texts, and the most characters of each."""
@@ -116,9 +116,9 @@ def _scores(title: str, row: Mapping[str, float]) -> str:
 
 def _limits(run: Path, row: Mapping[str, float]) -> str:
     limits = [f"{_code(text, None)}." for text in warnings_of(row)]  # they contain class names
-    verdict = run / "verdict.txt"
-    if verdict.is_file():
-        limits.append("The run's own verdict: " + _code(verdict.read_text(encoding="utf-8", errors="replace"), None))
+    verdict = verdict_of(run)
+    if verdict is not None:
+        limits.append("The run's own verdict: " + _code(verdict, None))
     else:
         limits.append("The run has no verdict.")
     limits.append("It reproduces its data, including gaps and biases, and may come close to single training samples.")

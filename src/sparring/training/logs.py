@@ -6,9 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from sparring.config import ConfigError
-from sparring.files import write_atomic
+from sparring.files import CheckpointError, write_atomic
+from sparring.regular_files import read_regular
 
 Row = dict[str, float]
+
+MAX_BYTES = 2**28
+"""Size of a log: enough for half a million rows."""
+
+MAX_VERDICT = 2**16
 
 
 class MetricsLog:
@@ -43,9 +49,11 @@ def logged_rows(folder: Path) -> list[Row]:
 
 
 def rows_of(file: Path) -> list[Row]:
-    """The rows of a file; empty if it does not exist."""
-    lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
-    return [row for line in lines if (row := row_of(line))]
+    """The rows of a file; empty if it does not exist. Raises `CheckpointError` if it is no file, or too large."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        lines = read_regular(file, MAX_BYTES, CheckpointError).splitlines()
+        return [row for line in lines if (row := row_of(line))]
+    return []
 
 
 def row_of(line: str | bytes) -> Row | None:
@@ -54,6 +62,13 @@ def row_of(line: str | bytes) -> Row | None:
         row = json.loads(line)
         if isinstance(row, dict) and isinstance(row.get("samples_seen"), int | float):
             return row
+    return None
+
+
+def verdict_of(folder: Path) -> str | None:
+    """The verdict on a run, None before its end."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        return read_regular(folder / "verdict.txt", MAX_VERDICT, CheckpointError).decode(errors="replace").strip()
     return None
 
 

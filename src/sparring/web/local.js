@@ -198,8 +198,9 @@ const backend = (() => {
   }
 
   function table(values) {
-    const quoted = (name) => (/[",\n]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name);
-    const steps = facts.shape[1], rows = [["sample", "step", ...facts.channels.map(quoted)]];
+    const plain = (name) => (/^[=+\-@\t\r]/.test(name) ? `'${name}` : name); // no formula, as in data/channels.py
+    const quoted = (name) => (/[",\r\n]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name);
+    const steps = facts.shape[1], rows = [["sample", "step", ...facts.channels.map((name) => quoted(plain(name)))]];
     for (let step = 0; step < steps; step++) {
       const row = facts.channels.map((_, channel) => values[channel * steps + step]);
       if (!row.every(Number.isNaN)) rows.push([0, step, ...row.map((x) => Number(x.toPrecision(7)))]);

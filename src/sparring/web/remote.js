@@ -4,6 +4,7 @@
 const backend = (() => {
   const token = new URLSearchParams(location.search).get("token") || "";
   const headers = { "X-Sparring-Token": token };
+  const RETRY = 5000; // milliseconds
   let known = null;
 
   async function ask(path, content) {
@@ -44,9 +45,41 @@ const backend = (() => {
     return { blob: await answer.blob(), name };
   }
 
+  // A browser opens six connections to a server at most, and a stream takes one for good: one tab follows the run and
+  // tells the others, until it is closed and another takes its place.
   function events(callback) {
+    if (!navigator.locks) {
+      follow(callback);
+      return;
+    }
+    const name = `sparring ${token}`;
+    const channel = new BroadcastChannel(name);
+    let rows = null; // all so far, where this tab follows the run
+    let numbers = [];
+    channel.onmessage = ({ data }) => {
+      if (data !== "what is known?") callback(data);
+      else if (rows) channel.postMessage({ rows, fresh: true, numbers });
+    };
+    channel.postMessage("what is known?");
+    navigator.locks.request(name, () => {
+      follow((news) => {
+        if (news.rows) {
+          rows = news.fresh || !rows ? news.rows : rows.concat(news.rows);
+          numbers = news.numbers;
+        }
+        callback(news);
+        channel.postMessage(news);
+      });
+      return new Promise(() => {}); // the lock is held as long as the tab is open
+    });
+  }
+
+  function follow(callback) {
     const source = new EventSource(`api/events?token=${encodeURIComponent(token)}`);
     source.onmessage = (message) => callback(JSON.parse(message.data));
+    source.onerror = () => {
+      if (source.readyState === EventSource.CLOSED) setTimeout(follow, RETRY, callback); // an answer such as 503
+    };
   }
 
   return { model, render, download, events };
