@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import io
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -34,6 +35,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal or pipe that is not UTF-8: escapes, and no failure
+            stream.reconfigure(errors="backslashreplace")
     try:
         parser = build_parser()
         arguments, extra = parser.parse_known_args(argv)

@@ -12,6 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from sparring.plain_json import read_json
+
 
 class CheckpointError(ValueError):
     """A file is not a usable checkpoint; the message says what to do."""
@@ -51,7 +53,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Reads a file of `save_tensors`; raises `CheckpointError` for any other file."""
     try:
         with safe_open(path, framework="pt") as file:
-            meta = json.loads((file.metadata() or {})["sparring"])
+            meta = read_json((file.metadata() or {})["sparring"])
             return {name: file.get_tensor(name) for name in file.keys()}, meta  # noqa: SIM118
     except FileNotFoundError:
         raise

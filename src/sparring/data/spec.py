@@ -1,5 +1,6 @@
 """The description of the data for networks, metrics and pictures."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,6 +8,9 @@ from sparring.data.channels import Channels
 from sparring.data.conditions import Condition, Unconditional, condition_from_dict
 from sparring.data.dataset import Dataset
 from sparring.data.vocabulary import Vocabulary
+
+MAX_NUMBERS = 2**31
+"""Numbers in one sample, far more than a network takes."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class DataSpec:
     def from_dict(cls, values: dict[str, Any]) -> "DataSpec":
         channels, vocabulary = values.get("channels"), values.get("vocabulary")
         shape = tuple(int(size) for size in values["sample_shape"])
+        if min(shape, default=1) < 1 or math.prod(shape) > MAX_NUMBERS:
+            raise ValueError(f"there are no samples of the shape {shape}")
         if channels is not None and shape[0] != len(channels["names"]) + bool(channels["masked"]):
             raise ValueError("every channel of a sample must have a name")
         return cls(

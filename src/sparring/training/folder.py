@@ -19,6 +19,7 @@ from torch import Tensor
 from sparring.config import Config, ConfigError, differences
 from sparring.data.spec import DataSpec
 from sparring.files import write_atomic
+from sparring.plain_json import read_json
 from sparring.pretrained import read_config, run_json, write_model
 from sparring.training.checkpoint import Checkpoints
 from sparring.training.state import under
@@ -78,7 +79,7 @@ class RunFolder:
     def best(self) -> dict[str, Any]:
         """The best row so far, with the facts of its metric; empty if there is none."""
         file = self.path / "best" / "metrics.json"
-        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        return read_json(file.read_text(encoding="utf-8")) if file.exists() else {}
 
     def _write_config(self, folder: Path) -> None:
         text = json.dumps(run_json(self.config, self.spec), indent=2)
