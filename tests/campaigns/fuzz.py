@@ -30,8 +30,8 @@ from typing import Any
 if not __package__:
     sys.path.insert(0, str(Path(__file__).parent.parent))
 from campaigns import inputs
+from campaigns.http_requests import application, send
 from campaigns.kinds import Kinds
-from campaigns.requests import application, send
 
 MEMORY, SECONDS = 2 * 2**30, 20
 """What one input may take beyond the program itself."""
@@ -106,12 +106,11 @@ class Campaign:
 
 def _import_all() -> None:
     """Imports what the commands import, once for all forks."""
-    import matplotlib.pyplot
     import torch
 
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
-    for name in ("av", "pyarrow.csv", "pyarrow.parquet", "tokenizers", "fastapi.testclient"):
+    for name in ("av", "pyarrow.csv", "pyarrow.parquet", "tokenizers"):
         with contextlib.suppress(ImportError):
             __import__(name)
     import sparring.commands.describe

@@ -17,8 +17,27 @@ from campaigns.mutations import changed_bytes, changed_json, changed_png, change
 Words = list[str]
 Valid = Mapping[str, bytes]
 
-NAMES = ("a.png", "b/c.png", "../evil.png", "/abs.png", "\x1b[31mred.png", "a" * 300 + ".png", "é/漢.png", "a/../../b.png", ".png",
-         "..", "", "con.png", "x/", "a\nb.png", "a.txt", "labels.csv", "b/\u202egnp.png", "c:\\d.png", "__MACOSX/._a.png")  # fmt: skip
+NAMES = (
+    "a.png",
+    "b/c.png",
+    "../evil.png",
+    "/abs.png",
+    "\x1b[31mred.png",
+    "a" * 300 + ".png",
+    "é/漢.png",
+    "a/../../b.png",
+    ".png",
+    "..",
+    "",
+    "con.png",
+    "x/",
+    "a\nb.png",
+    "a.txt",
+    "labels.csv",
+    "b/\u202egnp.png",
+    "c:\\d.png",
+    "__MACOSX/._a.png",
+)
 
 
 def damaged(name: str, content: bytes, rng: Random, others: Valid) -> bytes:
@@ -53,9 +72,20 @@ class Kinds:
         self.texts, self.arrays = inputs.texts(), inputs.arrays()
         self.all: dict[str, Callable[[Path, Random], Words]] = {
             name: getattr(self, name)
-            for name in ("image", "archive", "table", "array", "film", "text", "labels", "run", "checkpoint", "setting",
-                         "option")
-        }  # fmt: skip
+            for name in (
+                "image",
+                "archive",
+                "table",
+                "array",
+                "film",
+                "text",
+                "labels",
+                "run",
+                "checkpoint",
+                "setting",
+                "option",
+            )
+        }
 
     def image(self, folder: Path, rng: Random) -> Words:
         for index in range(2):
@@ -65,7 +95,7 @@ class Kinds:
         return ["data", str(folder), *some(rng, ["--resolution", "8"], ["--resolution", mutations.number(rng)])]
 
     def archive(self, folder: Path, rng: Random) -> Words:
-        members = {name: self.images["rgb.png"] for name in ("a/1.png", "a/2.png", "b/3.png")}
+        members = dict.fromkeys(("a/1.png", "a/2.png", "b/3.png"), self.images["rgb.png"])
         for _ in range(rng.randrange(4)):
             name = rng.choice(sorted(self.images))
             members[rng.choice(NAMES)] = rng.choice(
@@ -98,12 +128,15 @@ class Kinds:
         else:
             path = file_of(self.tables, folder, rng)
         window = ["--window", rng.choice(("4", "4", "4", "30", mutations.number(rng)))]
-        return ["data", str(path), *some(rng, window, window, ["--fill-gaps"]), *some(rng, ["--field", "text"], window)]
+        return ["data", str(path), *window, *some(rng, ["--fill-gaps"], ["--field", "text"], ["--stride", "2"])]
 
     def array(self, folder: Path, rng: Random) -> Words:
         path = file_of(self.arrays, folder, rng)
-        return ["data", str(path), *some(rng, ["--window", "4"], ["--resolution", "4"], ["--frames", "2"],
-                                         ["--condition", "numbers"])]  # fmt: skip
+        return [
+            "data",
+            str(path),
+            *some(rng, ["--window", "4"], ["--resolution", "4"], ["--frames", "2"], ["--condition", "numbers"]),
+        ]
 
     def film(self, folder: Path, rng: Random) -> Words:
         path = file_of(self.films, folder, rng)
@@ -111,13 +144,28 @@ class Kinds:
             good = rng.choice(sorted(self.films))
             (folder / f"good-{good}").write_bytes(self.films[good])
             path = folder
-        return ["data", str(path), "--frames", rng.choice(("2", "2", "4", mutations.number(rng))),
-                *some(rng, ["--resolution", "8"], ["--frame-step", "2"])]  # fmt: skip
+        return [
+            "data",
+            str(path),
+            "--frames",
+            rng.choice(("2", "2", "4", mutations.number(rng))),
+            *some(rng, ["--resolution", "8"], ["--frame-step", "2"]),
+        ]
 
     def text(self, folder: Path, rng: Random) -> Words:
         path = file_of(self.texts, folder, rng)
-        return ["data", str(path), *some(rng, ["--tokenizer", "bpe"], ["--tokenizer", "char"], ["--field", "text"],
-                                         ["--split", "sentence"], ["--length", mutations.number(rng)])]  # fmt: skip
+        return [
+            "data",
+            str(path),
+            *some(
+                rng,
+                ["--tokenizer", "bpe"],
+                ["--tokenizer", "char"],
+                ["--field", "text"],
+                ["--split", "sentence"],
+                ["--length", mutations.number(rng)],
+            ),
+        ]
 
     def labels(self, folder: Path, rng: Random) -> Words:
         """Labels and conditions beside good pictures."""
@@ -136,10 +184,15 @@ class Kinds:
         shutil.copytree(self.store / "runs" / source, run)
         self._damage_run(run, rng)
         return rng.choice(
-            (["info", str(run)], ["info", str(run), "--json"], ["sample", str(run), "--num", "2"],
-             ["sample", str(run), "--num", "2", "--truncation", "0.5"], ["interpolate", str(run), "--frames", "2", "--num", "1"],
-             ["explore", str(run)])
-        )  # fmt: skip
+            (
+                ["info", str(run)],
+                ["info", str(run), "--json"],
+                ["sample", str(run), "--num", "2"],
+                ["sample", str(run), "--num", "2", "--truncation", "0.5"],
+                ["interpolate", str(run), "--frames", "2", "--num", "1"],
+                ["explore", str(run)],
+            )
+        )
 
     def _damage_run(self, run: Path, rng: Random) -> None:
         config, rows, model = run / "config.json", run / "metrics.jsonl", run / "model.safetensors"
@@ -147,8 +200,8 @@ class Kinds:
             case 0 | 1 | 2:
                 config.write_text(json.dumps(changed_json(json.loads(config.read_text()), rng)))
             case 3:
-                config.write_text(mutations.nested_json(rng) if rng.random() < 0.2 else changed_text(config.read_text(), rng),
-                                  errors="replace")  # fmt: skip
+                text = mutations.nested_json(rng) if rng.random() < 0.2 else changed_text(config.read_text(), rng)
+                config.write_text(text, errors="replace")
             case 4:
                 model.write_bytes(changed_safetensors(model.read_bytes(), rng))
             case 5:
@@ -203,13 +256,36 @@ class Kinds:
         """Options of commands on good runs and data."""
         source = rng.choice(sorted(inputs.SOURCES))
         run, data = self.store / "runs" / source, self.store / inputs.SOURCES[source][0]
-        command, names, base = rng.choice((
-            ("sample", ("--seed", "--class", "--condition", "--truncation", "--reject", "--out", "--plot", "--device"), [run, "--num=2"]),
-            ("interpolate", ("--seed", "--class", "--out", "--device"), [run, "--frames=2", "--num=1"]),
-            ("reconstruct", ("--seed", "--out", "--data", "--device"), [run, "--num=2"]),
-            ("data", ("--resolution", "--labels", "--condition", "--window", "--stride", "--frames", "--frame-step", "--field",
-                      "--split", "--tokenizer", "--vocabulary", "--length", "--out"), [data]),
-        ))  # fmt: skip
+        command, names, base = rng.choice(
+            (
+                (
+                    "sample",
+                    ("--seed", "--class", "--condition", "--truncation", "--reject", "--out", "--plot", "--device"),
+                    [run, "--num=2"],
+                ),
+                ("interpolate", ("--seed", "--class", "--out", "--device"), [run, "--frames=2", "--num=1"]),
+                ("reconstruct", ("--seed", "--out", "--data", "--device"), [run, "--num=2"]),
+                (
+                    "data",
+                    (
+                        "--resolution",
+                        "--labels",
+                        "--condition",
+                        "--window",
+                        "--stride",
+                        "--frames",
+                        "--frame-step",
+                        "--field",
+                        "--split",
+                        "--tokenizer",
+                        "--vocabulary",
+                        "--length",
+                        "--out",
+                    ),
+                    [data],
+                ),
+            )
+        )
         words = [command, *map(str, base)]
         for _ in range(rng.choice((1, 2, 3))):
             name = rng.choice(names)
