@@ -1,12 +1,15 @@
 """What a careless or malicious hand puts into a run or on the command line ends in one line, not in a traceback."""
 
+import io
 import json
 import os
 import subprocess
 import sys
+import zlib
 
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -136,3 +139,17 @@ def test_a_terminal_that_knows_ascii_only():
         assert "encode" not in result.stderr
         assert result.returncode == (2 if "data" in words else 0)
     assert r"\xfc" in result.stderr
+
+
+def test_a_damaged_picture_is_told_of_in_one_line(tmp_path):
+    """Pillow warns of an `acTL` chunk without frames."""
+    picture = io.BytesIO()
+    Image.new("L", (4, 4)).save(picture, "PNG")
+    body = b"acTL" + bytes(8)
+    chunk = (8).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
+    (tmp_path / "a.png").write_bytes(picture.getvalue()[:33] + chunk + picture.getvalue()[33:])
+    words = [sys.executable, "-m", "sparring", "data", str(tmp_path / "a.png"), "--frames", "2"]
+    result = subprocess.run(words, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert result.stderr.startswith("sparring: no readable video")
+    assert len(result.stderr.splitlines()) == 1

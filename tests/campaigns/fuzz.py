@@ -126,27 +126,24 @@ def _main(words: list[str]) -> int:
     from sparring import cli
 
     if words[0] == "explore":  # its server would wait for requests: what it reads of the folder
-        return _explored(Path(words[1]))
+        return _explored(words[1])
     return cli.main(words)
 
 
-def _explored(run: Path) -> int:
+def _explored(run: str) -> int:
+    """Explores a run up to its server, which would wait for requests, then reads what its page would be told first."""
     import asyncio
 
+    from sparring import cli
+    from sparring.explorer import serve
     from sparring.explorer.events import events
-    from sparring.explorer.model import Model
 
     async def first() -> str:
-        return await anext(events(run, lambda: None, lambda: True))
+        return await anext(events(Path(run), lambda: None, lambda: True))
 
     json.loads(asyncio.run(first()).removeprefix("data: "))
-    try:
-        model = Model(run, device="cpu")
-    except ValueError as error:
-        print(f"sparring: {' '.join(str(error).split())}".encode("ascii", "replace").decode(), file=sys.stderr)
-        return 2
-    model.gan.modality.page.facts(model.gan.spec)
-    return 0
+    serve.serve = lambda model, port, browser: None  # in this process alone
+    return cli.main(["explore", run, "--no-browser"])
 
 
 def _forked(work: Any, cwd: Path, printed: Path, *, limited: bool = True) -> int:
