@@ -10,6 +10,7 @@ The summary, JSON on stdout, counts the inputs by outcome: `ok`, `refused` (one 
 
 import argparse
 import contextlib
+import gc
 import json
 import os
 import resource
@@ -50,6 +51,8 @@ class Campaign:
         _import_all()
         self._make_runs()
         self.kinds = Kinds(self.store)
+        gc.collect()
+        gc.freeze()  # forks then copy less
         self.app = application(self.store / "runs" / "pictures")
         self.names = [*self.kinds.all, "request"]
         self.counts: dict[str, Counter[str]] = {name: Counter() for name in self.names}
@@ -98,10 +101,16 @@ class Campaign:
     def _make_runs(self) -> None:
         inputs.write_sources(self.store)
         for name, (data, settings) in inputs.SOURCES.items():
-            words = ["train", str(self.store / data), "--out", str(self.store / "runs" / name), *inputs.TINY, *settings]
-            status = _forked(lambda words=words: _main(words), self.store, self.store, limited=False)
-            if status:
-                raise RuntimeError(f"{words} failed: {(self.store / 'stderr').read_text()}")
+            self._made(
+                ["train", str(self.store / data), "--out", str(self.store / "runs" / name), *inputs.TINY, *settings]
+            )
+        pictures = str(self.store / "runs" / "pictures"), str(self.store / "pictures")
+        self._made(["project", *pictures, "--num=2", "--steps=1", "--out", str(self.store / "latents.safetensors")])
+
+    def _made(self, words: list[str]) -> None:
+        status = _forked(lambda: _main(words), self.store, self.store, limited=False)
+        if status:
+            raise RuntimeError(f"{words} failed: {(self.store / 'stderr').read_text()}")
 
 
 def _import_all() -> None:
@@ -126,11 +135,11 @@ def _main(words: list[str]) -> int:
     from sparring import cli
 
     if words[0] == "explore":  # its server would wait for requests: what it reads of the folder
-        return _explored(words[1])
+        return _explored(words)
     return cli.main(words)
 
 
-def _explored(run: str) -> int:
+def _explored(words: list[str]) -> int:
     """Explores a run up to its server, which would wait for requests, then reads what its page would be told first."""
     import asyncio
 
@@ -139,11 +148,11 @@ def _explored(run: str) -> int:
     from sparring.explorer.events import events
 
     async def first() -> str:
-        return await anext(events(Path(run), lambda: None, lambda: True))
+        return await anext(events(Path(words[1]), lambda: None, lambda: True))
 
     json.loads(asyncio.run(first()).removeprefix("data: "))
     serve.serve = lambda model, port, browser: None  # in this process alone
-    return cli.main(["explore", run, "--no-browser"])
+    return cli.main([*words, "--no-browser"])
 
 
 def _forked(work: Any, cwd: Path, printed: Path, *, limited: bool = True) -> int:

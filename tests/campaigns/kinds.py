@@ -81,6 +81,7 @@ class Kinds:
                 "text",
                 "labels",
                 "run",
+                "latents",
                 "checkpoint",
                 "setting",
                 "option",
@@ -214,6 +215,12 @@ class Kinds:
                 )
             case _:
                 (run / "verdict.txt").write_bytes(changed_bytes(b"Healthy: \x1b[31mred\n", rng))
+
+    def latents(self, folder: Path, rng: Random) -> Words:
+        content = (self.store / "latents.safetensors").read_bytes()
+        path = folder / "latents.safetensors"
+        path.write_bytes(changed_safetensors(content, rng) if rng.random() < 0.7 else changed_bytes(content, rng))
+        return ["explore", str(self.store / "runs" / "pictures"), "--latents", str(path)]
 
     def checkpoint(self, folder: Path, rng: Random) -> Words:
         """A damaged run that the command that made it resumes."""
