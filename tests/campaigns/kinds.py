@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
 
-from campaigns import inputs, mutations
+from campaigns import generated, inputs, mutations
 from campaigns.mutations import changed_bytes, changed_json, changed_png, changed_safetensors, changed_text, word
 
 Words = list[str]
@@ -61,6 +61,14 @@ def file_of(valid: Valid, folder: Path, rng: Random) -> Path:
 def some(rng: Random, *options: Words) -> Words:
     """Now and then one of the options."""
     return rng.choice(options) if rng.random() < 0.5 else []
+
+
+def strange(kind: str, folder: Path, rng: Random) -> Path:
+    """A well-formed file of the kind with strange content."""
+    made = {name: content for name, content in generated.files(rng).items() if name.startswith(kind)}
+    path = folder / rng.choice(sorted(made))
+    path.write_bytes(made[path.name])
+    return path
 
 
 class Kinds:
@@ -127,12 +135,12 @@ class Kinds:
             file_of(self.tables, folder, rng)
             path = folder
         else:
-            path = file_of(self.tables, folder, rng)
+            path = strange("table", folder, rng) if rng.random() < 0.5 else file_of(self.tables, folder, rng)
         window = ["--window", rng.choice(("4", "4", "4", "30", mutations.number(rng)))]
         return ["data", str(path), *window, *some(rng, ["--fill-gaps"], ["--field", "text"], ["--stride", "2"])]
 
     def array(self, folder: Path, rng: Random) -> Words:
-        path = file_of(self.arrays, folder, rng)
+        path = strange("array", folder, rng) if rng.random() < 0.6 else file_of(self.arrays, folder, rng)
         return [
             "data",
             str(path),
@@ -154,7 +162,7 @@ class Kinds:
         ]
 
     def text(self, folder: Path, rng: Random) -> Words:
-        path = file_of(self.texts, folder, rng)
+        path = strange("text", folder, rng) if rng.random() < 0.5 else file_of(self.texts, folder, rng)
         return [
             "data",
             str(path),
@@ -176,6 +184,9 @@ class Kinds:
         if rng.random() < 0.3:
             path = file_of({"c.npy": self.arrays["table.npy"], "c.npz": self.arrays["series.npz"]}, folder, rng)
             return ["data", str(folder / "pictures"), "--condition", str(path)]
+        if rng.random() < 0.6:
+            path = strange("labels", folder, rng)
+            return ["data", str(folder / "pictures"), "--labels", str(path), *some(rng, ["--condition", "numbers"])]
         path.write_bytes(damaged("labels.csv", rows.encode(), rng, self.tables))
         return ["data", str(folder / "pictures"), "--labels", str(path), *some(rng, ["--condition", "numbers"])]
 
