@@ -130,6 +130,15 @@ def test_a_run_resumes_over_a_row_of_other_things(run, tiny, shapes):
     assert (run / "metrics.jsonl").read_text() == '{"samples_seen": 8}\n' + rows
 
 
+@pytest.mark.parametrize(
+    "best", [NESTED, "[]", "", '{"samples_seen": 8, "frechet": "x"}', '{"samples_seen": 8, "frechet": [1]}']
+)
+def test_a_best_row_that_cannot_be_read_is_replaced(best, run, tiny, shapes):
+    (run / "best" / "metrics.json").write_text(best)
+    train(tiny.replace({"train.num_samples": 128, "train.evaluate_every": 16}), run, dataset=shapes)
+    assert json.loads((run / "best" / "metrics.json").read_text())["frechet"] > 0
+
+
 def test_a_terminal_that_knows_ascii_only():
     for words in (["presets"], ["train", "--help-all"], ["data", "ü"]):
         result = subprocess.run(

@@ -19,9 +19,9 @@ from torch import Tensor
 from sparring.config import Config, ConfigError, differences
 from sparring.data.spec import DataSpec
 from sparring.files import write_atomic
-from sparring.plain_json import read_json
 from sparring.pretrained import read_config, run_json, write_model
 from sparring.training.checkpoint import Checkpoints
+from sparring.training.logs import row_of
 from sparring.training.state import under
 
 
@@ -77,9 +77,9 @@ class RunFolder:
         write_atomic(file, lambda temporary: temporary.write_text(json.dumps(row), encoding="utf-8"))
 
     def best(self) -> dict[str, Any]:
-        """The best row so far, with the facts of its metric; empty if there is none."""
+        """The numbers of the best row so far; empty if there is none that can be read."""
         file = self.path / "best" / "metrics.json"
-        return read_json(file.read_text(encoding="utf-8")) if file.exists() else {}
+        return row_of(file.read_bytes()) or {} if file.exists() else {}
 
     def _write_config(self, folder: Path) -> None:
         text = json.dumps(run_json(self.config, self.spec), indent=2)
