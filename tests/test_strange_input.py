@@ -54,6 +54,11 @@ def test_numbers_without_end(run, capsys):
         fails(capsys, "sample", run, "--num", number, saying="--num: takes a whole number above 0 and below")
 
 
+@pytest.mark.parametrize("psi", ["1e40", "-1e40", "nan", "inf"])
+def test_truncations_that_overflow(run, psi, capsys):
+    fails(capsys, "sample", run, f"--truncation={psi}", saying="--truncation takes a number from -100 to 100")
+
+
 @pytest.mark.parametrize("device", ["hpu", "privateuseone", "meta", "", "cpu:-1", "\x1b[31m"])
 def test_devices_that_pytorch_only_knows_by_name(run, device, capsys):
     fails(capsys, "sample", run, "--device", device, saying="--device .*(not available|cannot compute)")

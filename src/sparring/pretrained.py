@@ -24,6 +24,7 @@ from sparring.modalities.registry import modality_of, open_dataset
 from sparring.plain_json import read_json
 from sparring.sampling import draw_z, interpolate, mean_w
 
+MAX_PSI = 100
 MAX_HEADER = 16 * 2**20
 SHIPPED = Path(__file__).parent / "runs"
 """Runs shipped with the package (made by `recipes/`): digits, names, sines, bouncing."""
@@ -67,6 +68,8 @@ class GAN:
         """
         if reject and not 0.4 <= reject <= 0.99:
             raise ConfigError(f"the share to reject must be 0, 0.5, 0.67, 0.75, ... up to 0.99, not {reject}")
+        if not abs(truncation_psi) <= MAX_PSI:  # NaN too
+            raise ConfigError(f"--truncation takes a number from {-MAX_PSI} to {MAX_PSI}, not {truncation_psi:g}")
         conditions = self.spec.condition.parse(condition, num).to(self.device)
         candidates, chunks = round(1 / (1 - reject)), []
         batch_size = max(1, batch_size // candidates)
