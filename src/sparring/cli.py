@@ -2,7 +2,9 @@
 
 import argparse
 import errno
+import io
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -34,6 +36,15 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal or pipe that is not UTF-8: escapes, and no failure
+            stream.reconfigure(errors="backslashreplace")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="PIL")  # about damage to pictures, of which the commands tell
+        return _run(argv)
+
+
+def _run(argv: Sequence[str] | None) -> int:
     try:
         parser = build_parser()
         arguments, extra = parser.parse_known_args(argv)

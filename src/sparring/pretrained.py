@@ -4,7 +4,6 @@ A run folder holds `config.json` and `model.safetensors`; the metadata of the la
 alone describes the weights. Loading executes no code from the folder and allocates no more than the file's size.
 """
 
-import json
 import math
 import struct
 import sys
@@ -23,9 +22,11 @@ from sparring.device import choose_device
 from sparring.files import CheckpointError, load_tensors, save_tensors
 from sparring.migration import FORMAT, migrated, present_name
 from sparring.modalities.registry import modality_of, open_dataset
+from sparring.plain_json import read_json
 from sparring.regular_files import open_regular, read_regular
 from sparring.sampling import draw_z, interpolate, mean_w
 
+MAX_PSI = 100
 MAX_HEADER = 16 * 2**20
 MAX_CONFIG = 2 * MAX_HEADER
 """The header repeats `config.json`, which is indented."""
@@ -71,6 +72,8 @@ class GAN:
         """
         if reject and not 0.4 <= reject <= 0.99:
             raise ConfigError(f"the share to reject must be 0, 0.5, 0.67, 0.75, ... up to 0.99, not {reject}")
+        if not abs(truncation_psi) <= MAX_PSI:  # NaN too
+            raise ConfigError(f"--truncation takes a number from {-MAX_PSI} to {MAX_PSI}, not {truncation_psi:g}")
         conditions = self.spec.condition.parse(condition, num).to(self.device)
         candidates, chunks = round(1 / (1 - reject)), []
         batch_size = max(1, batch_size // candidates)
@@ -132,9 +135,17 @@ def load(path: str | Path, device: str = "auto") -> GAN:
         networks = _build(config, spec, file)
     expected = {name: tuple(value.shape) for name, value in networks.state_dict().items()}
     if expected != shapes:
-        odd = next(iter(expected.keys() ^ shapes.keys()), None) or next(n for n in shapes if shapes[n] != expected[n])
-        raise CheckpointError(f"{file} does not fit {folder / 'config.json'} (at {odd}): they belong to different runs")
+        odd = next(name for name in [*expected, *shapes] if expected.get(name) != shapes.get(name))
+        raise CheckpointError(
+            f"{file} does not fit {folder / 'config.json'} (at {odd or 'a tensor without a name'}): they belong to "
+            "different runs"
+        )
     tensors, _ = load_tensors(file)
+    if broken := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
+        raise CheckpointError(
+            f"{file} holds weights that are not finite (at {broken[0]}), so it can make nothing: restore it, or train "
+            "anew with half the --optim.lr"
+        )
     with torch.random.fork_rng(devices=[]):  # initial weights are drawn, and replaced
         networks = _build(config, spec, file)
     networks.load_state_dict({present_name(name): tensor for name, tensor in tensors.items()})
@@ -188,7 +199,7 @@ def read_config(folder: Path) -> tuple[Config, DataSpec]:
     """The settings and data of a run folder."""
     path = folder / "config.json"
     try:
-        values = migrated(json.loads(read_regular(path, MAX_CONFIG, CheckpointError)), str(path))
+        values = migrated(read_json(read_regular(path, MAX_CONFIG, CheckpointError)), str(path))
         return Config.from_dict(values["config"]), DataSpec.from_dict(values["data"])
     except (FileNotFoundError, NotADirectoryError):
         raise CheckpointError(
@@ -205,7 +216,7 @@ def read_config(folder: Path) -> tuple[Config, DataSpec]:
 def _build(config: Config, spec: DataSpec, file: Path) -> Networks:
     try:
         return build(config, spec)
-    except (ValueError, RuntimeError) as error:
+    except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{file.parent / 'config.json'} describes no valid network: {error}") from error
 
 
@@ -216,7 +227,7 @@ def _header(file: Path) -> dict[str, tuple[int, ...]]:
             (length,) = struct.unpack("<Q", handle.read(8))
             if length > MAX_HEADER:
                 raise ValueError(f"a header of {length} bytes")
-            header = json.loads(handle.read(length))
+            header = read_json(handle.read(length))
         size = file.stat().st_size - 8 - length
         shapes = {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
         # A list in a shape would be repeated by the product.

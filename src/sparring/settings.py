@@ -1,10 +1,9 @@
 """Sections of settings: frozen pydantic models whose errors are one line that says what to type.
 
-Nothing here imports torch or anything else of Sparring.
+Nothing here imports torch.
 """
 
 import difflib
-import json
 import reprlib
 import types
 import typing
@@ -12,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+
+from sparring.plain_json import read_json
 
 T = TypeVar("T")
 
@@ -199,8 +200,8 @@ def _read(hint: Any, value: Any) -> Any:
 
 def _number(text: str) -> Any:
     try:
-        value = json.loads(text.replace("_", "").lower())
-    except (ValueError, RecursionError):
+        value = read_json(text.replace("_", "").lower())
+    except ValueError:
         return text
     return value if type(value) in (int, float) and abs(value) < 1e300 else text  # not Infinity, [1] or null
 

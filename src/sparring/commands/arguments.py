@@ -10,6 +10,10 @@ Command = Callable[..., argparse.ArgumentParser]
 """Adds a command from its name, the function that runs it and its help text."""
 
 
+MOST = 10**9
+"""The largest number of samples, frames, steps or pixels that an option takes."""
+
+
 class UsageError(ValueError):
     """The command line is wrong."""
 
@@ -45,8 +49,8 @@ def condition_of(gan: Any, arguments: argparse.Namespace) -> str | None:
 
 
 def positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"takes a whole number above 0, not {text}")
+    if not text.isdecimal() or not 1 <= int(text[:20]) <= MOST:  # Python reads no number of 5,000 digits
+        raise argparse.ArgumentTypeError(f"takes a whole number above 0 and below {MOST + 1:,}, not {text[:80]}")
     return int(text)
 
 

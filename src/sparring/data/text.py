@@ -25,6 +25,7 @@ from sparring.data.dataset import (
     number_classes,
 )
 from sparring.data.vocabulary import UNKNOWN, Tokenizer, Vocabulary, clean, describe_symbols, padded
+from sparring.plain_json import read_json
 
 Split = Literal["line", "sentence"]
 
@@ -293,8 +294,8 @@ def _json_records(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            record = read_json(line)
+        except ValueError as error:
             raise DataError(f"{path}: line {number + 1} is not JSON: {error}") from error
         if not isinstance(record, dict):
             raise DataError(f'{path}: line {number + 1} is not a JSON object like {{"text": "..."}}')

@@ -45,9 +45,7 @@ class Rows:
 def _row(line: bytes) -> Row | None:
     """The finite numbers of a line, as JSON allows no others; None for an incomplete line."""
     row = row_of(line)
-    with contextlib.suppress(OverflowError):  # isfinite raises for an integer beyond float64
-        return row and {k: v for k, v in row.items() if isinstance(v, int | float) and math.isfinite(v)}
-    return None
+    return row and {name: value for name, value in row.items() if math.isfinite(value)}
 
 
 def numbers(rows: Sequence[Mapping[str, float]], best: Mapping[str, float]) -> list[dict[str, Any]]:

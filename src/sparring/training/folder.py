@@ -22,6 +22,7 @@ from sparring.files import is_leftover, remove_leftovers, write_atomic
 from sparring.pretrained import read_config, run_json, write_model
 from sparring.training.checkpoint import Checkpoints
 from sparring.training.lock import LOCK
+from sparring.training.logs import row_of
 from sparring.training.state import under
 
 
@@ -84,9 +85,9 @@ class RunFolder:
         write_atomic(file, lambda temporary: temporary.write_text(json.dumps(row), encoding="utf-8"))
 
     def best(self) -> dict[str, Any]:
-        """The best row so far, with the facts of its metric; empty if there is none."""
+        """The numbers of the best row so far; empty if there is none that can be read."""
         file = self.path / "best" / "metrics.json"
-        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        return row_of(file.read_bytes()) or {} if file.exists() else {}
 
     def _write_config(self, folder: Path) -> None:
         text = json.dumps(run_json(self.config, self.spec), indent=2)

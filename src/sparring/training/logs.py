@@ -2,11 +2,13 @@
 
 import contextlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 from sparring.config import ConfigError
 from sparring.files import CheckpointError, write_atomic
+from sparring.plain_json import read_json
 from sparring.regular_files import read_regular
 
 Row = dict[str, float]
@@ -57,11 +59,12 @@ def rows_of(file: Path) -> list[Row]:
 
 
 def row_of(line: str | bytes) -> Row | None:
-    """The row of a line; None for an incomplete line or another format."""
+    """The numbers of a line; None for an incomplete line or another format."""
     with contextlib.suppress(ValueError):
-        row = json.loads(line)
-        if isinstance(row, dict) and isinstance(row.get("samples_seen"), int | float):
-            return row
+        row = read_json(line)
+        if isinstance(row, dict):
+            numbers = {name: value for name, value in row.items() if _is_number(value)}
+            return numbers if 0 <= numbers.get("samples_seen", -1) < math.inf else None
     return None
 
 
@@ -70,6 +73,11 @@ def verdict_of(folder: Path) -> str | None:
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         return read_regular(folder / "verdict.txt", MAX_VERDICT, CheckpointError).decode(errors="replace").strip()
     return None
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a number that fits into a float, NaN and Infinity included: a loss may be so."""
+    return type(value) is float or (type(value) is int and abs(value) < 2**1023)
 
 
 def _summary_writer() -> Any:

@@ -28,6 +28,13 @@ class Pixels(Modality):
 
     bounded = True
 
+    def check(self, config: Config, spec: DataSpec) -> None:
+        from sparring.config import ConfigError
+
+        super().check(config, spec)
+        if spec.sample_shape[0] > 4:
+            raise ConfigError(f"{self.kind} have 1 to 4 channels, and not {spec.sample_shape[0]}")
+
     def to_user_tensor(self, samples: Tensor, spec: DataSpec) -> Tensor:
         return samples.clamp(-1, 1)
 
