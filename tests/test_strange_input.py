@@ -10,12 +10,12 @@ import zlib
 import pytest
 import torch
 from PIL import Image
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from sparring import cli
 from sparring.config import Config
 from sparring.explorer.events import Rows, read_best
+from sparring.files import load_tensors, save_tensors
 from sparring.training.logs import row_of
 from sparring.training.run import train
 
@@ -33,9 +33,10 @@ def run(tiny, shapes, tmp_path):
 def rewrite(run, change, metadata=None):
     """Changes the weights of a run."""
     path = run / "model.safetensors"
-    with safe_open(path, "pt") as file:
-        metadata = metadata or file.metadata()
-    save_file(change(load_file(path)), path, metadata=metadata)
+    tensors, meta = load_tensors(path)
+    save_tensors(path, change(tensors), meta)
+    if metadata is not None:
+        save_file(tensors, path, metadata=metadata)
 
 
 @pytest.mark.parametrize("value", ["[1]", "null", "{}", NESTED[:60_000], "9" * 5000, "1e999", "NaN"])
