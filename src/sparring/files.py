@@ -6,6 +6,7 @@ import json
 import os
 import re
 import secrets
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from sparring.plain_json import read_json
+from sparring.regular_files import open_regular
 
 DIGEST = "digest"
 
@@ -73,7 +75,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Files of older versions have no digest.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        with open_regular(path, sys.maxsize, CheckpointError), safe_open(path, framework="pt") as file:
             meta = read_json((file.metadata() or {})["sparring"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if not isinstance(meta, dict):

@@ -1,4 +1,5 @@
 import json
+import os
 import struct
 
 import pytest
@@ -152,6 +153,13 @@ def test_anything_else_is_refused_in_one_line(tmp_path, kind):
         load_tensors(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_named_pipe_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "a.safetensors")
+    with pytest.raises(CheckpointError, match=r"a\.safetensors is no regular file"):
+        load_tensors(tmp_path / "a.safetensors")
 
 
 def test_cutting_a_file_short_anywhere_is_noticed(tmp_path):

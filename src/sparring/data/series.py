@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from sparring.data import tables
+from sparring.data import table_blocks, tables
 from sparring.data.archives import ARCHIVE_ERRORS
 from sparring.data.arrays import holds_rows
 from sparring.data.channels import Channels, default_names
@@ -28,8 +28,9 @@ from sparring.data.dataset import (
     labels_by_row,
     number_classes,
 )
+from sparring.data.table_blocks import Values
 from sparring.data.table_folders import is_table_folder, read_folder
-from sparring.data.tables import Table, Values
+from sparring.data.tables import Table
 
 _ENDINGS = (".csv", ".tsv", ".txt", ".parquet", ".ts")
 _FILL = "--fill-gaps"
@@ -183,7 +184,7 @@ def fit_scaling(
 
 def _blocks(values: Values) -> Iterator[Values]:
     """The table in blocks, so that a memory map is not copied into memory."""
-    rows = max(1, tables.BLOCK_CELLS // values.shape[1])
+    rows = max(1, table_blocks.BLOCK_CELLS // values.shape[1])
     return (values[start : start + rows] for start in range(0, len(values), rows))
 
 
@@ -250,7 +251,7 @@ def _runs(
     changes = [row for row, (last, this) in enumerate(pairwise(labels), 1) if this != last]
     begin = np.union1d(files, np.array(changes, dtype=np.int64))
     end = np.append(begin[1:], len(labels))
-    named = np.array([not tables.is_missing(labels[row]) for row in begin.tolist()])
+    named = np.array([not table_blocks.is_missing(labels[row]) for row in begin.tolist()])
     if (end - begin)[named].max(initial=0) < (window or 0):
         notes.append(f"no window of {window} steps lies inside one label: the labels are ignored")
         return files, files_end, None
@@ -360,7 +361,7 @@ def _build(
 
 def read_ts(path: str, memory_limit: int) -> Table:
     """The series of a UCR/UEA file: one a line, with colons between channels and before the label."""
-    tables.check_text(path)
+    table_blocks.check_text(path)
     header: dict[str, str] = {}
     labels: list[str] = []
     ends: list[int] = []
@@ -378,9 +379,9 @@ def read_ts(path: str, memory_limit: int) -> Table:
         rows = [channel.split(",") for channel in cells]
         if len({len(row) for row in rows}) > 1:
             raise DataError(f"{where} has channels of different lengths: a series has as many steps in each")
-        numbers = [tables.parse(row, partial(_locate_ts, where, at)) for at, row in enumerate(rows)]
+        numbers = [table_blocks.parse(row, partial(_locate_ts, where, at)) for at, row in enumerate(rows)]
         spool = spool or tables.Spool(path, channels, memory_limit)
-        spool.add(tables.to_float32(np.array(numbers), partial(_locate_ts, where)).T)
+        spool.add(table_blocks.to_float32(np.array(numbers), partial(_locate_ts, where)).T)
         ends.append(spool.rows)
     if spool is None:
         raise DataError(f"{path} has no series below a line @data: it is not a UCR/UEA .ts file, or it is cut off")

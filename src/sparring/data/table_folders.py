@@ -11,7 +11,8 @@ import numpy as np
 from sparring.data.archives import EXTENSIONS, FolderSource
 from sparring.data.dataset import Conditional, DataError, labels_by_file, printable
 from sparring.data.images import labels_from_folders
-from sparring.data.tables import BLOCK_CELLS, Spool, Table, read_table, require_parquet
+from sparring.data.table_blocks import BLOCK_CELLS, require_parquet
+from sparring.data.tables import Spool, Table, read_table
 from sparring.data.video_files import VIDEO_ENDINGS
 
 ENDINGS = (".csv", ".tsv", ".parquet")
