@@ -52,7 +52,7 @@ def test_a_setting_takes_numbers_only_in_python(value):
 
 def test_numbers_without_end(run, capsys):
     for number in ("9" * 23, "9" * 5000, "0", "-1", "1.5"):
-        fails(capsys, "sample", run, "--num", number, saying="--num: takes a whole number above 0 and below")
+        fails(capsys, "sample", run, "--num", number, saying="--num: takes a whole number from 1 to")
 
 
 @pytest.mark.parametrize("psi", ["1e40", "-1e40", "nan", "inf"])

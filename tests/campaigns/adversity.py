@@ -19,6 +19,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+if not __package__:
+    sys.path.insert(0, str(Path(__file__).parent.parent))
 from campaigns.kill import RUNS, Killed, finished, prepared
 
 NOBODY = 65534

@@ -145,10 +145,10 @@ def _explored(words: list[str]) -> int:
 
     from sparring import cli
     from sparring.explorer import serve
-    from sparring.explorer.events import events
+    from sparring.explorer.events import Feed, events
 
     async def first() -> str:
-        return await anext(events(Path(words[1]), lambda: None, lambda: True))
+        return await anext(events(Feed(Path(words[1])), lambda: None, lambda: True))
 
     json.loads(asyncio.run(first()).removeprefix("data: "))
     serve.serve = lambda model, port, browser: None  # in this process alone

@@ -50,7 +50,7 @@ def condition_of(gan: Any, arguments: argparse.Namespace) -> str | None:
 
 def positive(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text[:20]) <= MOST:  # Python reads no number of 5,000 digits
-        raise argparse.ArgumentTypeError(f"takes a whole number above 0 and below {MOST + 1:,}, not {text[:80]}")
+        raise argparse.ArgumentTypeError(f"takes a whole number from 1 to {MOST:,}, not {text[:80]}")
     return int(text)
 
 
