@@ -130,7 +130,7 @@ def test_bad_words(capsys):
     fails(capsys, "train", "digits", "--batch-size", "many", saying="takes a whole number")
     fails(capsys, "train", "digits", "--preset", "digit", saying="there is no preset digit")
     fails(capsys, "train", "digits", "--size", "H", saying="--size must be one of XS, S, B, L, XL, not H")
-    fails(capsys, "sample", "nowhere", "--num", "0", saying="whole number above 0")
+    fails(capsys, "sample", "nowhere", "--num", "0", saying="whole number from 1 to")
     fails(capsys, "sample", "nowhere", "--nun", "3", saying="unrecognized")
 
 
