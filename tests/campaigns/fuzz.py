@@ -177,7 +177,7 @@ def _forked(work: Any, cwd: Path, printed: Path, *, limited: bool = True) -> int
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(SECONDS)
-        code = work()
+        code = work() or 0
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else UNEXPECTED
     except BaseException:
