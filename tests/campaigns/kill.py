@@ -190,7 +190,9 @@ def contents(out: Path) -> dict[str, object]:
     newest = max((out / "checkpoints").glob("*.safetensors"))
     tensors, meta = load_tensors(newest)
     found["newest checkpoint"] = newest.name, {key: value for key, value in meta.items() if key != "seconds"}
-    found |= {f"state {name}": tensor.reshape(-1).view(torch.uint8).tolist() for name, tensor in tensors.items()}
+    found |= {
+        f"state {name}": tensor.reshape(-1).view(torch.uint8).numpy().tobytes() for name, tensor in tensors.items()
+    }
     assert not any(is_leftover(path) for path in out.rglob("*")), "a finished run leaves no temporary files"
     return found
 

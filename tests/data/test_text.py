@@ -119,7 +119,14 @@ def test_the_command_data_counts_with_a_vocabulary_as_train_does(tmp_path, capsy
     facts = json.loads(capsys.readouterr().out)
     assert facts["fingerprint"] == open_dataset(path, vocabulary=5).fingerprint != open_dataset(path).fingerprint
     assert "80 texts hold symbols outside the vocabulary" in " ".join(facts["notes"])
-    fails(capsys, "data", path, "--vocabulary", "0", saying="--vocabulary: takes a whole number from 1 to 1,000,000,000, not 0")
+    fails(
+        capsys,
+        "data",
+        path,
+        "--vocabulary",
+        "0",
+        saying="--vocabulary: takes a whole number from 1 to 1,000,000,000, not 0",
+    )
     fails(capsys, "data", "digits", "--vocabulary", "5", saying="vocabulary has no effect on samples like digits")
 
 
