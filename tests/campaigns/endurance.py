@@ -2,14 +2,15 @@
 
     python tests/campaigns/endurance.py --minutes 60 digits
 
-Checkpoints, sheets and evaluations come often. Reads /proc (Linux). Prints a summary as JSON: each figure at the end of
-the first quarter, and its largest value in the last quarter. They must be equal but for noise.
+Checkpoints, sheets and evaluations come often. Reads /proc (Linux). Prints a summary as JSON: the median and the
+largest value of each figure in each quarter of the time. After the first quarter they must be equal but for noise.
 """
 
 import argparse
 import json
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -50,11 +51,14 @@ def watch(words: Sequence[str], seconds: float, every: float) -> list[dict[str, 
     return found
 
 
-def summary(found: Sequence[dict[str, int]]) -> dict[str, object]:
-    """The figures at the end of the first quarter, and the largest of the last quarter."""
+def summary(found: Sequence[dict[str, int]]) -> dict[str, list[tuple[float, int]]]:
+    """Of each figure, the median and the largest value in each quarter of the time."""
     quarter = len(found) // 4
-    last = {name: max(each[name] for each in found[-quarter:]) for name in found[0]}
-    return {"measurements": len(found), "after a quarter": found[quarter], "at the end": last}
+    parts = [found[start * quarter :][:quarter] for start in range(4)]
+    return {
+        name: [(statistics.median(values), max(values)) for values in ([each[name] for each in part] for part in parts)]
+        for name in found[0]
+    }
 
 
 def main() -> int:

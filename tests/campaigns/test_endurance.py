@@ -14,7 +14,6 @@ def test_a_training_keeps_its_descriptors_and_threads():
     found = watch(QUICK, seconds=30, every=0.2)
     if len(found) < 8:
         pytest.skip("the machine was too busy to begin a run")
-    start, end = summary(found)["after a quarter"], summary(found)["at the end"]
-    assert end["descriptors"] <= start["descriptors"] + 4  # a file that is being written, or read
-    assert end["threads"] <= start["threads"] + 1
-    assert end["megabytes"] <= start["megabytes"] + 100
+    allowed = {"descriptors": 4, "threads": 1, "megabytes": 100}  # a file that is being written, noise
+    for name, quarters in summary(found).items():
+        assert quarters[3][0] <= quarters[1][0] + allowed[name], name
