@@ -377,3 +377,18 @@ def test_arrays_that_promise_too_much_or_leave_a_doubt(tmp_path):
     (tmp_path / "set.npz").rename(tmp_path / "set.npy")
     with pytest.raises(DataError, match=r"rename it to \.npz"):
         open_series(str(tmp_path / "set.npy"))
+
+
+def test_parquet_with_any_byte_changed_is_read_or_refused(tmp_path):
+    """Some changes name a text that the dictionary lacks."""
+    pyarrow = pytest.importorskip("pyarrow")
+    path = tmp_path / "a.parquet"
+    pytest.importorskip("pyarrow.parquet").write_table(pyarrow.table({"a": [f"{n}.5" for n in range(20)]}), path)
+    content, refused = path.read_bytes(), 0
+    for place in range(0, len(content), 2):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
+        try:
+            open_series(str(path), window=4)
+        except DataError:
+            refused += 1
+    assert refused > 10

@@ -225,6 +225,7 @@ def parquet_blocks(path: str) -> Iterator[ParquetBlock]:
         with parquet.ParquetFile(path, read_dictionary=texts) as file:
             width = max(1, file.metadata.num_columns)
             for batch in file.iter_batches(max(2, BLOCK_CELLS // width)):
+                batch.validate(full=True)  # a damaged file may name a text that its dictionary lacks
                 if batch.num_rows:
                     yield ParquetBlock(path, batch, start)
                 start += batch.num_rows
