@@ -214,6 +214,15 @@ def test_a_file_without_a_digest_is_read(tmp_path):
     assert load_tensors(tmp_path / "a.safetensors")[0]["x"].tolist() == [0, 1, 2]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_in_place_of_the_best_row_is_refused_and_not_waited_for(tiny, shapes, tmp_path):
+    run = Run(tiny, tmp_path / "run", shapes, print)
+    (tmp_path / "run/best").mkdir(parents=True)
+    os.mkfifo(tmp_path / "run/best/metrics.json")
+    with pytest.raises(CheckpointError, match=r"metrics\.json is no regular file"):
+        run.folder.best()
+
+
 # ---- precision ------------------------------------------------------------------------------------------------------
 
 

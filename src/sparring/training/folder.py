@@ -18,11 +18,12 @@ from torch import Tensor
 
 from sparring.config import Config, ConfigError, differences
 from sparring.data.spec import DataSpec
-from sparring.files import is_leftover, remove_leftovers, write_atomic
+from sparring.files import CheckpointError, is_leftover, remove_leftovers, write_atomic
 from sparring.pretrained import read_config, run_json, write_model
+from sparring.regular_files import read_regular
 from sparring.training.checkpoint import Checkpoints
 from sparring.training.lock import LOCK
-from sparring.training.logs import row_of
+from sparring.training.logs import MAX_BYTES, row_of
 from sparring.training.state import under
 
 
@@ -70,30 +71,27 @@ class RunFolder:
     def save(self, samples_seen: int, tensors: dict[str, Tensor], meta: Mapping[str, Any]) -> None:
         """Writes a checkpoint and the model."""
         self.checkpoints.save(samples_seen, tensors, meta)
-        self.write_model(tensors)
-
-    def write_model(self, tensors: dict[str, Tensor]) -> None:
-        """Writes `model.safetensors` from a training state."""
-        self._write_model(self.path, tensors)
+        self.write_model(self.path, tensors)
 
     def keep_best(self, row: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:
         """Writes the model and its row to `best/`."""
         file = self.path / "best" / "metrics.json"
         file.parent.mkdir(exist_ok=True)
         self._write_config(file.parent)
-        self._write_model(file.parent, tensors)
+        self.write_model(file.parent, tensors)
         write_atomic(file, lambda temporary: temporary.write_text(json.dumps(row), encoding="utf-8"))
 
     def best(self) -> dict[str, Any]:
         """The numbers of the best row so far; empty if there is none that can be read."""
         file = self.path / "best" / "metrics.json"
-        return row_of(file.read_bytes()) or {} if file.exists() else {}
+        return row_of(read_regular(file, MAX_BYTES, CheckpointError)) or {} if file.exists() else {}
 
     def _write_config(self, folder: Path) -> None:
         text = json.dumps(run_json(self.config, self.spec), indent=2)
         write_atomic(folder / "config.json", lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
-    def _write_model(self, folder: Path, tensors: dict[str, Tensor]) -> None:
+    def write_model(self, folder: Path, tensors: dict[str, Tensor]) -> None:
+        """Writes `model.safetensors` into `folder` from a training state."""
         weights = {f"generator.{name}": value for name, value in under(tensors, "ema.").items()}
         weights |= {name: value for name, value in tensors.items() if name.startswith(("critics.", "codec."))}
         write_model(folder / "model.safetensors", weights, self.config, self.spec)

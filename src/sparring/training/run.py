@@ -210,9 +210,8 @@ class Run:
     def _state(self) -> tuple[dict[str, Tensor], Counts, Counts | None]:
         """The tensors, and the counts of the GAN's trainer and of the codec's."""
         tensors, counts = self.trainer.state()
-        tensors |= flatten({"codec": self.codec}, {})
         if self.codec_trainer is None:
-            return tensors, counts, None
+            return tensors | flatten({"codec": self.codec}, {}), counts, None
         codec, codec_counts = self.codec_trainer.state()
         return tensors | codec, counts, codec_counts
 
@@ -231,7 +230,7 @@ class Run:
             self.trainer.dtype = dtype = getattr(torch, meta.precision)
             if self.codec_trainer is not None:
                 self.codec_trainer.dtype = dtype
-        self.folder.write_model(self._state()[0])  # a kill may have come between checkpoint and model
+        self.folder.write_model(self.folder.path, self._state()[0])  # a kill may have come between checkpoint and model
         self.metrics.go_back_to(self.loop.samples_seen)
         self.log(
             f"resumed {self.folder.path} at {self.loop.samples_seen:,} samples, with its {self.threads} thread(s) and "
@@ -241,10 +240,11 @@ class Run:
     def _restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> Meta:
         """Restores a state; raises `ValueError` if it does not fit."""
         meta = Meta.read(values)
-        restore(tensors, {"codec": self.codec}, {})
-        if self.codec_trainer is not None:
-            if meta.codec is None:
-                raise ValueError("the codec's counts are missing")
+        if self.codec_trainer is None:
+            restore(tensors, {"codec": self.codec}, {})
+        elif meta.codec is None:
+            raise ValueError("the codec's counts are missing")
+        else:
             self.codec_trainer.restore(tensors, meta.codec)
         self.trainer.restore(tensors, meta)
         return meta
